@@ -1,0 +1,36 @@
+# make tour   sets up, trains and measures on scikit-learn's digits, writes runs/tour/report.html
+# make test   sets up, checks everything
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help tour test test-full lint bench clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "epslab needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+tour: .venv/.ready
+	$(BIN)/epslab tour --out runs/tour --overwrite
+
+lint: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/pytest -m 'not full'
+
+# Slow checks on real data: set EPSLAB_DATA to a folder that holds it; what is missing is skipped by name.
+test-full: lint
+	$(BIN)/pytest -rs
+
+clean:
+	rm -rf .venv runs

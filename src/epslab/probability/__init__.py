@@ -1,0 +1,1 @@
+"""Likelihoods, divergences and bounds: per example, in nats, summed over dimensions."""

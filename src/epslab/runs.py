@@ -1,0 +1,1 @@
+"""One folder per run: settings, metrics, checkpoints, weights, provenance."""

@@ -1,0 +1,93 @@
+"""Randomness as an argument: named generators, and noise that belongs to an example rather than to its batch.
+
+``generator(seed, "loader")`` is a stream of its own for every seed and name. ``normal`` and ``uniform`` are
+counter-based: a pure function of (example seed, counter, position), so an example meets the same noise alone, in any
+batch, in any order and on any number of processes, and nothing has to be saved to replay it.
+
+The mixing function is SplitMix64 (Steele, Lea & Flood, 2014; constants of Stafford's variant 13): position i of stream
+k is mix(k + (i+1)·γ) with γ the odd integer nearest 2⁶⁴/φ and k = mix(mix(example seed) + counter). Torch's int64
+multiplication wraps, as the algorithm needs.
+"""
+
+import hashlib
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Generator, Tensor
+
+from epslab.types import Seeds
+
+_GAMMA = 0x9E3779B97F4A7C15 - (1 << 64)
+_MIX_1 = 0xBF58476D1CE4E5B9 - (1 << 64)
+_MIX_2 = 0x94D049BB133111EB - (1 << 64)
+
+
+def stream(seed: int, *names: str | int) -> int:
+    """A 63-bit seed for the stream so named; different names or seeds give unrelated streams."""
+    text = "/".join(str(part) for part in (seed, *names))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+
+
+def generator(seed: int, *names: str | int, device: torch.device | str = "cpu") -> Generator:
+    """A torch generator for the stream so named, e.g. ``generator(0, "loader", epoch)``."""
+    return Generator(device=device).manual_seed(stream(seed, *names))
+
+
+def draw(n: int, generator: Generator | None = None, device: torch.device | str = "cpu") -> Seeds:
+    """Seeds for n examples drawn from a generator (torch's default if None): int64 [n] on ``device``."""
+    source = torch.device("cpu") if generator is None else generator.device
+    return torch.randint(-(2**63), 2**63 - 1, (n,), generator=generator, device=source, dtype=torch.int64).to(device)
+
+
+def of_indices(seed: int, indices: Int[Tensor, " n"], *names: str | int) -> Seeds:
+    """Seeds for the examples with these indices in their data set: a function of seed, names and index alone."""
+    return _mix(indices.to(torch.int64) * _GAMMA + stream(seed, *names))
+
+
+def noise(
+    example_seeds: Seeds, counter: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float32
+) -> Float[Tensor, "n ..."]:
+    """Standard normal noise [n, *shape], by Box & Muller (1958) from two 32-bit halves of each 64-bit word.
+
+    Args:
+        example_seeds: One seed an example, [n].
+        counter: Which of the example's draws: 0, 1, 2, …; draws at different counters are independent.
+        shape: Shape of one example's noise.
+        dtype: Floating type of the result. |z| is at most √(2·ln 2³³) ≈ 6.76.
+    """
+    size = math.prod(shape)
+    words = _words(example_seeds, counter, (size + 1) // 2)
+    # (u + ½)/2³² lies strictly inside (0, 1): the logarithm is finite.
+    radius = (words >> 32 & 0xFFFFFFFF).to(dtype).add_(0.5).mul_(2.0**-32).log_().mul_(-2.0).clamp_(min=0.0).sqrt_()
+    angle = (words & 0xFFFFFFFF).to(dtype).mul_(2.0 * math.pi * 2.0**-32)
+    z = torch.cat([radius * torch.cos(angle), radius.mul_(angle.sin_())], dim=1)
+    return z[:, :size].reshape(len(example_seeds), *shape)
+
+
+def uniform(
+    example_seeds: Seeds, counter: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float32
+) -> Float[Tensor, "n ..."]:
+    """Uniform noise in [0, 1), [n, *shape]; arguments as for ``noise``. It shares no draws with it at equal counters."""
+    # The complement keeps uniform draws apart from the normal ones made at the same counter.
+    words = _words(~example_seeds, counter, math.prod(shape))
+    bits = 53 if dtype == torch.float64 else 24
+    values = (words >> (64 - bits) & ((1 << bits) - 1)).to(dtype).mul_(2.0**-bits)
+    return values.reshape(len(example_seeds), *shape)
+
+
+def _words(example_seeds: Seeds, counter: int, size: int) -> Int[Tensor, "n size"]:
+    """64 random bits for each example and position."""
+    keys = _mix(_mix(example_seeds.to(torch.int64, copy=True)) + counter)
+    positions = torch.arange(1, size + 1, device=keys.device) * _GAMMA
+    return _mix(keys[:, None] + positions)
+
+
+def _mix(words: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
+    """SplitMix64's bijection on 64-bit words, in place; >> is arithmetic in torch, so the sign bits are masked off."""
+    words ^= words >> 30 & 0x3FFFFFFFF
+    words *= _MIX_1
+    words ^= words >> 27 & 0x1FFFFFFFFF
+    words *= _MIX_2
+    words ^= words >> 31 & 0x1FFFFFFFF
+    return words

@@ -1,0 +1,1 @@
+"""One question each: train what is needed, measure, return tables and figures."""

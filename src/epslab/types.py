@@ -1,0 +1,110 @@
+"""The names every part of epslab agrees on: shapes, pixel levels, and what a batch, an objective and a model are."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Generator, Tensor
+
+Images = Float[Tensor, "n c h w"]
+"""Images in [0, 1]."""
+Pixels = UInt8[Tensor, "n c h w"]
+"""Images as they are stored: 0..255."""
+Labels = Int[Tensor, " n"]
+"""Class indices, 0..classes−1."""
+Logits = Float[Tensor, "n classes"]
+"""Unnormalised log-probabilities of the classes."""
+Latents = Float[Tensor, "n d"]
+"""Codes z of a latent-variable model."""
+PerExample = Float[Tensor, " n"]
+"""One number an example: losses and log-densities, in nats, summed over dimensions."""
+Seeds = Int[Tensor, " n"]
+"""One 64-bit seed an example (see ``epslab.seeds``)."""
+ImageShape = tuple[int, int, int]
+"""Channels, height, width."""
+
+
+def quantise(images: Float[Tensor, "*shape"], levels: int) -> Int[Tensor, "*shape"]:
+    """The level of each pixel: floor(x·levels), at most levels − 1.
+
+    Args:
+        images: Intensities in [0, 1], any shape.
+        levels: Number of levels K ≥ 2.
+
+    Returns:
+        int64 values in 0..K−1, same shape.
+    """
+    # x·K of a float32 k/255 can fall on either side of an integer only at 0 and 1, where the clamp decides.
+    return (images * levels).long().clamp_(0, levels - 1)
+
+
+def dequantise(values: Int[Tensor, "*shape"], levels: int) -> Float[Tensor, "*shape"]:
+    """The intensity a level is shown with: value / (levels − 1), in [0, 1]."""
+    return values.to(torch.get_default_dtype()) / (levels - 1)
+
+
+class Batch(NamedTuple):
+    """What an objective is given: images, labels, and a seed for each example's own noise."""
+
+    images: Images
+    labels: Labels
+    seeds: Seeds
+
+
+class Progress(NamedTuple):
+    """Where training stands, for objectives that change as they go (warm-up, annealing)."""
+
+    epoch: int  #: epochs completed, from 0
+    step: int  #: batches completed since the start of training, from 0
+    steps_per_epoch: int
+    epochs: int  #: epochs asked for
+    training: bool  #: False while validating
+
+
+class Objective(Protocol):
+    """A training objective: a batch to per-example values, each [n]; ``"loss"`` is the one that is minimised.
+
+    Every entry becomes a curve of its own: the epoch's mean over examples, never a mean over pixels or latents.
+    """
+
+    def __call__(self, batch: Batch, progress: Progress) -> Mapping[str, PerExample]:
+        """The values at this batch."""
+        ...
+
+
+class Likelihood(Protocol):
+    """p(x given parameters), independent over pixels: what a decoder's output means."""
+
+    def channels(self, image_channels: int) -> int:
+        """How many parameter channels an image with so many channels needs."""
+        ...
+
+    def log_prob(self, parameters: Float[Tensor, "n p h w"], images: Images) -> PerExample:
+        """Log p(x) in nats, summed over pixels and channels."""
+        ...
+
+    def mean(self, parameters: Float[Tensor, "n p h w"]) -> Images:
+        """E[x], for looking at: a mean is not a sample."""
+        ...
+
+    def sample(self, parameters: Float[Tensor, "n p h w"], generator: Generator | None = None) -> Images:
+        """One draw of x for each set of parameters."""
+        ...
+
+
+class LatentVariableModel(Protocol):
+    """What the bounds on log p(x) need of a model with latent variables: log-densities at its own draws.
+
+    Draw k of an example is a function of the example's seed and k alone, so a long estimate can be made in parts.
+    """
+
+    def log_weights(self, images: Images, samples: int, *, seeds: Seeds, first: int = 0) -> Float[Tensor, "samples n"]:
+        """Log p(x, z_k) − log q(z_k given x), z_k from q, for draws first..first+samples−1."""
+        ...
+
+    def log_likelihoods(
+        self, images: Images, samples: int, *, seeds: Seeds, first: int = 0
+    ) -> Float[Tensor, "samples n"]:
+        """Log p(x given z_l), z_l from the prior, for draws first..first+samples−1."""
+        ...
