@@ -1,0 +1,249 @@
+"""p(x given parameters): what the output of a decoder means, as a law over images whose pixels are independent.
+
+A likelihood turns parameters [n p h w] into log p(x) [n], in nats, summed over pixels and channels; into E[x], for
+looking at; and into draws of x. A mean is not a sample.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Generator, Tensor
+
+from epslab.errors import UserError
+from epslab.types import Images, PerExample, dequantise, quantise
+
+Parameters = Float[Tensor, "n p h w"]
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """Each pixel is one of K levels: log p(x) = −cross-entropy of the K logits with the pixel's level.
+
+    Parameters are logits [n c·K h w], the levels of the first channel first. Images are quantised inside
+    (``types.quantise``); means and samples are levels shown as k/(K−1).
+
+    Args:
+        levels: Number of levels K ≥ 2.
+
+    Raises:
+        UserError: ``levels`` < 2, or parameters whose channels do not fit.
+    """
+
+    levels: int
+
+    def __post_init__(self) -> None:
+        _require_levels(self.levels)
+
+    def channels(self, image_channels: int) -> int:
+        """K logits for each image channel."""
+        return self.levels * image_channels
+
+    def log_prob(self, parameters: Parameters, images: Images) -> PerExample:
+        """Log-probability of the images' levels, in nats, summed over pixels and channels."""
+        _require_channels(parameters, self.channels(images.shape[1]))
+        logits = self._logits(parameters)  # [n c K h w]
+        x = quantise(images, self.levels)
+        if logits.stride(2) == 1:
+            # channels_last: permuted, the memory is contiguous with K last, where softmax and gather are fastest.
+            log_p = logits.permute(0, 3, 4, 1, 2).log_softmax(-1).gather(-1, x.permute(0, 2, 3, 1).unsqueeze(-1))
+        else:
+            log_p = logits.log_softmax(2).gather(2, x.unsqueeze(2))
+        return log_p.flatten(1).sum(1)
+
+    def mean(self, parameters: Parameters) -> Images:
+        """E[x] = Σ_k p_k·k/(K−1)."""
+        p = self._logits(parameters).softmax(2)
+        x = dequantise(torch.arange(self.levels, device=p.device), self.levels).to(p.dtype)
+        return (p * x[:, None, None]).sum(2)
+
+    def sample(self, parameters: Parameters, generator: Generator | None = None) -> Images:
+        """One level drawn for every pixel, by the Gumbel maximum."""
+        x = _categorical_draw(self._logits(parameters), generator)
+        return dequantise(x, self.levels).to(parameters.dtype)
+
+    def _logits(self, parameters: Parameters) -> Float[Tensor, "n c levels h w"]:
+        if parameters.shape[1] % self.levels:
+            raise UserError(
+                f"The parameters have {parameters.shape[1]} channels, but {self} needs a multiple of {self.levels};"
+                " build the decoder with likelihood.channels(image_channels) channels."
+            )
+        n, p, h, w = parameters.shape
+        return parameters.view(n, p // self.levels, self.levels, h, w)
+
+
+@dataclass(frozen=True)
+class Bernoulli:
+    """Each pixel is 0 or 1: log p(x) = x·l − log(1 + e^l), parameters [n c h w] are the logits l.
+
+    On a grey image, x in [0, 1], this is the expected log-probability of a binary image drawn with probabilities x:
+    no normalised law of grey values, but what a fresh draw each time would give on average.
+    """
+
+    def channels(self, image_channels: int) -> int:
+        """One logit for each image channel."""
+        return image_channels
+
+    def log_prob(self, parameters: Parameters, images: Images) -> PerExample:
+        """Log-probability of the images, in nats, summed over pixels and channels."""
+        _require_channels(parameters, self.channels(images.shape[1]))
+        return -F.binary_cross_entropy_with_logits(parameters, images, reduction="none").flatten(1).sum(1)
+
+    def mean(self, parameters: Parameters) -> Images:
+        """E[x] = sigmoid(l)."""
+        return parameters.sigmoid()
+
+    def sample(self, parameters: Parameters, generator: Generator | None = None) -> Images:
+        """0 or 1 drawn for every pixel."""
+        return (_uniform(parameters, generator) < parameters.sigmoid()).to(parameters.dtype)
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Each pixel is normal around its parameter, with one standard deviation for all: a density, not a probability.
+
+    Parameters [n c h w] are the means. Draws are those of the normal law: they are not clipped to [0, 1].
+
+    Args:
+        std: Standard deviation > 0, in units of the pixel range [0, 1].
+
+    Raises:
+        UserError: ``std`` is not positive and finite, or parameters whose channels do not fit.
+    """
+
+    std: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.std < math.inf:
+            raise UserError(f"The standard deviation is {self.std}, but must be positive and finite; try std=0.1.")
+
+    def channels(self, image_channels: int) -> int:
+        """One mean for each image channel."""
+        return image_channels
+
+    def log_prob(self, parameters: Parameters, images: Images) -> PerExample:
+        """Log-density of the images, in nats, summed over pixels and channels; it can be positive."""
+        _require_channels(parameters, self.channels(images.shape[1]))
+        squares = (images - parameters).square().flatten(1).sum(1)
+        pixels = images[0].numel() if len(images) else 0
+        return -squares / (2 * self.std**2) - pixels * (math.log(self.std) + 0.5 * math.log(2 * math.pi))
+
+    def mean(self, parameters: Parameters) -> Images:
+        """E[x]: the parameters."""
+        return parameters
+
+    def sample(self, parameters: Parameters, generator: Generator | None = None) -> Images:
+        """Parameters + std·eps."""
+        eps = torch.randn(
+            parameters.shape, generator=generator, dtype=parameters.dtype, device=_source(parameters, generator)
+        )
+        return parameters + self.std * eps.to(parameters.device)
+
+
+@dataclass(frozen=True)
+class DiscretisedLogisticMixture:
+    """Each pixel is one of K levels, whose probabilities are the bins of a mixture of logistic densities.
+
+    Salimans et al. (2017), eq. 2, with every channel on its own: on the scale where level k lies at 2k/(K−1) − 1,
+    P(k) = Σ_i w_i [σ((k⁺ − m_i)/s_i) − σ((k⁻ − m_i)/s_i)] with k± half a level to either side, k⁻ = −∞ at the first
+    level and k⁺ = +∞ at the last. Parameters [n c·3·M h w] are, for each channel in turn, the M logits of the weights
+    w, the M means m and the M logarithms of the scales s, held within [−7, 7].
+
+    Args:
+        levels: Number of levels K ≥ 2.
+        mixtures: Number of components M ≥ 1.
+
+    Raises:
+        UserError: ``levels`` < 2, ``mixtures`` < 1, or parameters whose channels do not fit.
+    """
+
+    levels: int = 256
+    mixtures: int = 10
+
+    def __post_init__(self) -> None:
+        _require_levels(self.levels)
+        if self.mixtures < 1:
+            raise UserError(f"The number of mixture components is {self.mixtures}, but must be at least 1.")
+
+    def channels(self, image_channels: int) -> int:
+        """A weight, a mean and a scale of each component, for each image channel."""
+        return 3 * self.mixtures * image_channels
+
+    def log_prob(self, parameters: Parameters, images: Images) -> PerExample:
+        """Log-probability of the images' levels, in nats, summed over pixels and channels."""
+        _require_channels(parameters, self.channels(images.shape[1]))
+        logit_w, m, log_s = self._split(parameters)
+        k = quantise(images, self.levels).unsqueeze(2)  # [n c 1 h w]
+        x = 2 * k.to(m.dtype) / (self.levels - 1) - 1
+        half, inverse_s = 1 / (self.levels - 1), (-log_s).exp()
+        above, below = (x + half - m) * inverse_s, (x - half - m) * inverse_s
+        # σ(a) − σ(b) = σ(a)·σ(−b)·(1 − e^(b−a)): a sum of logarithms without cancellation, however small the bin.
+        log_bin = F.logsigmoid(above) + F.logsigmoid(-below) + torch.log(-torch.expm1(-2 * half * inverse_s))
+        log_bin = torch.where(k == 0, F.logsigmoid(above), log_bin)
+        log_bin = torch.where(k == self.levels - 1, F.logsigmoid(-below), log_bin)
+        return (logit_w.log_softmax(2) + log_bin).logsumexp(2).flatten(1).sum(1)
+
+    def mean(self, parameters: Parameters) -> Images:
+        """E[x], exact: Σ_{k≥1} P(level ≥ k)/(K−1)."""
+        logit_w, m, log_s = self._split(parameters)
+        w, inverse_s = logit_w.softmax(2), (-log_s).exp()
+        total = torch.zeros_like(m[:, :, 0])
+        for k in range(1, self.levels):
+            edge = (2 * k - 1) / (self.levels - 1) - 1
+            total = total + (w * ((m - edge) * inverse_s).sigmoid()).sum(2)
+        return total / (self.levels - 1)
+
+    def sample(self, parameters: Parameters, generator: Generator | None = None) -> Images:
+        """One level drawn for every pixel: a component, a logistic draw of it, the level whose bin it falls in."""
+        logit_w, m, log_s = self._split(parameters)
+        component = _categorical_draw(logit_w, generator).unsqueeze(2)
+        m, log_s = (values.gather(2, component).squeeze(2) for values in (m, log_s))
+        tiny = torch.finfo(m.dtype).eps / 2
+        u = _uniform(m, generator).clamp(tiny, 1 - tiny)
+        x = m + log_s.exp() * u.logit()
+        k = ((x + 1) / 2 * (self.levels - 1)).round().clamp(0, self.levels - 1)
+        return k / (self.levels - 1)
+
+    def _split(self, parameters: Parameters) -> list[Float[Tensor, "n c mixtures h w"]]:
+        """Logits of the weights, means, logarithms of the scales."""
+        per_channel = self.channels(1)
+        if parameters.shape[1] % per_channel:
+            raise UserError(
+                f"The parameters have {parameters.shape[1]} channels, but {self} needs a multiple of {per_channel};"
+                " build the decoder with likelihood.channels(image_channels) channels."
+            )
+        n, p, h, w = parameters.shape
+        logit_w, m, log_s = parameters.view(n, p // per_channel, 3, self.mixtures, h, w).unbind(2)
+        return [logit_w, m, log_s.clamp(-7.0, 7.0)]
+
+
+def _require_levels(levels: int) -> None:
+    if levels < 2:
+        raise UserError(f"The number of pixel levels is {levels}, but must be at least 2.")
+
+
+def _require_channels(parameters: Parameters, expected: int) -> None:
+    if parameters.shape[1] != expected:
+        raise UserError(
+            f"The decoder gives {parameters.shape[1]} parameter channels, but the likelihood needs {expected} for these"
+            " images; build it with likelihood.channels(image_channels) channels."
+        )
+
+
+def _source(like: Tensor, generator: Generator | None) -> torch.device:
+    """Where random numbers are drawn: the generator's device, which need not be the parameters'."""
+    return like.device if generator is None else generator.device
+
+
+def _uniform(like: Float[Tensor, "*shape"], generator: Generator | None) -> Float[Tensor, "*shape"]:
+    u = torch.rand(like.shape, generator=generator, dtype=like.dtype, device=_source(like, generator))
+    return u.to(like.device)
+
+
+def _categorical_draw(logits: Float[Tensor, "n c k h w"], generator: Generator | None) -> Int[Tensor, "n c h w"]:
+    """The index of the largest logit + Gumbel noise, which is a draw from softmax(logits)."""
+    exponential = torch.empty(logits.shape, dtype=logits.dtype, device=_source(logits, generator))
+    exponential.exponential_(generator=generator)
+    return (logits - exponential.to(logits.device).log()).argmax(2)
