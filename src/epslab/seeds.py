@@ -45,6 +45,11 @@ def of_indices(seed: int, indices: Int[Tensor, " n"], *names: str | int) -> Seed
     return _mix(indices.to(torch.int64) * _GAMMA + stream(seed, *names))
 
 
+def fork(example_seeds: Seeds, *names: str | int) -> Seeds:
+    """Seeds for another stream of the same examples, unrelated to the first: a function of the seeds and the names."""
+    return _mix(example_seeds ^ stream(0, *names))
+
+
 def noise(
     example_seeds: Seeds, counter: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float32
 ) -> Float[Tensor, "n ..."]:
@@ -68,7 +73,7 @@ def noise(
 def uniform(
     example_seeds: Seeds, counter: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float32
 ) -> Float[Tensor, "n ..."]:
-    """Uniform noise in [0, 1), [n, *shape]; arguments as for ``noise``. It shares no draws with it at equal counters."""
+    """Uniform noise in [0, 1), [n, *shape]; arguments as for ``noise``, whose draws are others."""
     # The complement keeps uniform draws apart from the normal ones made at the same counter.
     words = _words(~example_seeds, counter, math.prod(shape))
     bits = 53 if dtype == torch.float64 else 24

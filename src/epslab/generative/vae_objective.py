@@ -1,0 +1,67 @@
+"""What a VAE minimises: the negative ELBO with a weighted, warmed-up and floored KL term; what it reports is the ELBO."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from epslab.errors import UserError
+from epslab.generative.vae import VAE
+from epslab.probability.bounds import bits_per_dim
+from epslab.types import Batch, Images, Latents, PerExample, Progress, Seeds
+
+
+@dataclass(frozen=True)
+class VAEObjective:
+    """−ELBO with the KL term as trained, and beside it the bound itself (beta = 1, no floor), in nats an image.
+
+    The entries, each a curve: ``loss`` (what is minimised), ``reconstruction`` (−E_q log p(x given z), falls),
+    ``kl`` (grows while the code is learnt; near 0 it has collapsed), ``bits_per_dim`` (the ELBO in bits a pixel).
+
+    Args:
+        vae: The model; its ``beta`` weighs the KL term.
+        samples: Draws of z an image.
+        free_bits: λ in nats a dimension: the KL term is Σ_d max(λ, batch mean of KL_d), so that dimensions cheaper than
+            λ are not pressed further (Kingma et al., 2016, eq. 15). A batch quantity, not a metric.
+        warmup_epochs: β_t rises linearly from 0 to beta over so many epochs of training.
+        prepare: What is done to the images first, from the images and the examples' seeds: the fresh draw of dynamic
+            binarisation.
+    """
+
+    vae: VAE
+    samples: int = 1
+    free_bits: float = 0.0
+    warmup_epochs: float = 0.0
+    prepare: Callable[[Images, Seeds], Images] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning.
+
+        Raises:
+            UserError: A negative floor or warm-up, or fewer than one sample.
+        """
+        for name in ("free_bits", "warmup_epochs"):
+            if not getattr(self, name) >= 0:
+                raise UserError(f"{name} must be 0 or more, not {getattr(self, name)}.")
+        if self.samples < 1:
+            raise UserError(f"samples counts draws of z an image and must be 1 or more, not {self.samples}.")
+
+    def __call__(self, batch: Batch, progress: Progress) -> dict[str, PerExample]:
+        """Loss, reconstruction, KL and bits/dim of each image."""
+        images = batch.images if self.prepare is None else self.prepare(batch.images, batch.seeds)
+        mean, log_std = self.vae.encode(images)
+        reconstruction, kl = self.vae.terms_at(mean, log_std, images, self.samples, batch.seeds)
+        trained_kl = kl if self.free_bits == 0 else self._floored_kl(mean, log_std)
+        loss = reconstruction + self.beta(progress) * trained_kl
+        bits = bits_per_dim(reconstruction.detach() + kl.detach(), tuple(images.shape[1:]))
+        return {"loss": loss, "reconstruction": reconstruction.detach(), "kl": kl.detach(), "bits_per_dim": bits}
+
+    def beta(self, progress: Progress) -> float:
+        """β_t: the warm-up's ramp in training, the full weight in validation, where epochs are compared."""
+        ramp = self.warmup_epochs * progress.steps_per_epoch
+        if not progress.training or progress.step >= ramp:
+            return self.vae.beta
+        return self.vae.beta * progress.step / ramp
+
+    def _floored_kl(self, mean: Latents, log_std: Latents) -> PerExample:
+        """The KL term with its free bits: the same number for every example of the batch."""
+        per_dimension = self.vae.kl_per_dimension_at(mean, log_std).mean(0)
+        return per_dimension.clamp(min=self.free_bits).sum().expand(len(mean))
