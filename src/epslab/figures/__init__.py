@@ -1,0 +1,29 @@
+"""Arrays in, figure out: drawing only, never computing. One style, made for a phone, for any colour vision.
+
+Every function returns a ``matplotlib.figure.Figure`` that belongs to nobody else (no pyplot, no global state);
+``png(figure)`` gives its bytes.
+"""
+
+from epslab.figures.charts import bars, curves, errors, lines, magnitudes, rate_distortion, shown_quantities
+from epslab.figures.images import image_grid, manifold, reconstructions, samples_through_time, strips
+from epslab.figures.laws import contours, densities, latent_scatter
+from epslab.figures.style import png
+
+__all__ = [
+    "bars",
+    "contours",
+    "curves",
+    "densities",
+    "errors",
+    "image_grid",
+    "latent_scatter",
+    "lines",
+    "magnitudes",
+    "manifold",
+    "png",
+    "rate_distortion",
+    "reconstructions",
+    "samples_through_time",
+    "shown_quantities",
+    "strips",
+]

@@ -1,0 +1,313 @@
+"""Curves and bars: what was measured against what was varied."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from epslab.figures.style import (
+    BLUE,
+    COLOURS,
+    GREEN,
+    INK,
+    QUIET,
+    TEXT,
+    VERMILION,
+    Vector,
+    array,
+    figure,
+    plain_ticks,
+    styled,
+)
+
+Series = Mapping[str, Vector | tuple[Vector, Vector]]
+"""Curves by name: the values, or (values, half-width of their spread), each [n]."""
+
+QUANTITIES = {
+    "bits_per_dim": ("Bits per dimension", "bits/dim"),
+    "reconstruction": ("Reconstruction −E log p(x|z)", "nats"),
+    "regularisation": ("KL from posterior to prior", "nats"),
+    "kl": ("KL from posterior to prior", "nats"),
+    "loss": ("Training objective", "loss"),
+}
+"""Heading and unit of the quantities a run logs; others are shown under their own name."""
+
+
+@styled
+def curves(
+    metrics: Mapping[str, Sequence[float]],
+    *,
+    spread: Mapping[str, Sequence[float]] | None = None,
+    best_epoch: int | None = None,
+    quantities: Sequence[str] | None = None,
+) -> Figure:
+    """Training and validation curves, one panel a quantity, so that a rising KL is seen beside a falling total.
+
+    Args:
+        metrics: Columns of ``metrics.csv``: ``epoch``, ``train/NAME``, ``val/NAME``; NaN where a row has no value.
+        spread: Half-widths for some of the columns (over training seeds).
+        best_epoch: Marked with a vertical line in every panel.
+        quantities: The NAMEs to show, in order; None shows those of ``QUANTITIES`` that are there, or else all.
+
+    Raises:
+        ValueError: There is nothing to draw.
+    """
+    names = list(quantities) if quantities is not None else shown_quantities(metrics)
+    if not names:
+        raise ValueError("there are no train/… or val/… columns to draw")
+    drawing = figure(0.55 + 2.0 * len(names))
+    panels = np.atleast_1d(drawing.subplots(len(names), 1, sharex=True))
+    epochs = array(metrics["epoch"])
+    for axes, name in zip(panels, names, strict=True):
+        heading, unit = QUANTITIES.get(name, (name.replace("_", " "), ""))
+        for side, colour, label in (("train", BLUE, "training"), ("val", VERMILION, "validation")):
+            column = f"{side}/{name}"
+            if column in metrics:
+                values = array(metrics[column])
+                known = ~np.isnan(values)
+                marker = "o" if known.sum() < 12 else None
+                axes.plot(epochs[known], values[known], color=colour, label=label, marker=marker, markersize=4)
+                if spread and column in spread:
+                    half = array(spread[column])[known]
+                    axes.fill_between(
+                        epochs[known], values[known] - half, values[known] + half, color=colour, alpha=0.2, linewidth=0
+                    )
+        axes.set(title=heading, ylabel=unit)
+        if name != "regularisation" and name != "kl":
+            _widen_small(axes)
+        if best_epoch is not None:
+            axes.axvline(best_epoch, color=GREEN, linewidth=1.2, linestyle=(0, (4, 2)), label="best epoch")
+    panels[-1].set_xlabel("epoch")
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    _key(drawing, panels[0])
+    return drawing
+
+
+def shown_quantities(metrics: Mapping[str, Sequence[float]]) -> list[str]:
+    """The quantities ``curves`` shows of these columns: the known ones, or else all, but never an empty column."""
+    present = [column.partition("/") for column, values in metrics.items() if not np.isnan(array(values)).all()]
+    names = list(dict.fromkeys(name for side, _, name in present if side in ("train", "val")))
+    return [name for name in QUANTITIES if name in names and (name != "loss" or "bits_per_dim" not in names)] or names
+
+
+@styled
+def lines(
+    x: Vector,
+    series: Series,
+    *,
+    x_label: str,
+    y_label: str,
+    log_x: bool = False,
+    log_y: bool = False,
+    title: str = "",
+    reference: tuple[str, float] | None = None,
+    height: float = 3.2,
+) -> Figure:
+    """Curves over a common x, each with its spread as a band.
+
+    Args:
+        x: Where the curves are known, [n].
+        series: Curves by name.
+        x_label: With its unit.
+        y_label: With its unit.
+        log_x: Whether x is shown on a logarithmic scale.
+        log_y: Whether y is.
+        title: A line above.
+        reference: A horizontal line with its name: the value that is exact or known.
+        height: Of the figure, inches.
+    """
+    drawing = figure(height + 0.32 * ((len(series) + 1) // 2))
+    axes = drawing.subplots()
+    at = array(x)
+    # Markers of their own shape, so that curves are told apart without colour as well.
+    for (name, curve), colour, marker in zip(series.items(), _cycle(COLOURS), _cycle("osD^vP"), strict=False):
+        values, half = _parts(curve)
+        axes.plot(at, values, color=colour, marker=marker if len(at) <= 25 else None, markersize=5, label=name)
+        if half is not None:
+            axes.fill_between(at, values - half, values + half, color=colour, alpha=0.18, linewidth=0)
+    if log_x:
+        axes.set_xscale("log")
+        plain_ticks(axes, "x")
+    if log_y:
+        axes.set_yscale("log")
+        plain_ticks(axes, "y")
+    if reference is not None:
+        axes.axhline(reference[1], color=INK, linewidth=1.2, linestyle=(0, (4, 2)), label=reference[0])
+    axes.set(xlabel=x_label, ylabel=y_label)
+    drawing.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=TEXT + 0.5)
+    _key(drawing, axes)
+    return drawing
+
+
+@styled
+def errors(
+    x: Vector, series: Series, *, x_label: str, y_label: str = "estimate − exact value, nats", exact: str = "exact"
+) -> Figure:
+    """How estimates miss a known value: curves of their error, with the exact value as a line at zero."""
+    return lines(x, series, x_label=x_label, y_label=y_label, reference=(exact, 0.0))
+
+
+@styled
+def rate_distortion(
+    rate: Vector,
+    distortion: Vector,
+    labels: Sequence[str],
+    *,
+    rate_spread: Vector | None = None,
+    distortion_spread: Vector | None = None,
+) -> Figure:
+    """Rate (KL, nats) against distortion (−E log p(x|z), nats), one labelled point a model, joined as given."""
+    drawing = figure(3.6)
+    axes = drawing.subplots()
+    x, y = array(rate), array(distortion)
+    axes.plot(x, y, color=BLUE, linewidth=1.2, alpha=0.6, zorder=1)
+    axes.errorbar(
+        x,
+        y,
+        xerr=None if rate_spread is None else array(rate_spread),
+        yerr=None if distortion_spread is None else array(distortion_spread),
+        fmt="o",
+        color=BLUE,
+        markersize=7,
+        elinewidth=1.2,
+    )
+    for a, b, label in zip(x, y, labels, strict=True):
+        axes.annotate(label, (a, b), xytext=(6, 5), textcoords="offset points")
+    axes.margins(x=0.16, y=0.12)
+    axes.set(xlabel="rate: KL to the prior, nats", ylabel="distortion: −E log p(x|z), nats")
+    return drawing
+
+
+@styled
+def bars(
+    values: Vector,
+    *,
+    labels: Sequence[str] | None = None,
+    x_label: str = "latent dimension",
+    y_label: str = "KL, nats",
+    threshold: tuple[str, float] | None = None,
+    spread: Vector | None = None,
+    title: str = "",
+) -> Figure:
+    """Upright bars [n], one a latent dimension, say; those at or under the threshold are grey.
+
+    Args:
+        values: Heights.
+        labels: Under each bar; None numbers them from 1.
+        x_label: What the bars are.
+        y_label: With its unit.
+        threshold: A named line.
+        spread: Half-width of each bar's error, [n].
+        title: A line above.
+    """
+    drawing = figure(3.0)
+    axes = drawing.subplots()
+    heights = array(values)
+    colours = [BLUE if threshold is None or height > threshold[1] else "#b6bdc6" for height in heights]
+    places = np.arange(1, len(heights) + 1)
+    axes.bar(places, heights, color=colours, width=0.75, yerr=None if spread is None else array(spread), ecolor=INK)
+    if labels is not None:
+        axes.set_xticks(places, labels)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    axes.grid(visible=False, axis="x")
+    if threshold is not None:
+        axes.axhline(threshold[1], color=VERMILION, linewidth=1.4, linestyle=(0, (4, 2)))
+        axes.annotate(
+            threshold[0],
+            (1, threshold[1]),
+            xycoords=("axes fraction", "data"),
+            xytext=(-2, 5),
+            textcoords="offset points",
+            ha="right",
+            color=VERMILION,
+        )
+    axes.set(xlabel=x_label, ylabel=y_label, title=title)
+    return drawing
+
+
+@styled
+def magnitudes(
+    names: Sequence[str], values: Vector, spread: Vector | None = None, *, x_label: str, title: str = ""
+) -> Figure:
+    """Positive values of unlike size (variances, times) as bars on a logarithmic scale, each with its number written.
+
+    Args:
+        names: What each bar is, [n]; written above it.
+        values: Positive, [n].
+        spread: Half-width of each value's error, [n].
+        x_label: With its unit.
+        title: A line above.
+    """
+    sizes = array(values)
+    drawing = figure(1.0 + 0.78 * len(names))
+    axes = drawing.subplots()
+    places = np.arange(len(names))[::-1]
+    axes.barh(
+        places,
+        sizes,
+        height=0.42,
+        color=[colour for colour, _ in zip(_cycle(COLOURS), names, strict=False)],
+        xerr=None if spread is None else array(spread),
+        ecolor=INK,
+    )
+    axes.set_xscale("log")
+    low, high = sizes.min(), sizes.max()
+    axes.set_xlim(low / max(2.0, (high / low) ** 0.25), high * max(2.0, (high / low) ** 0.1))
+    plain_ticks(axes, "x")
+    for place, name, size in zip(places, names, sizes, strict=True):
+        axes.annotate(
+            f"{name}: {size:.3g}".replace("-", "−"),
+            (0, place),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 13),
+            textcoords="offset points",
+            va="bottom",
+        )
+    axes.set(yticks=[], ylim=(-0.5, len(names) - 0.1), xlabel=x_label, title=title)
+    axes.grid(visible=False, axis="y")
+    return drawing
+
+
+def _parts(curve: Vector | tuple[Vector, Vector]) -> tuple[np.ndarray, np.ndarray | None]:
+    """The values of a curve and the half-width of its spread, if it came as a pair of both."""
+    if isinstance(curve, tuple) and len(curve) == 2:
+        values, half = curve
+        if not isinstance(values, int | float) and not isinstance(half, int | float):
+            return array(values), array(half)
+    return np.asarray(curve, dtype=float) if isinstance(curve, tuple) else array(curve), None
+
+
+def _cycle(items: Sequence[str]) -> list[str]:
+    """Items again and again, for more curves than there are colours."""
+    return list(items) * 8
+
+
+def _widen_small(axes: Axes) -> None:
+    """A logarithmic scale where a curve starts several times above where it ends: otherwise its end looks flat."""
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines] or [np.ones(1)])
+    values = values[np.isfinite(values)]
+    if len(values) and values.min() > 0 and values.max() > 3 * values.min():
+        axes.set_yscale("log")
+        plain_ticks(axes, "y")
+
+
+def _key(drawing: Figure, axes: Axes) -> None:
+    """What each colour is, in a row above the panels, where no curve can run through it."""
+    handles, names = axes.get_legend_handles_labels()
+    if len(names) > 1:
+        # Two columns hold names of up to 18 characters on the width of a figure.
+        columns = 1 if max(map(len, names)) > 18 else min(len(names), 3 if max(map(len, names)) <= 11 else 2)
+        drawing.legend(
+            handles,
+            names,
+            loc="outside upper left",
+            ncols=columns,
+            handlelength=1.3,
+            columnspacing=1.2,
+            handletextpad=0.5,
+            borderpad=0.1,
+            labelcolor=QUIET,
+        )

@@ -1,0 +1,211 @@
+"""Pictures of images: every image pixel becomes a whole square of screen pixels, nothing is interpolated."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from epslab.figures.style import DPI, QUIET, TEXT, WIDTH, ImageArray, array, styled
+
+_LINE = TEXT * 1.75 * DPI / 72  # screen pixels one line of text takes
+_MARGIN = 6  # screen pixels around a canvas
+
+
+@styled
+def image_grid(
+    images: ImageArray, *, columns: int | None = None, title: str = "", labels: Sequence[str] | None = None
+) -> Figure:
+    """Images [n c h w] row by row on a grid.
+
+    Args:
+        images: In [0, 1]; values outside are shown as black or white.
+        columns: Images a row; None makes the grid about square.
+        title: A line above the grid.
+        labels: A short text under each image, [n].
+    """
+    pixels = _rgb(images)
+    per_row = columns or max(1, int(np.ceil(np.sqrt(len(pixels)))))
+    if labels is None:
+        return _stack([_Panel(_mosaic(pixels, per_row, gap=True), title)])
+    rows = [slice(i, i + per_row) for i in range(0, len(pixels), per_row)]
+    return _stack(
+        [
+            _Panel(_mosaic(pixels[row], per_row, gap=True), title if row.start == 0 else "", below=labels[row])
+            for row in rows
+        ],
+        columns=per_row,
+    )
+
+
+@styled
+def samples_through_time(by_epoch: Mapping[int, ImageArray], *, columns: int = 10) -> Figure:
+    """Grids of samples [n c h w] under one another, one for each epoch; epoch 0 is "before training"."""
+    return _stack(
+        [
+            _Panel(_mosaic(_rgb(images), columns, gap=True), f"Epoch {epoch}" if epoch else "Before training")
+            for epoch, images in sorted(by_epoch.items())
+        ]
+    )
+
+
+@styled
+def reconstructions(originals: ImageArray, reconstructed: ImageArray, *, columns: int = 8) -> Figure:
+    """Originals and reconstructions, both [n c h w], in pairs of rows: the original above, its reconstruction below."""
+    above, below = _rgb(originals), _rgb(reconstructed)
+    panels = []
+    for i in range(0, len(above), columns):
+        pair = np.concatenate([_fill(above[i : i + columns], columns), _fill(below[i : i + columns], columns)])
+        panels.append(_Panel(_mosaic(pair, columns, gap=True)))
+    panels[0].title = "Above: original · below: reconstruction"
+    return _stack(panels, space=14)
+
+
+@styled
+def manifold(
+    images: ImageArray,
+    *,
+    quantiles: Sequence[float] | None = None,
+    x_label: str = "second latent coordinate z₂",
+    y_label: str = "first latent coordinate z₁",
+) -> Figure:
+    """Images [grid² c h w], row by row, as one canvas without seams.
+
+    Args:
+        images: Means decoded on a square grid of latent codes.
+        quantiles: The latent value of each row and column, [grid]; a few of them are written along both sides.
+        x_label: What changes along a row.
+        y_label: What changes from row to row.
+
+    Raises:
+        ValueError: The number of images is no square.
+    """
+    pixels = _rgb(images)
+    side = round(len(pixels) ** 0.5)
+    if side * side != len(pixels):
+        raise ValueError(f"a manifold is a square grid, but {len(pixels)} images were given")
+    return _stack([_Panel(_mosaic(pixels, side, gap=False), x_label=x_label, y_label=y_label, ticks=quantiles)])
+
+
+@styled
+def strips(
+    images: ImageArray, *, columns: int, row_labels: Sequence[str] | None = None, title: str = "", ends: str = ""
+) -> Figure:
+    """Images [rows·columns c h w] as strips: each row a walk, for interpolations and traversals.
+
+    Args:
+        images: Row by row.
+        columns: Steps of a walk.
+        row_labels: A short text left of each row, for example the latent dimension that changes.
+        title: A line above.
+        ends: A line below that says what the left and the right end are.
+    """
+    return _stack([_Panel(_mosaic(_rgb(images), columns, gap=True), title, rows=row_labels, x_label=ends)])
+
+
+class _Panel:
+    """A canvas [h w 3] of whole image pixels with the texts around it."""
+
+    def __init__(
+        self,
+        canvas: np.ndarray,
+        title: str = "",
+        *,
+        below: Sequence[str] | None = None,
+        rows: Sequence[str] | None = None,
+        x_label: str = "",
+        y_label: str = "",
+        ticks: Sequence[float] | None = None,
+    ) -> None:
+        self.canvas, self.title, self.below, self.rows = canvas, title, below, rows
+        self.x_label, self.y_label, self.ticks = x_label, y_label, ticks
+
+    @property
+    def left(self) -> float:
+        """Screen pixels needed left of the canvas."""
+        longest = max((len(text) for text in self.rows), default=0) if self.rows else 0
+        return _MARGIN + longest * 0.36 * _LINE + (_LINE if self.y_label else 0) + (1.6 * _LINE if self.ticks else 0)
+
+    @property
+    def top(self) -> float:
+        return _LINE if self.title else 0
+
+    @property
+    def bottom(self) -> float:
+        return sum(_LINE for part in (self.below, self.x_label, self.ticks) if part)
+
+
+def _stack(panels: Sequence[_Panel], *, space: float = 0, columns: int = 1) -> Figure:
+    """Panels under one another on a figure as wide as a chart, each magnified by the same whole factor."""
+    left = max(panel.left for panel in panels)
+    room = WIDTH * DPI - left - _MARGIN
+    factor = max(1, int(room // max(panel.canvas.shape[1] for panel in panels)))
+    width = max(WIDTH * DPI, left + factor * max(panel.canvas.shape[1] for panel in panels) + _MARGIN)
+    height = 2 * _MARGIN + sum(panel.top + factor * panel.canvas.shape[0] + panel.bottom + space for panel in panels)
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    width, height = round(width), round(height)
+    above = height - _MARGIN
+    for panel in panels:
+        h, w = (factor * side for side in panel.canvas.shape[:2])
+        # Whole screen pixels: otherwise some image pixels would come out wider than others.
+        x, y = round(left + (width - left - _MARGIN - w) / 2), round(above - panel.top - h)
+        axes = figure.add_axes((x / width, y / height, w / width, h / height))
+        axes.imshow(panel.canvas, interpolation="nearest", aspect="auto")
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        _write_around(axes, panel, columns)
+        above = y - panel.bottom - space
+    return figure
+
+
+def _write_around(axes: Axes, panel: _Panel, columns: int) -> None:
+    """Title, labels and ticks of a panel."""
+    h, w = panel.canvas.shape[:2]
+    axes.set_title(panel.title, pad=5)
+    axes.set_xlabel(panel.x_label, labelpad=4)
+    axes.set_ylabel(panel.y_label, labelpad=4)
+    axes.grid(visible=False)
+    if panel.below:
+        places = [(i + 0.5) * w / columns - 0.5 for i in range(len(panel.below))]
+        axes.set_xticks(places, panel.below)
+    if panel.rows:
+        axes.set_yticks([(i + 0.5) * h / len(panel.rows) - 0.5 for i in range(len(panel.rows))], panel.rows)
+    if panel.ticks:
+        n = len(panel.ticks)
+        shown = sorted({0, n // 4, n // 2, n - 1 - n // 4, n - 1}) if n > 5 else range(n)
+        texts = [f"{panel.ticks[i]:.1f}".replace("-", "−") for i in shown]
+        axes.set_xticks([(i + 0.5) * w / n - 0.5 for i in shown], texts)
+        axes.set_yticks([(i + 0.5) * h / n - 0.5 for i in shown], texts)
+    axes.tick_params(length=0, pad=4, labelcolor=QUIET)
+
+
+def _rgb(images: ImageArray) -> np.ndarray:
+    """Images [n c h w] in [0, 1] as bytes [n h w 3]; one channel is shown grey.
+
+    Raises:
+        ValueError: Neither one channel nor three, or no images.
+    """
+    pixels = array(images)
+    if len(pixels) == 0 or pixels.shape[1] not in (1, 3):
+        raise ValueError(f"images to show are [n 1 h w] or [n 3 h w] with n ≥ 1, not {list(pixels.shape)}")
+    levels = np.nan_to_num(np.clip(pixels, 0.0, 1.0) * 255.0).round().astype(np.uint8)
+    return np.broadcast_to(levels, (len(levels), 3, *levels.shape[2:])).transpose(0, 2, 3, 1)
+
+
+def _fill(images: np.ndarray, columns: int) -> np.ndarray:
+    """White images after the last one, up to a full row."""
+    missing = -len(images) % columns
+    return np.concatenate([images, np.full((missing, *images.shape[1:]), 255, dtype=np.uint8)])
+
+
+def _mosaic(images: np.ndarray, columns: int, *, gap: bool) -> np.ndarray:
+    """Images [n h w 3] on a grid of so many columns: one canvas [H W 3], with a white line between them if ``gap``."""
+    filled = _fill(images, columns)
+    _, h, w, _ = filled.shape
+    line = max(1, round(h / 16)) if gap else 0
+    spaced = np.pad(filled, ((0, 0), (0, line), (0, line), (0, 0)), constant_values=255)
+    rows = len(filled) // columns
+    canvas = spaced.reshape(rows, columns, h + line, w + line, 3).swapaxes(1, 2)
+    return canvas.reshape(rows * (h + line), columns * (w + line), 3)[
+        : rows * (h + line) - line or None, : columns * (w + line) - line
+    ]

@@ -1,0 +1,115 @@
+"""Pictures of probability laws and of latent space."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse
+from matplotlib.patheffects import withStroke
+from torch import Tensor
+
+from epslab.figures.style import CLASSES, COLOURS, INK, QUIET, Vector, array, figure, styled
+
+Points = Float[Tensor, "n 2"] | Float[np.ndarray, "n 2"]
+"""Points of the plane."""
+ClassIndices = Int[Tensor, " n"] | Int[np.ndarray, " n"]
+
+
+@styled
+def latent_scatter(codes: Points, labels: ClassIndices, classes: Sequence[str]) -> Figure:
+    """Codes [n 2] coloured by class, each class named in words at the median of its codes."""
+    z, y = array(codes), array(labels)
+    drawing = figure(4.0)
+    axes = drawing.subplots()
+    for i, name in enumerate(classes):
+        own = z[y == i]
+        colour = CLASSES[i % len(CLASSES)]
+        axes.scatter(own[:, 0], own[:, 1], s=9, color=colour, alpha=0.7, linewidth=0, rasterized=True)
+        if len(own):
+            _name(axes, name, np.median(own, axis=0))
+    _plane(axes)
+    return drawing
+
+
+@styled
+def contours(
+    prior_samples: Points,
+    means: Points,
+    stds: Points,
+    *,
+    names: Sequence[str] | None = None,
+    scales: Sequence[float] = (1.0, 2.0),
+) -> Figure:
+    """Samples of the prior [n 2], and posteriors N(mean, std²) as ellipses at these numbers of standard deviations.
+
+    Args:
+        prior_samples: Drawn as small grey points.
+        means: Centre of each posterior.
+        stds: Standard deviation of each posterior along both axes.
+        names: A short name for each posterior.
+        scales: Radii of the ellipses, in standard deviations.
+    """
+    drawing = figure(4.0)
+    axes = drawing.subplots()
+    cloud, centres, spreads = array(prior_samples), array(means), array(stds)
+    axes.scatter(cloud[:, 0], cloud[:, 1], s=7, color="#a3abb5", linewidth=0, label="samples of the prior")
+    for i, (centre, spread) in enumerate(zip(centres, spreads, strict=True)):
+        colour = COLOURS[i % len(COLOURS)]
+        for scale in scales:
+            axes.add_patch(
+                Ellipse(
+                    (float(centre[0]), float(centre[1])),
+                    *(2 * scale * spread),
+                    facecolor=(colour, 0.15),
+                    edgecolor=colour,
+                    linewidth=1.4,
+                )
+            )
+        if names is not None:
+            _name(axes, names[i], centre + np.array([0.0, scales[-1] * spread[1]]), above=True, colour=colour)
+    _plane(axes)
+    axes.set_title("Grey: samples of the prior · ellipses: posteriors", fontweight="normal", color=QUIET)
+    return drawing
+
+
+@styled
+def densities(x: Vector, panels: Mapping[str, Mapping[str, Vector]], *, x_label: str = "x") -> Figure:
+    """Densities over a common x, filled, in one panel for each situation: ``{"close": {"p": …, "q": …}, "far": …}``."""
+    at = array(x)
+    drawing = figure(0.9 + 1.45 * len(panels))
+    rows = np.atleast_1d(drawing.subplots(len(panels), 1, sharex=True, sharey=True))
+    for axes, (title, laws) in zip(rows, panels.items(), strict=True):
+        for (name, density), colour in zip(laws.items(), COLOURS, strict=False):
+            heights = array(density)
+            axes.fill_between(at, heights, color=colour, alpha=0.25, linewidth=0)
+            axes.plot(at, heights, color=colour)
+            peak = int(heights.argmax())
+            _name(axes, name, np.array([at[peak], heights[peak]]), above=True, colour=colour)
+        axes.margins(x=0, y=0.28)
+        axes.set_ylim(bottom=0)
+        axes.set(title=title, ylabel="density")
+    rows[-1].set_xlabel(x_label)
+    return drawing
+
+
+def _name(axes: Axes, text: str, place: np.ndarray, *, above: bool = False, colour: str = INK) -> None:
+    """A name written where it belongs, with a white rim so that it is read on any ground."""
+    axes.annotate(
+        text,
+        (float(place[0]), float(place[1])),
+        xytext=(0, 2 if above else 0),
+        textcoords="offset points",
+        ha="center",
+        va="bottom" if above else "center",
+        weight="bold",
+        color=colour,
+        path_effects=[withStroke(linewidth=3, foreground="white")],
+    )
+
+
+def _plane(axes: Axes) -> None:
+    """Two latent coordinates at one scale."""
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.set(xlabel="z₁", ylabel="z₂")

@@ -1,0 +1,133 @@
+"""The one visual style: sizes, colours, and a figure as an optimised PNG.
+
+Figures are made for a phone first: ``WIDTH`` inches shown 328 CSS pixels wide (a 360-pixel screen less its margins)
+leave text of ``TEXT`` points at ``TEXT``/72·328/``WIDTH`` ≥ 12 CSS pixels, which is 9 points.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Float, Real
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+from PIL import Image
+from torch import Tensor
+
+Vector = Real[Tensor, " n"] | Real[np.ndarray, " n"] | Sequence[float | int]
+"""Numbers along one axis: a tensor, an array, or a plain sequence."""
+ImageArray = Float[Tensor, "n c h w"] | Float[np.ndarray, "n c h w"]
+"""Images in [0, 1], one channel (grey) or three (RGB)."""
+
+WIDTH = 4.2  #: inches, every chart
+DPI = 160  #: pixels an inch: two for each CSS pixel of a phone
+TEXT = 11.5  #: points, the smallest text of a chart
+
+BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#B2558A", "#C98500", "#56B4E9"
+INK, QUIET, GRID = "#1f2328", "#59636e", "#e3e6ea"
+COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+"""Okabe & Ito's palette, told apart with any colour vision; orange and purple darkened to be read on white."""
+CLASSES = (
+    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
+    "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
+)  # fmt: skip
+"""Petroff (2021): ten colours for ten classes; a figure that uses them names each class in words as well."""
+
+_RC: dict[Any, Any] = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": TEXT,
+    "axes.titlesize": TEXT + 0.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8,
+    "axes.labelsize": TEXT,
+    "axes.labelcolor": QUIET,
+    "axes.edgecolor": "#9aa3ad",
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.labelsize": TEXT,
+    "ytick.labelsize": TEXT,
+    "xtick.color": "#9aa3ad",
+    "ytick.color": "#9aa3ad",
+    "xtick.labelcolor": QUIET,
+    "ytick.labelcolor": QUIET,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "text.color": INK,
+    "legend.frameon": False,
+    "legend.fontsize": TEXT,
+    "lines.linewidth": 2.0,
+    "lines.solid_capstyle": "round",
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def styled(function: Callable[P, R]) -> Callable[P, R]:
+    """Run a drawing function under the style, leaving matplotlib's own settings as they were."""
+
+    @wraps(function)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
+        with mpl.rc_context(_RC):
+            return function(*args, **kwargs)
+
+    return drawn
+
+
+def figure(height: float, width: float = WIDTH) -> Figure:
+    """An empty figure of so many inches whose parts make room for each other's labels."""
+    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+
+
+def array(values: Vector | ImageArray) -> np.ndarray:
+    """The numbers as an array in memory of the CPU, whatever they were given as."""
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG without loss: in shades of grey or a palette of colours where those are enough."""
+    buffer = io.BytesIO()
+    with mpl.rc_context(_RC):
+        figure.savefig(buffer, format="png", dpi=figure.dpi)
+    pixels = np.asarray(Image.open(buffer).convert("RGB"))
+    out = io.BytesIO()
+    _smallest(pixels).save(out, format="PNG", optimize=True)
+    return out.getvalue()
+
+
+def _smallest(pixels: np.ndarray) -> Image.Image:
+    """The image mode that needs the fewest bits a pixel and keeps every colour of ``pixels`` [h w 3]."""
+    if (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all():
+        return Image.fromarray(np.ascontiguousarray(pixels[..., 0]))
+    packed = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
+    colours, indices = np.unique(packed, return_inverse=True)
+    if len(colours) > 256:
+        return Image.fromarray(pixels)
+    image = Image.fromarray(indices.reshape(packed.shape).astype(np.uint8), mode="P")
+    image.putpalette(np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=1).astype(np.uint8).tobytes())
+    return image
+
+
+def plain_ticks(axis: Axes, which: str) -> None:
+    """Ticks of a logarithmic axis as plain numbers (0.5, 1, 2) where it spans little, as powers of ten where much."""
+    low, high = axis.get_xlim() if which == "x" else axis.get_ylim()
+    target = axis.xaxis if which == "x" else axis.yaxis
+    if high / low < 1e4:
+        decades = np.log10(high / low)
+        subs = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0) if decades < 0.6 else (1.0, 2.0, 5.0) if decades < 2.2 else (1.0,)
+        target.set_major_locator(mpl.ticker.LogLocator(base=10, subs=subs))
+        target.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    target.set_minor_locator(mpl.ticker.NullLocator())

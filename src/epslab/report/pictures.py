@@ -1,0 +1,31 @@
+"""PNG bytes out of whatever a picture was given as, as small as they can be without losing a pixel."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from epslab import figures
+from epslab.errors import UserError
+from epslab.report.blocks import Image
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def png(image: Image) -> bytes:
+    """The picture as an optimised PNG; files and bytes are taken as they are.
+
+    Raises:
+        UserError: The file cannot be read, or what was given is no PNG.
+    """
+    if isinstance(image, Figure):
+        return figures.png(image)
+    try:
+        data = image.read_bytes() if isinstance(image, Path) else image
+    except OSError as error:
+        raise UserError(
+            f"The picture '{image}' cannot be read ({error.strerror}); give the path of a PNG file."
+        ) from error
+    if not data.startswith(_SIGNATURE):
+        name = f"'{image}'" if isinstance(image, Path) else "given as bytes"
+        raise UserError(f"The picture {name} is not a PNG file; give one, or a matplotlib figure.")
+    return data

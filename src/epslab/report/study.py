@@ -1,0 +1,153 @@
+"""The result of a study, as an object and as a folder: ``result.json``, ``figures/*.png``, ``tables/*.csv``."""
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from epslab.errors import UserError
+from epslab.files import write_atomic
+from epslab.report.blocks import Cell, Image, Picture, Section, Table
+from epslab.report.pictures import png
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A question with its answer, and the figures and tables that carry it.
+
+    Args:
+        name: The study's name, as on the command line.
+        question: One sentence that ends with a question mark.
+        answer: One or two sentences, with the numbers, that answer it.
+        tables: Tables, in order.
+        figures: Caption to figure (or PNG), in order; the caption says what to see.
+        runs: Folders of the runs that were trained for it.
+        code: The command that repeats the study.
+        warnings: What makes the answer doubtful.
+    """
+
+    name: str
+    question: str
+    answer: str
+    tables: Sequence[Table] = ()
+    figures: Mapping[str, Image] = field(default_factory=dict)
+    runs: Sequence[Path] = ()
+    code: str = ""
+    warnings: Sequence[str] = ()
+
+    def save(self, folder: Path) -> Path:
+        """Write the study into ``folder`` (made if need be), ``result.json`` last; returns that file.
+
+        Run folders inside ``folder`` are noted relative to it, so that the whole can be moved.
+        """
+        folder = Path(folder)
+        figures, tables = [], []
+        for i, (caption, image) in enumerate(self.figures.items(), start=1):
+            figures.append({"caption": caption, "file": f"figures/{i:02d}-{_slug(caption)}.png"})
+            _write(folder / figures[-1]["file"], png(image))
+        for i, table in enumerate(self.tables, start=1):
+            tables.append(
+                {
+                    "title": table.title,
+                    "columns": list(table.columns),
+                    "rows": [[_encode(cell) for cell in row] for row in table.rows],
+                    "note": table.note,
+                    "file": f"tables/{i:02d}-{_slug(table.title)}.csv",
+                }
+            )
+            _write(folder / str(tables[-1]["file"]), _csv(table))
+        content = {
+            "name": self.name,
+            "question": self.question,
+            "answer": self.answer,
+            "tables": tables,
+            "figures": figures,
+            "runs": [_relative(run, folder) for run in self.runs],
+            "code": self.code,
+            "warnings": list(self.warnings),
+        }
+        _write(folder / "result.json", json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        return folder / "result.json"
+
+    @classmethod
+    def load(cls, folder: Path) -> "StudyResult":
+        """Read a study back from its folder; its figures are then the paths of their PNG files.
+
+        Raises:
+            UserError: The folder holds no study.
+        """
+        folder = Path(folder)
+        try:
+            content = json.loads((folder / "result.json").read_text())
+            tables = tuple(
+                Table(
+                    title=table["title"],
+                    columns=tuple(table["columns"]),
+                    rows=tuple(tuple(_decode(cell) for cell in row) for row in table["rows"]),
+                    note=table["note"],
+                )
+                for table in content["tables"]
+            )
+            return cls(
+                name=content["name"],
+                question=content["question"],
+                answer=content["answer"],
+                tables=tables,
+                figures={figure["caption"]: folder / figure["file"] for figure in content["figures"]},
+                runs=tuple(folder / run for run in content["runs"]),
+                code=content["code"],
+                warnings=tuple(content["warnings"]),
+            )
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"'{folder}' holds no study that can be read ({error}); give the folder that `epslab study` wrote."
+            ) from error
+
+
+def study_section(result: StudyResult) -> Section:
+    """A study as a section of a page: the question is its heading's text, the answer its lead."""
+    return Section(
+        title=f"{result.name[:1].upper()}{result.name[1:]}: {result.question}",
+        lead=result.answer,
+        pictures=tuple(Picture(caption, image) for caption, image in result.figures.items()),
+        tables=result.tables,
+        warnings=result.warnings,
+        code=result.code,
+    )
+
+
+def _slug(text: str) -> str:
+    """A file name out of a caption: lower-case ASCII words, at most 40 characters."""
+    return "-".join(re.findall(r"[a-z0-9]+", text.lower()))[:40].rstrip("-") or "untitled"
+
+
+def _relative(run: Path, folder: Path) -> str:
+    """The run's folder relative to the study's where it lies inside, absolute where it does not."""
+    run = Path(run).absolute()
+    return run.relative_to(folder.absolute()).as_posix() if run.is_relative_to(folder.absolute()) else str(run)
+
+
+def _csv(table: Table) -> str:
+    """The table as CSV with every digit, for spreadsheets and further work."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([table.columns, *table.rows])
+    return text.getvalue()
+
+
+def _encode(cell: Cell) -> Any:
+    """JSON has no NaN and no infinity: they are kept as {"float": "nan"}."""
+    return {"float": str(cell)} if isinstance(cell, float) and not math.isfinite(cell) else cell
+
+
+def _decode(cell: Any) -> Cell:
+    return float(cell["float"]) if isinstance(cell, dict) else cell
+
+
+def _write(path: Path, content: bytes | str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, content)
