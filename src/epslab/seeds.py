@@ -11,6 +11,8 @@ multiplication wraps, as the algorithm needs.
 
 import hashlib
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float, Int
@@ -32,6 +34,17 @@ def stream(seed: int, *names: str | int) -> int:
 def generator(seed: int, *names: str | int, device: torch.device | str = "cpu") -> Generator:
     """A torch generator for the stream so named, e.g. ``generator(0, "loader", epoch)``."""
     return Generator(device=device).manual_seed(stream(seed, *names))
+
+
+@contextmanager
+def seeded(seed: int, *names: str | int) -> Iterator[None]:
+    """Let torch's own generator follow the stream so named, for code that can take no other (weight initialisation).
+
+    It is given back as it was, so whoever relies on it notices nothing.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(stream(seed, *names))
+        yield
 
 
 def draw(n: int, generator: Generator | None = None, device: torch.device | str = "cpu") -> Seeds:
@@ -63,22 +76,33 @@ def noise(
     """
     size = math.prod(shape)
     words = _words(example_seeds, counter, (size + 1) // 2)
-    # (u + ½)/2³² lies strictly inside (0, 1): the logarithm is finite.
-    radius = (words >> 32 & 0xFFFFFFFF).to(dtype).add_(0.5).mul_(2.0**-32).log_().mul_(-2.0).clamp_(min=0.0).sqrt_()
-    angle = (words & 0xFFFFFFFF).to(dtype).mul_(2.0 * math.pi * 2.0**-32)
+    wide = dtype if dtype == torch.float64 else torch.float32  # 2³² is beyond half precision
+    # (u + ½)/2³² is never 0: the logarithm is finite. Rounded up to 1 it gives radius 0.
+    u = (words >> 32).bitwise_and_(0xFFFFFFFF).to(wide)
+    radius = u.add_(0.5).mul_(2.0**-32).log_().mul_(-2.0).sqrt_()
+    # The lower half as a signed integer: an angle in [−π, π).
+    angle = words.to(torch.int32).to(wide).mul_(2.0 * math.pi * 2.0**-32)
     z = torch.cat([radius * torch.cos(angle), radius.mul_(angle.sin_())], dim=1)
-    return z[:, :size].reshape(len(example_seeds), *shape)
+    return z[:, :size].to(dtype).reshape(len(example_seeds), *shape)
 
 
 def uniform(
     example_seeds: Seeds, counter: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float32
 ) -> Float[Tensor, "n ..."]:
-    """Uniform noise in [0, 1), [n, *shape]; arguments as for ``noise``, whose draws are others."""
-    # The complement keeps uniform draws apart from the normal ones made at the same counter.
-    words = _words(~example_seeds, counter, math.prod(shape))
-    bits = 53 if dtype == torch.float64 else 24
-    values = (words >> (64 - bits) & ((1 << bits) - 1)).to(dtype).mul_(2.0**-bits)
-    return values.reshape(len(example_seeds), *shape)
+    """Uniform noise in [0, 1), [n, *shape]; arguments as for ``noise``, whose draws are others.
+
+    Values are multiples of 2⁻⁵³ in float64, of 2⁻²⁴ in float32, of 2⁻⁸ in the half types.
+    """
+    # The complement of the seeds keeps uniform draws apart from the normal ones made at the same counter.
+    size = math.prod(shape)
+    if dtype == torch.float64:
+        values = (_words(~example_seeds, counter, size) >> 11).bitwise_and_((1 << 53) - 1).to(dtype).mul_(2.0**-53)
+    else:
+        # 24 bits fill a float32, so each word gives two values; half types have room for 8.
+        bits = 24 if dtype == torch.float32 else 8
+        halves = _words(~example_seeds, counter, (size + 1) // 2).view(torch.int32)
+        values = (halves >> (32 - bits)).bitwise_and_((1 << bits) - 1).to(dtype).mul_(2.0**-bits)
+    return values[:, :size].reshape(len(example_seeds), *shape)
 
 
 def _words(example_seeds: Seeds, counter: int, size: int) -> Int[Tensor, "n size"]:
@@ -90,9 +114,9 @@ def _words(example_seeds: Seeds, counter: int, size: int) -> Int[Tensor, "n size
 
 def _mix(words: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
     """SplitMix64's bijection on 64-bit words, in place; >> is arithmetic in torch, so the sign bits are masked off."""
-    words ^= words >> 30 & 0x3FFFFFFFF
+    words ^= (words >> 30).bitwise_and_(0x3FFFFFFFF)
     words *= _MIX_1
-    words ^= words >> 27 & 0x1FFFFFFFFF
+    words ^= (words >> 27).bitwise_and_(0x1FFFFFFFFF)
     words *= _MIX_2
-    words ^= words >> 31 & 0x1FFFFFFFF
+    words ^= (words >> 31).bitwise_and_(0x1FFFFFFFF)
     return words

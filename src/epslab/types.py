@@ -1,7 +1,7 @@
 """The names every part of epslab agrees on: shapes, pixel levels, and what a batch, an objective and a model are."""
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -62,6 +62,7 @@ class Progress(NamedTuple):
     training: bool  #: False while validating
 
 
+@runtime_checkable
 class Objective(Protocol):
     """A training objective: a batch to per-example values, each [n]; ``"loss"`` is the one that is minimised.
 
@@ -73,6 +74,7 @@ class Objective(Protocol):
         ...
 
 
+@runtime_checkable
 class Likelihood(Protocol):
     """p(x given parameters), independent over pixels: what a decoder's output means."""
 
@@ -93,6 +95,7 @@ class Likelihood(Protocol):
         ...
 
 
+@runtime_checkable
 class LatentVariableModel(Protocol):
     """What the bounds on log p(x) need of a model with latent variables: log-densities at its own draws.
 

@@ -4,7 +4,7 @@ A prior is a density and a map from noise to latents. Where its KL divergence fr
 form it says so; where not, the model estimates it from its own draws of z.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,7 @@ from epslab.probability.densities import log_normal, log_standard_normal
 from epslab.types import ImageShape, Latents
 
 
+@runtime_checkable
 class Prior(Protocol):
     """What a VAE needs of its prior."""
 

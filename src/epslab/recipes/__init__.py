@@ -1,0 +1,31 @@
+"""Named settings that train one model, and what is done with a run: load, sample, evaluate.
+
+The settings load without torch, so that help and wrong flags answer at once; the rest loads when it is first used.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from epslab.recipes.vae import VAERecipe
+
+if TYPE_CHECKING:
+    from epslab.recipes.running import Splits as Splits
+    from epslab.recipes.running import evaluate as evaluate
+    from epslab.recipes.running import load as load
+    from epslab.recipes.running import recipe_of as recipe_of
+    from epslab.recipes.running import splits as splits
+    from epslab.recipes.running import train as train
+
+RECIPES: dict[str, type[VAERecipe]] = {recipe.name: recipe for recipe in (VAERecipe,)}
+"""Every recipe by the name the command line knows it by."""
+
+_RUNNING = ("Splits", "evaluate", "load", "recipe_of", "splits", "train")
+
+__all__ = ["RECIPES", "VAERecipe", *_RUNNING]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _RUNNING:
+        from epslab.recipes import running
+
+        return getattr(running, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,228 @@
+"""Training by a recipe, and what is done with the run it leaves: load, split again, evaluate."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from epslab import data as datasets
+from epslab.data import ImageSet
+from epslab.errors import UserError, unknown
+from epslab.evaluation.latents import evaluate_latents
+from epslab.evaluation.likelihood import evaluate_likelihood
+from epslab.generative.vae import VAE
+from epslab.recipes import RECIPES
+from epslab.recipes.vae import VAERecipe
+from epslab.recipes.vae_model import binary, build, objective
+from epslab.recipes.vae_pictures import draw_all, draw_samples
+from epslab.runs import Run
+from epslab.training import fit
+
+
+class Splits(NamedTuple):
+    """The three parts of a data set; validation is held out of the training images, never of the test images."""
+
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet
+
+
+def train(
+    recipe: VAERecipe,
+    *,
+    data: str = "digits",
+    data_root: str | Path | None = None,
+    out: str | Path,
+    seed: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+    devices: int | str = 1,
+    num_nodes: int = 1,
+    strategy: str = "auto",
+    precision: str = "32-true",
+    accelerator: str = "auto",
+    progress: bool = True,
+) -> Run:
+    """Train the recipe's model on a data set into a run folder.
+
+    Args:
+        recipe: The model and how it is trained.
+        data: A name ``epslab.data.load`` knows, or a folder of images by class.
+        data_root: Where data sets lie.
+        out: The run folder.
+        seed: Of the split, the weights, the order of images and every example's noise.
+        resume: Carry on from the folder's last checkpoint.
+        overwrite: Replace the run the folder holds.
+        devices: Devices a machine, as Lightning takes them.
+        num_nodes: Machines.
+        strategy: Lightning's strategy, e.g. "ddp".
+        precision: Lightning's precision, e.g. "bf16-mixed".
+        accelerator: Lightning's accelerator, e.g. "cpu", "gpu".
+        progress: Show a progress bar.
+
+    Raises:
+        UserError: The data cannot be read, the model cannot be built for it, or the folder cannot be used.
+    """
+    parts = _split(recipe, data, data_root, seed)
+    vae = build(recipe, parts.train.image_shape, seed)
+
+    def look(model: torch.nn.Module, epoch: int, run: Run) -> None:
+        if epoch in recipe.sample_epochs or epoch == recipe.epochs:
+            draw_samples(vae, run, epoch, seed)
+
+    settings = {
+        "recipe": recipe.name,
+        "data": str(data),
+        "data_root": None if data_root is None else str(data_root),
+        "seed": seed,
+        "devices": devices,
+        "num_nodes": num_nodes,
+        "strategy": strategy,
+        "precision": precision,
+        "accelerator": accelerator,
+        **_plain(dataclasses.asdict(recipe)),
+    }
+    return fit(
+        vae,
+        objective(recipe, vae),
+        parts.train,
+        parts.validation,
+        out=Path(out),
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
+        seed=seed,
+        schedule=recipe.schedule,
+        gradient_clip=recipe.gradient_clip,
+        ema_decay=recipe.ema_decay,
+        patience=recipe.patience,
+        monitor=recipe.monitor,
+        resume=resume,
+        overwrite=overwrite,
+        devices=devices,
+        num_nodes=num_nodes,
+        strategy=strategy,
+        precision=precision,
+        accelerator=accelerator,
+        settings=settings,
+        on_epoch=look,
+        progress=progress,
+    )
+
+
+def recipe_of(run: Run) -> VAERecipe:
+    """The recipe a run was trained by.
+
+    Raises:
+        UserError: Its settings name a recipe nobody knows, or do not fit the recipe.
+    """
+    name = str(run.config.get("recipe"))
+    if name not in RECIPES:
+        raise unknown("recipe", name, RECIPES)
+    fields = {field.name for field in dataclasses.fields(RECIPES[name])}
+    values = {key: tuple(v) if isinstance(v, list) else v for key, v in run.config.items() if key in fields}
+    return RECIPES[name](**values)
+
+
+def splits(run: Run, data_root: str | Path | None = None) -> Splits:
+    """The run's data, split as it was in training; binary where the recipe says so."""
+    recipe, config = recipe_of(run), run.config
+    parts = _split(recipe, config["data"], data_root or config.get("data_root"), config["seed"])
+    return Splits(binary(recipe, parts.train, config["seed"], measuring=True), parts.validation, parts.test)
+
+
+def load(run: Run) -> VAE:
+    """The trained model with its best weights, in eval mode.
+
+    Raises:
+        UserError: The run has no weights yet, or they are not this recipe's.
+    """
+    recipe = recipe_of(run)
+    shape = run.config["provenance"]["image_shape"]
+    vae = build(recipe, (shape[0], shape[1], shape[2]), run.config["seed"])
+    run.load_weights(vae)
+    return vae.eval()
+
+
+def evaluate(
+    run: Run,
+    *,
+    split: str = "test",
+    data_root: str | Path | None = None,
+    samples: int = 1,
+    importance_samples: int | None = None,
+    prior_samples: int | None = None,
+    limit: int | None = None,
+    batch_size: int = 256,
+    seed: int = 0,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Measure a trained model: bounds in nats and bits/dim with standard errors, its latents, and pictures of both.
+
+    Args:
+        run: A trained run; its ``result.json`` gains the numbers, its ``figures`` the pictures.
+        split: "test" or "validation".
+        data_root: Where data sets lie, if elsewhere than in training.
+        samples: Draws of z an image for the ELBO.
+        importance_samples: K of the importance-weighted bound; not computed if None.
+        prior_samples: L of prior Monte Carlo; not computed if None.
+        limit: Measure so many images, chosen by the seed; all if None.
+        batch_size: Images at a time; the result depends on it by rounding only.
+        seed: Of the choice of images and of every image's noise.
+        progress: Show a progress bar.
+
+    Returns:
+        What was written to ``result.json`` under "evaluation".
+
+    Raises:
+        UserError: An unknown split, a count below 1, or a run without weights.
+    """
+    parts = splits(run, data_root)
+    if split not in ("test", "validation"):
+        raise unknown("split", split, ("test", "validation"))
+    for name, count in (("limit", limit), ("batch_size", batch_size)):
+        if count is not None and count < 1:
+            raise UserError(f"--{name.replace('_', '-')} counts images and must be 1 or more, not {count}.")
+    images = parts.test if split == "test" else parts.validation
+    if limit is not None and limit < len(images):
+        images = images.take(limit, seed)
+    vae = load(run)
+    likelihood = evaluate_likelihood(
+        vae,
+        images,
+        samples=samples,
+        importance_samples=importance_samples,
+        prior_samples=prior_samples,
+        batch_size=batch_size,
+        seed=seed,
+        progress=progress,
+    )
+    latents = evaluate_latents(vae, images, batch_size=batch_size, seed=seed)
+    draw_all(vae, run, images, latents)
+    found = {"split": split, "images": len(images), **likelihood.to_dict(), "latents": latents.to_dict()}
+    run.update_result(evaluation=found)
+    return found
+
+
+def _split(recipe: VAERecipe, data: str, data_root: str | Path | None, seed: int) -> Splits:
+    """Training, validation and test images; those that are measured are binary already."""
+    whole = datasets.load(data, "train", data_root)
+    held_out = round(len(whole) * recipe.validation_fraction)
+    if not 0 < held_out < len(whole):
+        raise UserError(
+            f"--validation-fraction {recipe.validation_fraction} of {len(whole)} images leaves nothing to train or"
+            " validate on; choose another."
+        )
+    training, validation = whole.split([len(whole) - held_out, held_out], seed)
+    return Splits(
+        binary(recipe, training, seed, measuring=False),
+        binary(recipe, validation, seed, measuring=True),
+        binary(recipe, datasets.load(data, "test", data_root), seed, measuring=True),
+    )
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as YAML holds them: lists for tuples."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}

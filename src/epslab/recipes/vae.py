@@ -1,0 +1,112 @@
+"""The settings that train one variational autoencoder; its fields are the command's flags."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from epslab.errors import UserError
+
+
+@dataclass(frozen=True)
+class VAERecipe:
+    """A variational autoencoder (Kingma & Welling, 2014), by default with the course's settings.
+
+    Args:
+        epochs: Passes over the training images.
+        batch_size: Images a step, over all processes together.
+        learning_rate: Adam's step size.
+        latent_dim: Latent dimensions D; 2 gives a manifold to look at.
+        net: "conv": five convolutions each way (image sides of 4 pixels and more); "perceptron": fully connected.
+        width: Channels of the convolutional nets' outer layers; the inner ones have twice as many.
+        hidden: Units of each hidden layer of the perceptrons, e.g. "[500]" or "[200, 200]".
+        positive: How the perceptron encoder makes sigma positive: "exp" or "softplus".
+        likelihood: What the decoder's output means: "categorical" over grey levels, "bernoulli" for binary pixels,
+            "normal" with a fixed standard deviation, "logistic-mixture" over 256 levels.
+        levels: Grey levels of the categorical likelihood, 2 to 256.
+        std: Standard deviation of the normal likelihood, in units of the pixel range [0, 1].
+        mixtures: Components a pixel of the logistic mixture.
+        binarise: How images become binary, required by the Bernoulli likelihood: "threshold" at one half; "static", one
+            seeded draw for all time; "dynamic", a fresh draw every epoch; "none" leaves them grey.
+        prior: "normal": N(0, I); "mixture" of learnt normals; "vamp": the VampPrior (Tomczak & Welling, 2018).
+        components: Components of the mixture prior, pseudo-inputs of the VampPrior.
+        beta: Weight of the KL term in the loss; reported bounds always have weight 1.
+        free_bits: Nats of KL a latent dimension may spend unpressed.
+        warmup_epochs: Epochs over which the weight of the KL term rises from 0.
+        samples: Draws of z an image and step.
+        schedule: Learning rate over training: "constant" or "cosine" to 0.
+        gradient_clip: Largest gradient norm of a step, in nats an image; none if null.
+        ema_decay: Decay a step of the moving average of the weights that is evaluated and saved; none if null.
+        patience: Epochs without a better validation bound after which training stops; never if null.
+        validation_fraction: Share of the training images held out to choose the best epoch.
+        sample_epochs: Epochs after which a grid of samples is drawn; 0 is before training; the last one always is.
+    """
+
+    name: ClassVar[str] = "vae"
+
+    epochs: int = 80
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    latent_dim: int = 20
+    net: Literal["conv", "perceptron"] = "conv"
+    width: int = 32
+    hidden: tuple[int, ...] = (500,)
+    positive: Literal["exp", "softplus"] = "exp"
+    likelihood: Literal["categorical", "bernoulli", "normal", "logistic-mixture"] = "categorical"
+    levels: int = 16
+    std: float = 0.1
+    mixtures: int = 10
+    binarise: Literal["none", "threshold", "static", "dynamic"] = "none"
+    prior: Literal["normal", "mixture", "vamp"] = "normal"
+    components: int = 50
+    beta: float = 1.0
+    free_bits: float = 0.0
+    warmup_epochs: float = 0.0
+    samples: int = 1
+    schedule: Literal["constant", "cosine"] = "constant"
+    gradient_clip: float | None = None
+    ema_decay: float | None = None
+    patience: int | None = None
+    validation_fraction: float = 0.1
+    sample_epochs: tuple[int, ...] = (0, 10, 80)
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work, before anything is loaded or written.
+
+        Raises:
+            UserError: One sentence that names the setting, its value and what it may be.
+        """
+        for field in ("batch_size", "latent_dim", "width", "mixtures", "components", "samples"):
+            _require(self, field, getattr(self, field) >= 1, "1 or more")
+        for field in ("epochs", "beta", "free_bits", "warmup_epochs"):
+            _require(self, field, getattr(self, field) >= 0, "0 or more")
+        for field in ("learning_rate", "std"):
+            _require(self, field, getattr(self, field) > 0, "more than 0")
+        _require(self, "levels", 2 <= self.levels <= 256, "between 2 and 256")
+        _require(self, "hidden", len(self.hidden) >= 1 and min(self.hidden) >= 1, "at least one layer of 1 unit or more")
+        _require(self, "validation_fraction", 0 < self.validation_fraction < 1, "between 0 and 1")
+        _require(self, "gradient_clip", self.gradient_clip is None or self.gradient_clip > 0, "more than 0, or null")
+        _require(self, "ema_decay", self.ema_decay is None or 0 < self.ema_decay < 1, "between 0 and 1, or null")
+        _require(self, "patience", self.patience is None or self.patience >= 1, "1 or more, or null")
+        binary = self.likelihood == "bernoulli"
+        if binary != (self.binarise != "none"):
+            raise UserError(
+                "The Bernoulli likelihood needs to know how grey images become binary: choose --binarise threshold,"
+                " static or dynamic."
+                if binary
+                else f"--binarise {self.binarise} makes images binary, which only --likelihood bernoulli describes."
+            )
+        if self.free_bits > 0 and self.prior != "normal":
+            raise UserError(
+                f"--free-bits floors the KL of each dimension, which the {self.prior} prior does not split into;"
+                " use --prior normal."
+            )
+
+    @property
+    def monitor(self) -> str:
+        """What chooses the best epoch: the bound itself, or the weighted loss where beta is not 1."""
+        return "val/bits_per_dim" if self.beta == 1 else "val/loss"
+
+
+def _require(recipe: VAERecipe, field: str, holds: bool, wanted: str) -> None:
+    if not holds:
+        flag = field.replace("_", "-")
+        raise UserError(f"--{flag} is {getattr(recipe, field)}, but must be {wanted}.")
