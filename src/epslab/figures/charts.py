@@ -12,12 +12,11 @@ from epslab.figures.style import (
     COLOURS,
     GREEN,
     INK,
-    QUIET,
-    TEXT,
     VERMILION,
     Vector,
     array,
     figure,
+    key,
     plain_ticks,
     styled,
 )
@@ -81,7 +80,8 @@ def curves(
             axes.axvline(best_epoch, color=GREEN, linewidth=1.2, linestyle=(0, (4, 2)), label="best epoch")
     panels[-1].set_xlabel("epoch")
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    _key(drawing, panels[0])
+    drawing.align_ylabels(panels)
+    key(drawing, panels[0])
     return drawing
 
 
@@ -135,9 +135,8 @@ def lines(
         plain_ticks(axes, "y")
     if reference is not None:
         axes.axhline(reference[1], color=INK, linewidth=1.2, linestyle=(0, (4, 2)), label=reference[0])
-    axes.set(xlabel=x_label, ylabel=y_label)
-    drawing.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=TEXT + 0.5)
-    _key(drawing, axes)
+    axes.set(xlabel=x_label, ylabel=y_label, title=title)
+    key(drawing, axes)
     return drawing
 
 
@@ -173,9 +172,12 @@ def rate_distortion(
         markersize=7,
         elinewidth=1.2,
     )
-    for a, b, label in zip(x, y, labels, strict=True):
-        axes.annotate(label, (a, b), xytext=(6, 5), textcoords="offset points")
-    axes.margins(x=0.16, y=0.12)
+    for i, label in enumerate(labels):
+        # On either side of the falling curve in turn, so that close points keep their names apart.
+        # (The first from the left stays clear of the axis.)
+        offset, side = ((7, 5), "left") if i % 2 == 0 or x[i] == x.min() else ((-7, -15), "right")
+        axes.annotate(label, (float(x[i]), float(y[i])), xytext=offset, textcoords="offset points", ha=side)
+    axes.margins(x=0.2, y=0.14)
     axes.set(xlabel="rate: KL to the prior, nats", ylabel="distortion: −E log p(x|z), nats")
     return drawing
 
@@ -214,16 +216,8 @@ def bars(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     axes.grid(visible=False, axis="x")
     if threshold is not None:
-        axes.axhline(threshold[1], color=VERMILION, linewidth=1.4, linestyle=(0, (4, 2)))
-        axes.annotate(
-            threshold[0],
-            (1, threshold[1]),
-            xycoords=("axes fraction", "data"),
-            xytext=(-2, 5),
-            textcoords="offset points",
-            ha="right",
-            color=VERMILION,
-        )
+        axes.axhline(threshold[1], color=VERMILION, linewidth=1.4, linestyle=(0, (4, 2)), label=threshold[0])
+        key(drawing, axes, least=1)
     axes.set(xlabel=x_label, ylabel=y_label, title=title)
     return drawing
 
@@ -292,22 +286,3 @@ def _widen_small(axes: Axes) -> None:
     if len(values) and values.min() > 0 and values.max() > 3 * values.min():
         axes.set_yscale("log")
         plain_ticks(axes, "y")
-
-
-def _key(drawing: Figure, axes: Axes) -> None:
-    """What each colour is, in a row above the panels, where no curve can run through it."""
-    handles, names = axes.get_legend_handles_labels()
-    if len(names) > 1:
-        # Two columns hold names of up to 18 characters on the width of a figure.
-        columns = 1 if max(map(len, names)) > 18 else min(len(names), 3 if max(map(len, names)) <= 11 else 2)
-        drawing.legend(
-            handles,
-            names,
-            loc="outside upper left",
-            ncols=columns,
-            handlelength=1.3,
-            columnspacing=1.2,
-            handletextpad=0.5,
-            borderpad=0.1,
-            labelcolor=QUIET,
-        )

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from epslab.figures.style import DPI, QUIET, TEXT, WIDTH, ImageArray, array, styled
 
-_LINE = TEXT * 1.75 * DPI / 72  # screen pixels one line of text takes
+_LINE = 1.75 * TEXT / 72  # inches one line of text takes
 _MARGIN = 6  # screen pixels around a canvas
 
 
@@ -58,7 +58,7 @@ def reconstructions(originals: ImageArray, reconstructed: ImageArray, *, columns
         pair = np.concatenate([_fill(above[i : i + columns], columns), _fill(below[i : i + columns], columns)])
         panels.append(_Panel(_mosaic(pair, columns, gap=True)))
     panels[0].title = "Above: original · below: reconstruction"
-    return _stack(panels, space=14)
+    return _stack(panels, space=0.4)
 
 
 @styled
@@ -66,8 +66,8 @@ def manifold(
     images: ImageArray,
     *,
     quantiles: Sequence[float] | None = None,
-    x_label: str = "second latent coordinate z₂",
-    y_label: str = "first latent coordinate z₁",
+    x_label: str = "latent coordinate z₁",
+    y_label: str = "latent coordinate z₂",
 ) -> Figure:
     """Images [grid² c h w], row by row, as one canvas without seams.
 
@@ -104,7 +104,7 @@ def strips(
 
 
 class _Panel:
-    """A canvas [h w 3] of whole image pixels with the texts around it."""
+    """A canvas [h w 3] of whole image pixels, and the texts around it (their room is counted in lines of text)."""
 
     def __init__(
         self,
@@ -122,39 +122,51 @@ class _Panel:
 
     @property
     def left(self) -> float:
-        """Screen pixels needed left of the canvas."""
-        longest = max((len(text) for text in self.rows), default=0) if self.rows else 0
-        return _MARGIN + longest * 0.36 * _LINE + (_LINE if self.y_label else 0) + (1.6 * _LINE if self.ticks else 0)
+        longest = max(map(len, self.rows), default=0) if self.rows else 0
+        return 0.4 * longest + (1.0 if self.y_label else 0.0) + (1.7 if self.ticks else 0.0)
 
     @property
-    def top(self) -> float:
-        return _LINE if self.title else 0
+    def right(self) -> float:
+        return 0.5 if self.ticks else 0.0
 
     @property
-    def bottom(self) -> float:
-        return sum(_LINE for part in (self.below, self.x_label, self.ticks) if part)
+    def above(self) -> float:
+        return 1.0 if self.title else 0.0
+
+    @property
+    def under(self) -> float:
+        return sum(1.0 for part in (self.below, self.x_label, self.ticks) if part)
 
 
-def _stack(panels: Sequence[_Panel], *, space: float = 0, columns: int = 1) -> Figure:
-    """Panels under one another on a figure as wide as a chart, each magnified by the same whole factor."""
-    left = max(panel.left for panel in panels)
-    room = WIDTH * DPI - left - _MARGIN
-    factor = max(1, int(room // max(panel.canvas.shape[1] for panel in panels)))
-    width = max(WIDTH * DPI, left + factor * max(panel.canvas.shape[1] for panel in panels) + _MARGIN)
-    height = 2 * _MARGIN + sum(panel.top + factor * panel.canvas.shape[0] + panel.bottom + space for panel in panels)
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
-    width, height = round(width), round(height)
-    above = height - _MARGIN
-    for panel in panels:
+def _stack(panels: Sequence[_Panel], *, space: float = 0.0, columns: int = 1) -> Figure:
+    """Panels of equal width under one another, each image pixel a square of the same whole number of screen pixels.
+
+    The canvas decides the figure's width in screen pixels; its resolution follows, so that it has the width and the
+    text size of any other figure once it is shown as wide.
+    """
+    canvas = max(panel.canvas.shape[1] for panel in panels)
+    left, right = (max(getattr(panel, side) for panel in panels) for side in ("left", "right"))
+    share = 1 - (left + right) * _LINE / WIDTH  # what the texts at both sides leave of the width
+    factor = max(1, round(share * WIDTH * DPI / canvas))
+    width = round((factor * canvas + 2 * _MARGIN) / share)
+    dpi = width / WIDTH
+    line = _LINE * dpi
+    parts = [(panel, round((panel.above + (space if i else 0)) * line)) for i, panel in enumerate(panels)]
+    height = 2 * _MARGIN + sum(
+        above + factor * panel.canvas.shape[0] + round(panel.under * line) for panel, above in parts
+    )
+    figure = Figure(figsize=(width / dpi, height / dpi), dpi=dpi)
+    x, y = round(_MARGIN + left * line), height - _MARGIN
+    for panel, above in parts:
         h, w = (factor * side for side in panel.canvas.shape[:2])
+        y -= above + h
         # Whole screen pixels: otherwise some image pixels would come out wider than others.
-        x, y = round(left + (width - left - _MARGIN - w) / 2), round(above - panel.top - h)
         axes = figure.add_axes((x / width, y / height, w / width, h / height))
         axes.imshow(panel.canvas, interpolation="nearest", aspect="auto")
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
         _write_around(axes, panel, columns)
-        above = y - panel.bottom - space
+        y -= round(panel.under * line)
     return figure
 
 

@@ -10,7 +10,7 @@ from matplotlib.patches import Ellipse
 from matplotlib.patheffects import withStroke
 from torch import Tensor
 
-from epslab.figures.style import CLASSES, COLOURS, INK, QUIET, Vector, array, figure, styled
+from epslab.figures.style import CLASSES, COLOURS, INK, Vector, array, figure, key, styled
 
 Points = Float[Tensor, "n 2"] | Float[np.ndarray, "n 2"]
 """Points of the plane."""
@@ -55,6 +55,7 @@ def contours(
     axes = drawing.subplots()
     cloud, centres, spreads = array(prior_samples), array(means), array(stds)
     axes.scatter(cloud[:, 0], cloud[:, 1], s=7, color="#a3abb5", linewidth=0, label="samples of the prior")
+    caption = f"posteriors at {' and '.join(f'{scale:g}' for scale in scales)} std"
     for i, (centre, spread) in enumerate(zip(centres, spreads, strict=True)):
         colour = COLOURS[i % len(COLOURS)]
         for scale in scales:
@@ -65,12 +66,13 @@ def contours(
                     facecolor=(colour, 0.15),
                     edgecolor=colour,
                     linewidth=1.4,
+                    label=caption if i == 0 and scale == scales[0] else None,
                 )
             )
         if names is not None:
             _name(axes, names[i], centre + np.array([0.0, scales[-1] * spread[1]]), above=True, colour=colour)
     _plane(axes)
-    axes.set_title("Grey: samples of the prior · ellipses: posteriors", fontweight="normal", color=QUIET)
+    key(drawing, axes)
     return drawing
 
 

@@ -127,7 +127,26 @@ def plain_ticks(axis: Axes, which: str) -> None:
     target = axis.xaxis if which == "x" else axis.yaxis
     if high / low < 1e4:
         decades = np.log10(high / low)
-        subs = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0) if decades < 0.6 else (1.0, 2.0, 5.0) if decades < 2.2 else (1.0,)
+        subs = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0) if decades < 0.6 else (1.0, 2.0, 5.0) if decades < 1.6 else (1.0,)
         target.set_major_locator(mpl.ticker.LogLocator(base=10, subs=subs))
         target.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     target.set_minor_locator(mpl.ticker.NullLocator())
+
+
+def key(drawing: Figure, axes: Axes, least: int = 2) -> None:
+    """What each colour is, above the panels, where no curve runs through it; nothing for fewer than ``least`` names."""
+    handles, names = axes.get_legend_handles_labels()
+    if len(names) >= least:
+        # Two columns hold names of up to 20 characters on the width of a figure.
+        columns = 1 if max(map(len, names)) > 20 else min(len(names), 3 if max(map(len, names)) <= 11 else 2)
+        drawing.legend(
+            handles,
+            names,
+            loc="outside upper left",
+            ncols=columns,
+            handlelength=1.3,
+            columnspacing=1.2,
+            handletextpad=0.5,
+            borderpad=0.1,
+            labelcolor=QUIET,
+        )

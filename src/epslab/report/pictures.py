@@ -1,7 +1,5 @@
 """PNG bytes out of whatever a picture was given as, as small as they can be without losing a pixel."""
 
-from pathlib import Path
-
 from matplotlib.figure import Figure
 
 from epslab import figures
@@ -19,13 +17,15 @@ def png(image: Image) -> bytes:
     """
     if isinstance(image, Figure):
         return figures.png(image)
-    try:
-        data = image.read_bytes() if isinstance(image, Path) else image
-    except OSError as error:
-        raise UserError(
-            f"The picture '{image}' cannot be read ({error.strerror}); give the path of a PNG file."
-        ) from error
+    if isinstance(image, bytes):
+        data, name = image, "given as bytes"
+    else:
+        try:
+            data, name = image.read_bytes(), f"'{image}'"
+        except OSError as error:
+            raise UserError(
+                f"The picture '{image}' cannot be read ({error.strerror}); give the path of a PNG."
+            ) from error
     if not data.startswith(_SIGNATURE):
-        name = f"'{image}'" if isinstance(image, Path) else "given as bytes"
-        raise UserError(f"The picture {name} is not a PNG file; give one, or a matplotlib figure.")
+        raise UserError(f"The picture {name} is not a PNG; give one, or a matplotlib figure.")
     return data
