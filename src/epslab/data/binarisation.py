@@ -1,0 +1,56 @@
+"""Binarisation, an explicit choice: by threshold, by one draw for ever, or by a fresh draw every epoch.
+
+Numbers of the three are not comparable. Salakhutdinov & Murray (2008) train on draws with the intensities as
+probabilities; "static" is one such draw kept, "dynamic" a new one whenever an image is met.
+"""
+
+import torch
+
+from epslab import seeds as noise
+from epslab.data.imageset import ImageSet
+from epslab.errors import UserError, unknown
+from epslab.types import Images, Seeds
+
+_CHUNK = 4096
+
+
+def binarise(image_set: ImageSet, how: str, seed: int = 0) -> ImageSet:
+    """The set with pixels 0 and 255 only.
+
+    Args:
+        image_set: Grey or colour images.
+        how: ``"threshold"``: 255 where the intensity is at least ½ (pixel ≥ 128). ``"static"``: one Bernoulli draw,
+            with the intensity as the probability of 255.
+        seed: The static draw's seed; an image's draw depends on it and on the image's index.
+
+    Raises:
+        UserError: Another ``how``; a draw per epoch (``"dynamic"``) cannot be stored, it is made by the objective.
+    """
+    if how == "threshold":
+        return ImageSet((image_set.pixels >= 128).to(torch.uint8) * 255, image_set.labels, image_set.classes)
+    if how == "dynamic":
+        raise UserError(
+            "A 'dynamic' binarisation is a fresh draw every epoch and cannot be stored in an image set: leave the set"
+            " as it is and draw in the objective (bernoulli_draw), or choose 'static' or 'threshold'."
+        )
+    if how != "static":
+        raise unknown("binarisation", how, ("threshold", "static", "dynamic"))
+    pixels = torch.empty_like(image_set.pixels)
+    # In chunks: the noise of an image takes many times the memory of its pixels.
+    for start in range(0, len(image_set), _CHUNK):
+        part = image_set[start : start + _CHUNK]
+        indices = torch.arange(start, start + len(part), device=pixels.device)
+        draws = bernoulli_draw(part.images, noise.of_indices(seed, indices, "binarise"))
+        pixels[start : start + _CHUNK] = draws.to(torch.uint8) * 255
+    return ImageSet(pixels, image_set.labels, image_set.classes)
+
+
+def bernoulli_draw(images: Images, seeds: Seeds) -> Images:
+    """One draw of every pixel, 0 or 1, with its intensity as the probability of 1.
+
+    Args:
+        images: [n c h w] in [0, 1]; 0 is never and 1 always drawn as 1.
+        seeds: One seed an image, [n]; the draw is a function of the image and its seed alone.
+    """
+    u = noise.uniform(seeds.to(images.device), 0, tuple(images.shape[1:]), images.dtype)
+    return (u < images).to(images.dtype)

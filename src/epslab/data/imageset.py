@@ -1,0 +1,132 @@
+"""A labelled set of images: one uint8 tensor, sliced without copying."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Generator, Tensor
+
+from epslab import seeds
+from epslab.errors import UserError
+from epslab.types import Images, ImageShape, Labels, Pixels
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images with their labels; two sets are compared by ``checksum()``.
+
+    Args:
+        pixels: uint8 [n c h w], 0..255.
+        labels: int64 [n], 0..classes−1.
+        classes: The classes' names, by label.
+
+    Raises:
+        UserError: A wrong type or shape, unequal lengths, or a label without a class.
+    """
+
+    pixels: Pixels
+    labels: Labels
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Check that pixels, labels and classes belong together."""
+        if self.pixels.dtype != torch.uint8 or self.pixels.ndim != 4:
+            raise UserError(
+                f"Pixels are {self.pixels.dtype} {list(self.pixels.shape)}; an image set holds uint8 [n c h w], 0..255:"
+                " turn images in [0, 1] into pixels by (images * 255).round().to(torch.uint8)."
+            )
+        if self.labels.dtype != torch.int64 or self.labels.ndim != 1:
+            raise UserError(
+                f"Labels are {self.labels.dtype} {list(self.labels.shape)}; an image set holds int64 [n]:"
+                " one class index an image, labels.long()."
+            )
+        if len(self.labels) != len(self.pixels):
+            raise UserError(
+                f"There are {len(self.pixels)} images and {len(self.labels)} labels; give one label for each image."
+            )
+        if len(self.labels) and not (0 <= self.labels.min() and self.labels.max() < len(self.classes)):
+            raise UserError(
+                f"Labels run from {int(self.labels.min())} to {int(self.labels.max())}, but there are"
+                f" {len(self.classes)} classes: labels must lie in 0..{len(self.classes) - 1}."
+            )
+
+    def __len__(self) -> int:
+        """The number of images."""
+        return len(self.pixels)
+
+    def __getitem__(self, index: slice | Int[Tensor, " k"] | Bool[Tensor, " n"]) -> "ImageSet":
+        """A part of the set: a slice shares its memory, a tensor of indices (or a mask) copies."""
+        return ImageSet(self.pixels[index], self.labels[index], self.classes)
+
+    @property
+    def images(self) -> Images:
+        """All images as float32 in [0, 1] (pixel/255), a fresh tensor four times the size of ``pixels``."""
+        return self.pixels.to(torch.float32).div_(255)
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """Channels, height, width."""
+        c, h, w = self.pixels.shape[1:]
+        return c, h, w
+
+    def take(self, n: int, seed: int) -> "ImageSet":
+        """So many different images, drawn by the seed.
+
+        Raises:
+            UserError: n is not in 1..len.
+        """
+        if not 1 <= n <= len(self):
+            raise UserError(f"{n} images were asked for, but the set has {len(self)}: ask for 1..{len(self)}.")
+        return self[self._shuffled(seed, "take")[:n]]
+
+    def split(self, lengths: Sequence[int], seed: int) -> tuple["ImageSet", ...]:
+        """Disjoint parts of these lengths, drawn by the seed; images beyond their sum are left out.
+
+        Raises:
+            UserError: A length is negative, or the lengths sum to more than the set has.
+        """
+        if min(lengths, default=0) < 0 or sum(lengths) > len(self):
+            raise UserError(
+                f"Parts of {', '.join(map(str, lengths))} images were asked for, but the set has {len(self)}:"
+                " the lengths must be 0 or more and sum to no more than that."
+            )
+        order = self._shuffled(seed, "split")[: sum(lengths)]
+        return tuple(self[part] for part in order.split(list(lengths)))
+
+    def checksum(self) -> str:
+        """``sha256:…`` of shape, pixels, labels and classes: the same for the same content, wherever it came from."""
+        digest = hashlib.sha256(repr((tuple(self.pixels.shape), self.classes)).encode())
+        digest.update(self.pixels.cpu().contiguous().numpy())
+        digest.update(self.labels.cpu().contiguous().numpy())
+        return f"sha256:{digest.hexdigest()}"
+
+    def _shuffled(self, seed: int, purpose: str) -> Int[Tensor, " n"]:
+        order = torch.randperm(len(self), generator=seeds.generator(seed, "data", purpose))
+        return order.to(self.pixels.device)
+
+
+def stratified(
+    labels: Labels, held_out: int, generator: Generator | None = None
+) -> tuple[Int[Tensor, " kept"], Int[Tensor, " held_out"]]:
+    """Indices of two disjoint parts with the classes in equal shares, each in rising order.
+
+    Each class gives floor(its share) of the held-out images; the largest remainders give one more until the number is
+    met.
+
+    Args:
+        labels: The classes, [n].
+        held_out: How many indices the second part has.
+        generator: Which members of a class are held out.
+    """
+    counts = torch.bincount(labels)
+    share = counts.double() * held_out / max(len(labels), 1)
+    quota = share.floor().long()
+    for label in torch.argsort(share - quota, descending=True, stable=True)[: held_out - int(quota.sum())]:
+        quota[label] += 1
+    away = torch.zeros(len(labels), dtype=torch.bool)
+    for label, quantity in enumerate(quota.tolist()):
+        members = torch.nonzero(labels == label).flatten()
+        away[members[torch.randperm(len(members), generator=generator)[:quantity]]] = True
+    return torch.nonzero(~away).flatten(), torch.nonzero(away).flatten()

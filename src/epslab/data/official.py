@@ -1,0 +1,142 @@
+"""What an official release consists of, and how a file on disk compares with it.
+
+Checksums are of the **uncompressed** content, since every mirror compresses anew.
+"""
+
+import gzip
+import hashlib
+import tarfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal, Protocol, cast
+
+from epslab.data.imageset import ImageSet
+from epslab.errors import UserError
+from epslab.types import ImageShape
+
+DIFFERS = "checksum differs from the official release"
+
+
+@dataclass(frozen=True)
+class OfficialFile:
+    """One file of a release.
+
+    Args:
+        name: Its name when uncompressed.
+        checksum: ``md5:…`` or ``sha256:…`` of its uncompressed content.
+    """
+
+    name: str
+    checksum: str
+
+
+@dataclass(frozen=True)
+class FileStatus:
+    """How one file of a data set stands.
+
+    Args:
+        path: Where it is, or should be.
+        state: ``ok``: the official content. ``missing``. ``differs``: of the right shape, so it is used, but not the
+            official content. ``corrupt``: it cannot be used.
+        note: One sentence for the user, empty when there is nothing to say.
+    """
+
+    path: Path
+    state: Literal["ok", "missing", "differs", "corrupt"]
+    note: str = ""
+
+
+class Source(Protocol):
+    """A named data set: what it is, and how to get at it."""
+
+    @property
+    def name(self) -> str:
+        """The name users type."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes' names, by label."""
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """Channels, height, width."""
+
+    @property
+    def lengths(self) -> tuple[int, int]:
+        """How many training and test images."""
+
+    @property
+    def disk(self) -> int:
+        """Bytes on disk once fetched."""
+
+    def present(self, root: Path) -> bool:
+        """Whether all files are there (their content is not looked at)."""
+
+    def check(self, root: Path) -> list[FileStatus]:
+        """The state of every file, its content read and compared."""
+
+    def load(self, split: str, root: Path) -> tuple[ImageSet, list[Path]]:
+        """The split, and those of its files whose content is not the official one."""
+
+    def fetch(self, root: Path) -> None:
+        """Download what is missing or corrupt."""
+
+
+def digest_for(checksum: str) -> "hashlib._Hash":
+    """A fresh digest of the kind the checksum was made with."""
+    return hashlib.new(checksum.partition(":")[0], usedforsecurity=False)
+
+
+def matches(digest: "hashlib._Hash", checksum: str) -> bool:
+    """Whether the digest has come to the checksum."""
+    return digest.hexdigest() == checksum.partition(":")[2]
+
+
+def broken(path: Path, problem: str, name: str) -> UserError:
+    """The error for a file that cannot be used."""
+    return UserError(
+        f"'{path}' {problem}: run `epslab data fetch {name}` to download it again, or put the official file there."
+    )
+
+
+def missing(name: str, folder: Path, files: Iterable[str]) -> UserError:
+    """The error for a data set that is not there."""
+    return UserError(
+        f"The data set '{name}' is not in '{folder}': run `epslab data fetch {name}`, or put {', '.join(files)} there"
+        " (another place: --data-root or EPSLAB_DATA)."
+    )
+
+
+@contextmanager
+def reading(path: Path, name: str) -> Iterator[None]:
+    """Turn what goes wrong while a file is read and decoded into one sentence that names the file."""
+    try:
+        yield
+    except UserError:
+        raise
+    except EOFError as error:
+        raise broken(path, "is truncated", name) from error
+    except (gzip.BadGzipFile, zlib.error, tarfile.TarError) as error:
+        raise broken(path, f"is corrupted ({error})", name) from error
+    except OSError as error:
+        raise UserError(
+            f"'{path}' cannot be read ({error.strerror or error}): check the file's permissions."
+        ) from error
+    except ValueError as error:
+        raise broken(path, str(error), name) from error
+
+
+@contextmanager
+def uncompressed(path: Path) -> Iterator[BinaryIO]:
+    """The file's content, through gzip where its first bytes say so (whatever it is called)."""
+    with path.open("rb") as file:
+        compressed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        if not compressed:
+            yield file
+            return
+        with gzip.GzipFile(fileobj=file) as content:
+            yield cast(BinaryIO, content)
