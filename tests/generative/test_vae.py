@@ -1,4 +1,4 @@
-"""The VAE against what is known exactly: its terms, its three-step sampling, its manifold, its independence of batches."""
+"""The VAE against what is known exactly: its terms, three-step sampling, manifold, and independence of batch mates."""
 
 import math
 
@@ -66,10 +66,12 @@ def test_reconstruction_is_an_average_over_draws_and_falls_within_its_error() ->
     vae, x = small_vae(), images(1)
     s = seeds.draw(1, seeds.generator(3, "s"))
     mean, log_std = vae.encode(x)
-    draws = torch.stack([
-        -vae.likelihood.log_prob(vae.decode(mean + log_std.exp() * seeds.noise(s, k, (3,), torch.float64)), x)
-        for k in range(50)
-    ])
+    draws = torch.stack(
+        [
+            -vae.likelihood.log_prob(vae.decode(mean + log_std.exp() * seeds.noise(s, k, (3,), torch.float64)), x)
+            for k in range(50)
+        ]
+    )
     torch.testing.assert_close(vae.terms(x, 50, seeds=s).reconstruction, draws.mean(0))
 
 

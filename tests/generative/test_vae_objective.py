@@ -20,7 +20,8 @@ SHAPE = (1, 4, 4)
 
 def vae(beta: float = 1.0) -> VAE:
     with seeds.seeded(0, "objective"):
-        return VAE(PerceptronEncoder(SHAPE, 3, (8,)), PerceptronDecoder(SHAPE, 3, (8,)), Bernoulli(), beta=beta).double()
+        encoder, decoder = PerceptronEncoder(SHAPE, 3, (8,)), PerceptronDecoder(SHAPE, 3, (8,))
+    return VAE(encoder, decoder, Bernoulli(), beta=beta).double()
 
 
 def batch(n: int = 5) -> Batch:
@@ -68,12 +69,10 @@ def test_free_bits_floor_the_batch_mean_of_each_dimension() -> None:
 
 def test_a_floored_dimension_gets_no_gradient() -> None:
     model, b = vae(), batch()
-    values = VAEObjective(model, free_bits=1e3)(b, at(0))
-    (values["loss"] - values["reconstruction"]).sum().backward()
-    assert all(p.grad is None or p.grad.abs().max() == 0 for p in model.decoder.parameters())  # type: ignore[union-attr]
-    head = model.encoder.mean.weight.grad  # type: ignore[union-attr]
-    reference = torch.autograd.grad(model.terms(b.images, seeds=b.seeds).reconstruction.sum(), model.encoder.mean.weight)[0]  # type: ignore[union-attr]
-    torch.testing.assert_close(head, reference)
+    VAEObjective(model, free_bits=1e3)(b, at(0))["loss"].sum().backward()
+    weight = model.encoder.mean.weight  # type: ignore[union-attr]
+    reconstruction = model.terms(b.images, seeds=b.seeds).reconstruction.sum()
+    torch.testing.assert_close(weight.grad, torch.autograd.grad(reconstruction, weight)[0])
 
 
 def test_dynamic_binarisation_draws_from_the_examples_own_seeds() -> None:

@@ -43,7 +43,7 @@ def test_a_side_below_four_is_refused(shape: tuple[int, int, int]) -> None:
 
 
 def test_images_of_another_shape_are_refused_by_name() -> None:
-    with pytest.raises(UserError, match="built for images of 1×8×8 .* given 3×32×32"):
+    with pytest.raises(UserError, match=r"built for images of 1×8×8 .* given 3×32×32"):
         ConvEncoder((1, 8, 8), 2)(torch.rand(1, 3, 32, 32))
 
 

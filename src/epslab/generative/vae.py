@@ -33,7 +33,7 @@ class ElboTerms(NamedTuple):
 def reparameterise(
     mean: Float[Tensor, "*shape"], std: Float[Tensor, "*shape"], generator: Generator | None = None
 ) -> Float[Tensor, "*shape"]:
-    """z = mu + sigma·eps with eps ~ N(0, I): a draw through which gradients reach mu and sigma.
+    """Z = mu + sigma·eps with eps ~ N(0, I): a draw through which gradients reach mu and sigma.
 
     Kingma & Welling (2014), eq. 10 and section 2.4.
     """
@@ -188,7 +188,7 @@ class VAE(nn.Module):
     def _log_likelihood(self, z: Float[Tensor, "samples n d"], images: Images) -> Float[Tensor, "samples n"]:
         """Log p(x given z) for every draw of z, through the decoder in one batch."""
         repeated = images if len(z) == 1 else images.repeat(len(z), 1, 1, 1)
-        return self.likelihood.log_prob(self.decode(z.flatten(0, 1)), repeated).unflatten(0, z.shape[:2])
+        return self.likelihood.log_prob(self.decode(z.flatten(0, 1)), repeated).view(z.shape[:2])
 
 
 def manifold(vae: VAE, grid_size: int = 20) -> Images:

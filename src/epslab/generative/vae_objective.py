@@ -1,4 +1,4 @@
-"""What a VAE minimises: the negative ELBO with a weighted, warmed-up and floored KL term; what it reports is the ELBO."""
+"""What a VAE minimises: the negative ELBO with a weighted, warmed-up and floored KL; what it reports is the ELBO."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -74,9 +74,7 @@ class ConvDecoder(nn.Module):
         channels: Parameter channels: ``likelihood.channels(image_shape[0])``; the image's own channels if None.
     """
 
-    def __init__(
-        self, image_shape: ImageShape, latent_dim: int, width: int = 32, channels: int | None = None
-    ) -> None:
+    def __init__(self, image_shape: ImageShape, latent_dim: int, width: int = 32, channels: int | None = None) -> None:
         super().__init__()
         c, sides = width, _sides(image_shape)
         self.latent_dim = latent_dim
@@ -96,7 +94,8 @@ class ConvDecoder(nn.Module):
 
     def forward(self, z: Latents) -> Float[Tensor, "n p h w"]:
         """Parameters of the likelihood, [n channels h w]."""
-        return self.body(F.gelu(self.linear(z)).unflatten(1, self.start))
+        parameters: Tensor = self.body(F.gelu(self.linear(z)).view(-1, *self.start))
+        return parameters
 
 
 def _upsample(inputs: int, outputs: int, small: tuple[int, int], large: tuple[int, int]) -> nn.ConvTranspose2d:

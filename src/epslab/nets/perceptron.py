@@ -74,4 +74,5 @@ class PerceptronDecoder(nn.Module):
 
     def forward(self, z: Latents) -> Float[Tensor, "n p h w"]:
         """Parameters of the likelihood, [n channels h w]."""
-        return self.body(z).unflatten(1, self.shape)
+        parameters: Tensor = self.body(z).view(-1, *self.shape)
+        return parameters

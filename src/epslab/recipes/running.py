@@ -122,7 +122,9 @@ def recipe_of(run: Run) -> VAERecipe:
     if name not in RECIPES:
         raise unknown("recipe", name, RECIPES)
     fields = {field.name for field in dataclasses.fields(RECIPES[name])}
-    values = {key: tuple(v) if isinstance(v, list) else v for key, v in run.config.items() if key in fields}
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in run.config.items() if key in fields
+    }
     return RECIPES[name](**values)
 
 

@@ -81,7 +81,9 @@ class VAERecipe:
         for field in ("learning_rate", "std"):
             _require(self, field, getattr(self, field) > 0, "more than 0")
         _require(self, "levels", 2 <= self.levels <= 256, "between 2 and 256")
-        _require(self, "hidden", len(self.hidden) >= 1 and min(self.hidden) >= 1, "at least one layer of 1 unit or more")
+        _require(
+            self, "hidden", len(self.hidden) >= 1 and min(self.hidden) >= 1, "one layer or more, each of 1 unit or more"
+        )
         _require(self, "validation_fraction", 0 < self.validation_fraction < 1, "between 0 and 1")
         _require(self, "gradient_clip", self.gradient_clip is None or self.gradient_clip > 0, "more than 0, or null")
         _require(self, "ema_decay", self.ema_decay is None or 0 < self.ema_decay < 1, "between 0 and 1, or null")

@@ -1,5 +1,7 @@
 """From a VAE's settings to its parts: images as the likelihood wants them, the model, the objective."""
 
+from torch import nn
+
 from epslab import seeds
 from epslab.data import ImageSet, bernoulli_draw
 from epslab.data import binarise as binarise_set
@@ -17,6 +19,8 @@ def build(recipe: VAERecipe, image_shape: ImageShape, seed: int) -> VAE:
     likelihood = _likelihood(recipe)
     channels = likelihood.channels(image_shape[0])
     with seeds.seeded(seed, "weights"):
+        encoder: nn.Module
+        decoder: nn.Module
         if recipe.net == "conv":
             encoder = ConvEncoder(image_shape, recipe.latent_dim, recipe.width)
             decoder = ConvDecoder(image_shape, recipe.latent_dim, recipe.width, channels)

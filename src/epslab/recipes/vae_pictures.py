@@ -52,9 +52,9 @@ def draw_all(vae: VAE, run: Run, images: ImageSet, latents: LatentReport) -> Non
             quantiles = torch.special.ndtri(torch.tensor(steps)).tolist()
             made["manifold"] = figures.manifold(manifold(vae, 20).cpu(), quantiles=quantiles)
             scattered = images[:5000]
-            codes = torch.cat([
-                vae.encode(scattered[i : i + 500].images.to(device))[0].cpu() for i in range(0, len(scattered), 500)
-            ])
+            codes = torch.cat(
+                [vae.encode(scattered[i : i + 500].images.to(device))[0].cpu() for i in range(0, len(scattered), 500)]
+            )
             made["codes"] = figures.latent_scatter(codes, scattered.labels, scattered.classes)
     for name, figure in made.items():
         write_atomic(run.figures / f"{name}.png", png(figure))
