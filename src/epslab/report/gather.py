@@ -1,0 +1,107 @@
+"""Run folders and studies put together on one page, with one table that compares the runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from epslab.errors import UserError
+from epslab.report.blocks import Cell, Page, Section, Table, number
+from epslab.report.numbers import headline, measurements
+from epslab.report.page import write
+from epslab.report.study import StudyResult, study_section
+from epslab.report.training_run import best, run_name, run_section
+from epslab.runs import Run
+
+COMPARED = {
+    "bits_per_dim": "bits/dim",
+    "elbo": "ELBO, nats",
+    "importance_weighted": "log p bound, nats",
+    "kl": "KL, nats",
+    "active_units": "active dimensions",
+}
+"""What the table of several runs shows, if any of them has it."""
+
+
+def write_report(items: Sequence[Run | StudyResult | Path], out: Path, *, title: str = "", lead: str = "") -> Path:
+    """One page of these runs and studies, in the order given; several runs are compared in a table first.
+
+    Args:
+        items: Runs, results of studies, or the folders of either.
+        out: The HTML file.
+        title: Heading of the page; made from what is on it if empty.
+        lead: The page's result in one line; made from the runs if empty.
+
+    Raises:
+        UserError: A folder holds neither a run nor a study, or ``out`` cannot be written.
+    """
+    opened = [_open(item) for item in items]
+    runs = [item for item in opened if isinstance(item, Run)]
+    sections = [run_section(item) if isinstance(item, Run) else study_section(item) for item in opened]
+    if len(runs) > 1:
+        sections.insert(0, comparison(runs))
+    if not title:
+        title = sections[0].title if len(opened) == 1 else f"epslab: {_count(runs, opened)}"
+    return write(Page(title, lead or (_lead(runs) if len(opened) > 1 else ""), sections), out)
+
+
+def comparison(runs: Sequence[Run]) -> Section:
+    """One row a run: the settings in which they differ, and what each came to."""
+    configs = [{key: value for key, value in run.config.items() if key != "provenance"} for run in runs]
+    keys = list(dict.fromkeys(key for config in configs for key in config))
+    missing = object()
+    differing = [key for key in keys if len({repr(config.get(key, missing)) for config in configs}) > 1]
+    found = [{entry.key: entry.text for entry in measurements(run.result())} for run in runs]
+    shown = [key for key in COMPARED if any(key in numbers for numbers in found)]
+    rows = []
+    for run, config, numbers in zip(runs, configs, found, strict=True):
+        at_best = best(config, run.metrics())
+        row: list[Cell] = [run.folder.absolute().name, *(_cell(config.get(key)) for key in differing)]
+        row += [numbers.get(key) for key in shown]
+        row += [None if at_best is None else f"{number(at_best[1])} (epoch {at_best[0]})"]
+        rows.append(row)
+    columns = [
+        "run",
+        *(key.replace("_", " ") for key in differing),
+        *(COMPARED[key] for key in shown),
+        "best validation",
+    ]
+    note = "± is the standard error over images." if shown else "None of these runs has been evaluated yet."
+    return Section("The runs compared", lead=_lead(runs), tables=(Table("", columns, rows, note),))
+
+
+def _open(item: Run | StudyResult | Path) -> Run | StudyResult:
+    if isinstance(item, Run | StudyResult):
+        return item
+    if (item / "config.yaml").is_file():
+        return Run.open(item)
+    if (item / "result.json").is_file():
+        return StudyResult.load(item)
+    raise UserError(
+        f"'{item}' holds neither a run nor a study (no config.yaml, no result.json); give a folder that"
+        " `epslab train` or `epslab study` wrote."
+    )
+
+
+def _lead(runs: Sequence[Run]) -> str:
+    """The best measured run in words; empty if none was measured."""
+    lines = [(_bits(run), f"{run_name(run)}: {line}.") for run in runs if (line := headline(run.result())) is not None]
+    return f"Best of {len(lines)}: {min(lines)[1]}" if len(lines) > 1 else lines[0][1] if lines else ""
+
+
+def _bits(run: Run) -> float:
+    value = run.result()["evaluation"].get("bits_per_dim", float("inf"))
+    return float(value["mean"] if isinstance(value, dict) else value)
+
+
+def _cell(value: Any) -> Cell:
+    return value if isinstance(value, str | int | float) or value is None else str(value)
+
+
+def _count(runs: Sequence[Run], opened: Sequence[object]) -> str:
+    studies = len(opened) - len(runs)
+    parts = [
+        f"{n} {word if n == 1 else plural}"
+        for n, word, plural in ((len(runs), "run", "runs"), (studies, "study", "studies"))
+        if n
+    ]
+    return " and ".join(parts)

@@ -1,0 +1,103 @@
+"""A page as one HTML file: everything inline, every text escaped."""
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined, Template
+
+import epslab
+from epslab.errors import UserError
+from epslab.files import write_atomic
+from epslab.report.blocks import Cell, Page, Picture, Section, Table, number
+from epslab.report.pictures import png
+
+
+def write(page: Page, out: Path) -> Path:
+    """Write the page to ``out`` (its folder is made if need be), atomically; returns ``out``.
+
+    Raises:
+        UserError: ``out`` cannot be written.
+    """
+    html = render(page)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(out, html)
+    except OSError as error:
+        raise UserError(
+            f"The page cannot be written to '{out}' ({error.strerror}); choose another place with --out."
+        ) from error
+    return out
+
+
+def render(page: Page) -> str:
+    """The page as HTML."""
+    anchors: dict[str, int] = {}
+    sections = [_section(section, anchors) for section in page.sections]
+    return _template().render(page=page, sections=sections, version=epslab.__version__)
+
+
+def _section(section: Section, anchors: dict[str, int]) -> Mapping[str, Any]:
+    """What the template needs of a section, with an anchor of its own."""
+    slug = "-".join(re.findall(r"\w+", section.title.lower()))[:50] or "section"
+    anchors[slug] = anchors.get(slug, 0) + 1
+    return {
+        "title": section.title,
+        "lead": section.lead,
+        "text": section.text,
+        "warnings": section.warnings,
+        "pictures": [_picture(picture) for picture in section.pictures],
+        "tables": [_table(table) for table in section.tables],
+        "details": [_table(table) for table in section.details],
+        "code": section.code.strip(),
+        "anchor": slug if anchors[slug] == 1 else f"{slug}-{anchors[slug]}",
+    }
+
+
+def _picture(picture: Picture) -> Mapping[str, Any]:
+    data = png(picture.image)
+    # Every PNG starts with its IHDR chunk, which holds the size: the page does not jump while it loads.
+    width, height = (int.from_bytes(data[i : i + 4]) for i in (16, 20))
+    return {
+        "caption": picture.caption,
+        "alt": picture.alt or picture.caption or "figure",
+        "data": base64.b64encode(data).decode("ascii"),
+        "width": width,
+        "height": height,
+    }
+
+
+def _table(table: Table) -> Mapping[str, Any]:
+    """Texts of all cells, and whether they stand at the right as numbers do."""
+    columns = list(zip(*table.rows, strict=True)) if table.rows else [()] * len(table.columns)
+    numeric = [_numeric(column) for column in columns]
+    return {
+        "title": table.title,
+        "note": table.note,
+        "columns": list(zip(table.columns, numeric, strict=True)),
+        "rows": [[(number(cell), right) for cell, right in zip(row, numeric, strict=True)] for row in table.rows],
+    }
+
+
+def _numeric(column: Sequence[Cell]) -> bool:
+    """Whether a column holds numbers: as such, or as texts that begin with one ("0.536 ± 0.002")."""
+    filled = [cell for cell in column if cell is not None and cell != ""]
+    return bool(filled) and all(
+        not isinstance(cell, bool) and (isinstance(cell, int | float) or _NUMBER.match(cell) is not None)
+        for cell in filled
+    )
+
+
+# Digits, perhaps an error and a unit; a version ("2.13.0"), a range or a sentence that begins with a number is text.
+_NUMBER = re.compile(r"[-−+≈≥≤<>]? ?\d[\d,]*(\.\d+)?([eE][-+]?\d+)?( ?± ?\d[\d.,]*)?( ?[%×a-zA-Z/]{0,9})?$|[–—]$|NaN$")
+
+
+@cache
+def _template() -> Template:
+    # Always escaped: names of data sets, classes and settings come from files that anybody may have written.
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string((files(__package__) / "template.html.j2").read_text(encoding="utf-8"))

@@ -1,0 +1,72 @@
+"""Numbers published or measured elsewhere, each with the settings it belongs to: quoted for those settings only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number somebody else reported.
+
+    Args:
+        quantity: What it is, by the names a run's results use (``epslab.report.numbers``).
+        value: As it was reported, with "≈" where it was given so; its unit is the quantity's own.
+        source: Who reported it, and for which settings.
+        settings: Entries of a run's ``config.yaml`` it belongs to; a tuple lists the values that will do.
+    """
+
+    quantity: str
+    value: str
+    source: str
+    settings: Mapping[str, object]
+
+
+_COURSE = {
+    "recipe": "vae",
+    "data": "mnist",
+    "net": "conv",
+    "width": 32,
+    "likelihood": "categorical",
+    "levels": 16,
+    "prior": "normal",
+    "beta": 1.0,
+    "free_bits": 0.0,
+    "binarise": "none",
+}
+_PERCEPTRON = {
+    "recipe": "vae",
+    "data": "mnist",
+    "net": "perceptron",
+    "likelihood": "bernoulli",
+    "prior": "normal",
+    "beta": 1.0,
+    "free_bits": 0.0,
+}
+_STATIC = {**_PERCEPTRON, "binarise": "static", "hidden": ([500],)}
+_DYNAMIC = {**_PERCEPTRON, "binarise": "dynamic", "hidden": ([200, 200],)}
+
+FACTS = (
+    Fact("bits_per_dim", "0.536", "public run of the course's settings, 80 epochs", {**_COURSE, "latent_dim": 20}),
+    Fact("bits_per_dim", "0.774", "public run of the course's settings, 80 epochs", {**_COURSE, "latent_dim": 2}),
+    Fact("elbo", "≈ −103", "public run: hidden layer of 500, statically binarised MNIST", _STATIC),
+    Fact("log_p", "≈ −97", "public run: hidden layer of 500, statically binarised MNIST", _STATIC),
+    Fact("log_p", "−87.8 to −86.8", "public runs: two hidden layers of 200, a fresh binary draw an epoch", _DYNAMIC),
+    Fact("log_p_iwae_trained", "≈ −84.6", "public run trained with the IWAE bound, K=50", _DYNAMIC),
+)
+"""Every quoted number. The likelihoods of differently binarised images are not comparable, hence the care."""
+
+
+def matching(config: Mapping[str, Any]) -> tuple[Fact, ...]:
+    """The facts whose settings all agree with this configuration."""
+    return tuple(
+        fact for fact in FACTS if all(_agrees(config.get(key), wanted) for key, wanted in fact.settings.items())
+    )
+
+
+def _agrees(given: Any, wanted: object) -> bool:
+    if isinstance(wanted, tuple):
+        return any(_agrees(given, one) for one in wanted)
+    if isinstance(wanted, list):
+        return isinstance(given, list | tuple) and list(given) == wanted
+    return bool(given == wanted)

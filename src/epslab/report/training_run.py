@@ -1,0 +1,188 @@
+"""A section of a page from a run folder alone: what it came to, how it got there, what it looks like, how to repeat it."""
+
+import math
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from epslab import figures
+from epslab.report.blocks import Cell, Picture, Section, Table, number
+from epslab.report.numbers import headline, measurements
+from epslab.report.published import matching
+from epslab.runs import Run
+
+CAPTIONS = {
+    "reconstructions": "Test images above, what the model makes of their codes below.",
+    "manifold": "The latent plane: mean images decoded on a grid of normal quantiles, so each has the same prior mass.",
+    "codes": "Where test images lie in the latent plane (posterior means), by class.",
+    "interpolations": "Straight lines in latent space between the codes of two test images, decoded.",
+    "traversals": "One image, one latent coordinate changed at a time; a row that does not change is a dimension unused.",
+    "kl-per-dimension": "What each latent dimension costs: KL from posterior to prior, averaged over test images.",
+}
+"""What to see in the pictures a run folder may hold, by file name, in the order they are shown."""
+
+
+def run_section(run: Run) -> Section:
+    """The run as a section; whatever its folder does not hold yet is left out, and said where it matters."""
+    config, metrics, result = run.config, run.metrics(), run.result()
+    return Section(
+        title=run_name(run),
+        lead=_lead(config, metrics, result),
+        text=_statements(result),
+        pictures=(*_curves(config, metrics, result), *_pictures(run)),
+        tables=tuple(table for table in (_numbers(config, metrics, result),) if table.rows),
+        warnings=_warnings(config, metrics, result),
+        details=(_settings(config), _provenance(config)),
+        code=_commands(run, config),
+    )
+
+
+def run_name(run: Run) -> str:
+    """The folder's name with what was trained on what: "first (vae on digits)"."""
+    config = run.config
+    return (
+        f"{run.folder.absolute().name} ({config.get('recipe', 'model')} on {Path(str(config.get('data', '?'))).name})"
+    )
+
+
+def best(config: Mapping[str, Any], metrics: Mapping[str, list[float]]) -> tuple[int, float, str] | None:
+    """Epoch, value and quantity of the best validation so far; None before there is one."""
+    wanted = "loss" if config.get("beta", 1) != 1 or "val/bits_per_dim" not in metrics else "bits_per_dim"
+    values = metrics.get(f"val/{wanted}", [])
+    finite = [(value, i) for i, value in enumerate(values) if math.isfinite(value)]
+    if not finite:
+        return None
+    value, i = min(finite)
+    return int(metrics["epoch"][i]), value, wanted
+
+
+def _lead(config: Mapping[str, Any], metrics: Mapping[str, list[float]], result: Mapping[str, Any]) -> str:
+    """The result in one line."""
+    found = best(config, metrics)
+    done = int(max(metrics.get("epoch") or [0]))
+    if (line := headline(result)) is not None:
+        return line + (f" after {_epochs(done)} of training" if done else "") + "."
+    if found is None:
+        return "No epoch has been completed yet, so there is nothing to show but the settings."
+    epoch, value, quantity = found
+    unit = "bits/dim" if quantity == "bits_per_dim" else "nats of training objective"
+    return (
+        f"{number(value)} {unit} on the validation images at the best epoch, {epoch} of {done};"
+        " not yet measured on the test images."
+    )
+
+
+def _statements(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the evaluation says of the latent space in words."""
+    latents = result.get("evaluation", {}).get("latents", {})
+    return (str(latents["statement"]),) if latents.get("statement") else ()
+
+
+def _warnings(
+    config: Mapping[str, Any], metrics: Mapping[str, list[float]], result: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """What makes the numbers doubtful."""
+    found = []
+    done, asked = int(max(metrics.get("epoch") or [0])), config.get("epochs")
+    if isinstance(asked, int) and done < asked and config.get("patience") is None:
+        found.append(f"Training was interrupted after {_epochs(done)} of {asked}; carry it on with --resume.")
+    for column, values in metrics.items():
+        # Row 0 is before training and has no training values; any other gap is a value that was not finite.
+        bad = [i for i, value in enumerate(values) if not math.isfinite(value) and not _blank(metrics, column, i)]
+        if bad:
+            epoch = int(metrics["epoch"][bad[0]])
+            found.append(f"{column} was not finite at epoch {epoch}: numbers after it mean nothing.")
+    if result.get("evaluation", {}).get("latents", {}).get("collapsed"):
+        found.append("The posterior has collapsed: the decoder hardly uses the code.")
+    return tuple(found)
+
+
+def _blank(metrics: Mapping[str, list[float]], column: str, row: int) -> bool:
+    return column.startswith("train/") and metrics["epoch"][row] == 0
+
+
+def _curves(
+    config: Mapping[str, Any], metrics: Mapping[str, list[float]], result: Mapping[str, Any]
+) -> tuple[Picture, ...]:
+    if not metrics.get("epoch") or not figures.shown_quantities(metrics):
+        return ()
+    found = best(config, metrics)
+    drawing = figures.curves(metrics, best_epoch=None if found is None else found[0])
+    caption = "Every epoch's mean over training and validation images; epoch 0 is before training."
+    if {"val/kl", "val/reconstruction"} <= metrics.keys():
+        caption += " A total that falls while KL rises is the code being learnt."
+    return (Picture(caption, drawing, alt="Training and validation curves over epochs"),)
+
+
+def _pictures(run: Run) -> tuple[Picture, ...]:
+    """The PNG files of the figures folder: samples through time, then those with a caption, then any others."""
+    paths = {path.stem: path for path in sorted(run.figures.glob("*.png"))} if run.figures.is_dir() else {}
+    pictures = []
+    for stem, path in paths.items():
+        if match := re.fullmatch(r"samples-epoch-(\d+)", stem):
+            epoch = int(match[1])
+            when = f"after {_epochs(epoch)}" if epoch else "before training"
+            pictures.append(Picture(f"Samples {when}: codes drawn from the prior, pixels drawn given the code.", path))
+    pictures += [Picture(caption, paths[stem]) for stem, caption in CAPTIONS.items() if stem in paths]
+    others = [stem for stem in paths if stem not in CAPTIONS and not stem.startswith("samples-epoch-")]
+    return (*pictures, *(Picture(stem.replace("-", " ").capitalize(), paths[stem]) for stem in others))
+
+
+def _numbers(config: Mapping[str, Any], metrics: Mapping[str, list[float]], result: Mapping[str, Any]) -> Table:
+    """What was measured, beside what was published for the same settings."""
+    rows: list[tuple[Cell, ...]] = []
+    facts = matching(config)
+    quoted = set()
+    for found in measurements(result):
+        same = [fact for fact in facts if fact.quantity == found.quantity]
+        quoted.update(same)
+        rows.append((found.name, found.text, found.unit, "; ".join(fact.value for fact in same)))
+    if (at_best := best(config, metrics)) is not None:
+        epoch, value, quantity = at_best
+        unit = "bits/dim" if quantity == "bits_per_dim" else "nats"
+        rows.append((f"validation, best epoch ({epoch})", number(value), unit, ""))
+    notes = [f"{fact.value}: {fact.source}." for fact in facts if fact in quoted]
+    if quoted:
+        columns = ("quantity", "this run", "unit", "published")
+        return Table("The numbers", columns, rows, "Published for the same settings: " + " ".join(notes))
+    return Table("The numbers", ("quantity", "this run", "unit"), [row[:3] for row in rows])
+
+
+def _settings(config: Mapping[str, Any]) -> Table:
+    rows = [(key, _text(value)) for key, value in config.items() if key != "provenance"]
+    return Table("Settings", ("setting", "value"), rows)
+
+
+def _provenance(config: Mapping[str, Any]) -> Table:
+    entries = config.get("provenance") or {}
+    rows: list[tuple[str, str]] = []
+    for key, value in entries.items():
+        if isinstance(value, Mapping):
+            rows += [(f"{key}: {inner}", _text(entry)) for inner, entry in value.items()]
+        else:
+            rows.append((key.replace("_", " "), _text(value)))
+    return Table("Provenance", ("what", "value"), rows, "" if rows else "The folder does not say.")
+
+
+def _commands(run: Run, config: Mapping[str, Any]) -> str:
+    """The command of old, and the one that repeats the run from its settings."""
+    folder = run.folder
+    command = (config.get("provenance") or {}).get("command")
+    repeat = f"epslab train --config {shlex.quote(str(folder / 'config.yaml'))} --out {shlex.quote(f'{folder}-again')}"
+    return "\n".join(["# The same settings again:", repeat, *(["# It was made by:", str(command)] if command else [])])
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(_text, value))
+    return str(value)
+
+
+def _epochs(n: int) -> str:
+    return f"{n} epoch" if n == 1 else f"{n} epochs"
