@@ -1,0 +1,100 @@
+"""A recipe's run from training to evaluation, on the digits that ship with scikit-learn."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from epslab import recipes
+from epslab.data import load as load_data
+from epslab.errors import UserError
+from epslab.recipes import VAERecipe
+from epslab.runs import Run
+
+TINY = VAERecipe(epochs=2, width=4, latent_dim=2, sample_epochs=(0,))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return recipes.train(TINY, out=tmp_path_factory.mktemp("runs") / "tiny", progress=False)
+
+
+def test_the_run_folder_repeats_the_run(run: Run, tmp_path: Path) -> None:
+    assert recipes.recipe_of(run) == TINY
+    again = recipes.train(recipes.recipe_of(run), data=run.config["data"], out=tmp_path / "again", progress=False)
+    assert again.weights.read_bytes() == run.weights.read_bytes()
+    assert (again.folder / "metrics.csv").read_bytes() == (run.folder / "metrics.csv").read_bytes()
+
+
+def test_training_lowers_the_bound_and_draws_at_the_chosen_epochs(run: Run) -> None:
+    bits = run.metrics()["val/bits_per_dim"]
+    assert bits[0] == pytest.approx(4, abs=0.1)  # 16 levels, nothing learnt
+    assert bits[-1] < bits[0] - 0.2
+    assert sorted(p.name for p in run.figures.glob("samples-*")) == ["samples-epoch-0000.png", "samples-epoch-0002.png"]
+
+
+def test_the_loaded_model_is_the_best_one(run: Run) -> None:
+    vae = recipes.load(run)
+    assert not vae.training
+    parts = recipes.splits(run)
+    found = recipes.evaluate(run, split="validation", samples=1)
+    best = min(run.metrics()["val/bits_per_dim"])
+    assert found["images"] == len(parts.validation)
+    # The same images, another draw of z for each: equal within the estimate's error.
+    bits = found["bits_per_dim"]
+    assert bits["mean"] == pytest.approx(best, abs=4 * bits["standard_error"])
+
+
+def test_splits_are_disjoint_and_validation_is_not_of_the_test_set(run: Run) -> None:
+    parts = recipes.splits(run)
+    assert len(parts.train) + len(parts.validation) == len(load_data("digits", "train"))
+    assert len(parts.test) == len(load_data("digits", "test"))
+    rows = [{bytes(x.numpy().tobytes()) for x in part.pixels} for part in parts]
+    train, validation, test = rows
+    assert not train & validation
+    assert not validation & test
+
+
+def test_evaluation_writes_numbers_and_pictures(run: Run) -> None:
+    found = recipes.evaluate(run, importance_samples=8, prior_samples=8, limit=64)
+    assert run.result()["evaluation"]["bits_per_dim"]["mean"] == found["bits_per_dim"]["mean"]
+    assert found["images"] == 64
+    assert found["importance_weighted"]["mean"] >= found["elbo"]["mean"]
+    names = {path.stem for path in run.figures.glob("*.png")}
+    assert {"reconstructions", "interpolations", "traversals", "kl-per-dimension", "manifold", "codes"} <= names
+
+
+@pytest.mark.parametrize("binarise", ["threshold", "static", "dynamic"])
+def test_binary_images_are_measured_binary(binarise: str, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(TINY, likelihood="bernoulli", binarise=binarise, epochs=1)  # type: ignore[arg-type]
+    run = recipes.train(recipe, out=tmp_path / "run", progress=False)
+    parts = recipes.splits(run)
+    for part in parts.validation, parts.test:
+        assert set(part.pixels.unique().tolist()) == {0, 255}
+    assert recipes.evaluate(run, limit=32)["bits_per_dim"]["mean"] < 1.2
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"split": "tests"}, "Did you mean 'test'?"),
+        ({"limit": 0}, "--limit counts images and must be 1 or more, not 0"),
+        ({"importance_samples": 0}, "1"),
+    ],
+)
+def test_wrong_requests_are_refused(run: Run, options: dict[str, object], sentence: str) -> None:
+    with pytest.raises(UserError) as error:
+        recipes.evaluate(run, **options)  # type: ignore[arg-type]
+    assert sentence in str(error.value)
+
+
+def test_a_split_that_leaves_nothing_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="leaves nothing to train or validate on"):
+        recipes.train(VAERecipe(validation_fraction=1e-6), out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_pixels_of_samples_are_drawn_not_averaged(run: Run) -> None:
+    x = recipes.load(run).sample(16)
+    torch.testing.assert_close(x * 15, (x * 15).round())

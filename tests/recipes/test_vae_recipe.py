@@ -1,0 +1,71 @@
+"""The VAE's settings: the course's by default, and one sentence for each that cannot work."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from epslab.errors import UserError
+from epslab.generative.priors import MixturePrior, StandardNormal, VampPrior
+from epslab.nets import ConvEncoder, PerceptronEncoder
+from epslab.recipes import RECIPES, VAERecipe
+from epslab.recipes.vae_model import build
+
+
+def test_defaults_are_the_courses_settings() -> None:
+    recipe = VAERecipe()
+    assert (recipe.levels, recipe.latent_dim, recipe.width, recipe.batch_size) == (16, 20, 32, 128)
+    assert (recipe.learning_rate, recipe.epochs, recipe.sample_epochs) == (1e-3, 80, (0, 10, 80))
+    assert sum(p.numel() for p in build(recipe, (1, 28, 28), 0).parameters()) == 270_616
+
+
+def test_settings_load_without_torch() -> None:
+    code = "import sys, epslab.recipes; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert RECIPES == {"vae": VAERecipe}
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"beta": -1.0}, "--beta is -1.0, but must be 0 or more."),
+        ({"beta": float("nan")}, "--beta is nan, but must be 0 or more."),
+        ({"latent_dim": 0}, "--latent-dim is 0, but must be 1 or more."),
+        ({"epochs": -1}, "--epochs is -1, but must be 0 or more."),
+        ({"levels": 1}, "--levels is 1, but must be between 2 and 256."),
+        ({"hidden": ()}, "--hidden is (), but must be one layer or more"),
+        ({"learning_rate": 0.0}, "--learning-rate is 0.0, but must be more than 0."),
+        ({"gradient_clip": 0.0}, "--gradient-clip is 0.0, but must be more than 0, or null."),
+        ({"ema_decay": 1.0}, "--ema-decay is 1.0, but must be between 0 and 1, or null."),
+        ({"patience": 0}, "--patience is 0, but must be 1 or more, or null."),
+        ({"validation_fraction": 1.0}, "--validation-fraction is 1.0, but must be between 0 and 1."),
+        ({"likelihood": "bernoulli"}, "choose --binarise threshold, static or dynamic."),
+        ({"binarise": "static"}, "which only --likelihood bernoulli describes."),
+        ({"free_bits": 0.5, "prior": "mixture"}, "use --prior normal."),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings: dict[str, object], sentence: str) -> None:
+    with pytest.raises(UserError) as error:
+        VAERecipe(**settings)  # type: ignore[arg-type]
+    assert sentence in str(error.value)
+
+
+def test_every_choice_builds_the_model_it_names() -> None:
+    assert isinstance(build(VAERecipe(net="conv"), (3, 8, 8), 0).encoder, ConvEncoder)
+    assert isinstance(build(VAERecipe(net="perceptron", hidden=(9, 7)), (1, 3, 3), 0).encoder, PerceptronEncoder)
+    kinds = {"normal": StandardNormal, "mixture": MixturePrior, "vamp": VampPrior}
+    for name, kind in kinds.items():
+        assert isinstance(build(VAERecipe(prior=name, components=3), (1, 8, 8), 0).prior, kind)  # type: ignore[arg-type]
+    for likelihood, channels in {"categorical": 16 * 3, "bernoulli": 3, "normal": 3, "logistic-mixture": 90}.items():
+        binarise = "static" if likelihood == "bernoulli" else "none"
+        vae = build(VAERecipe(likelihood=likelihood, binarise=binarise), (3, 8, 8), 0)  # type: ignore[arg-type]
+        assert vae.decode(torch.zeros(2, 20)).shape == (2, channels, 8, 8)
+
+
+def test_the_seed_decides_the_weights_and_the_global_generator_stays() -> None:
+    before = torch.get_rng_state()
+    a, b, c = (build(VAERecipe(width=4), (1, 8, 8), seed).encoder.mean.weight for seed in (0, 0, 1))  # type: ignore[union-attr]
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
+    assert torch.equal(torch.get_rng_state(), before)
