@@ -98,10 +98,5 @@ def _cell(value: Any) -> Cell:
 
 
 def _count(runs: Sequence[Run], opened: Sequence[object]) -> str:
-    studies = len(opened) - len(runs)
-    parts = [
-        f"{n} {word if n == 1 else plural}"
-        for n, word, plural in ((len(runs), "run", "runs"), (studies, "study", "studies"))
-        if n
-    ]
-    return " and ".join(parts)
+    counted = ((len(runs), "run", "runs"), (len(opened) - len(runs), "study", "studies"))
+    return " and ".join(f"{n} {one if n == 1 else many}" for n, one, many in counted if n)

@@ -1,4 +1,4 @@
-"""A section of a page from a run folder alone: what it came to, how it got there, what it looks like, how to repeat it."""
+"""A section of a page from a run folder alone: the result, its curves and pictures, how to repeat it."""
 
 import math
 import re
@@ -18,7 +18,7 @@ CAPTIONS = {
     "manifold": "The latent plane: mean images decoded on a grid of normal quantiles, so each has the same prior mass.",
     "codes": "Where test images lie in the latent plane (posterior means), by class.",
     "interpolations": "Straight lines in latent space between the codes of two test images, decoded.",
-    "traversals": "One image, one latent coordinate changed at a time; a row that does not change is a dimension unused.",
+    "traversals": "One image, one latent coordinate changed at a time; a row that stays the same is unused.",
     "kl-per-dimension": "What each latent dimension costs: KL from posterior to prior, averaged over test images.",
 }
 """What to see in the pictures a run folder may hold, by file name, in the order they are shown."""
