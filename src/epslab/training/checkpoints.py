@@ -1,0 +1,83 @@
+"""Checkpoints: whole training states, written atomically and read with tensors and plain values only."""
+
+import os
+import pickle
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins.io import CheckpointIO
+
+from epslab.errors import UserError
+from epslab.runs import Run
+
+KEY = "epslab"
+"""Where epslab's own state stands in a checkpoint."""
+
+
+class AtomicCheckpoints(CheckpointIO):
+    """Lightning's way to disk: a file is complete or absent, whatever moment the process is killed at."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write through a temporary file in the same folder, flushed to disk and renamed into place."""
+        path = Path(path)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = True
+    ) -> dict[str, Any]:
+        """What a checkpoint holds, on the CPU.
+
+        Raises:
+            UserError: The file is no checkpoint of epslab's, is damaged, or holds other things than tensors and plain
+                values: such a pickle could run any code, so it is not opened.
+        """
+        way_out = "restore the file, or start again with --overwrite"
+        try:
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise UserError(
+                f"'{path}' is not a checkpoint that can be trusted: it holds other things than tensors and plain values"
+                f" and was not opened; {way_out}."
+            ) from error
+        except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise UserError(f"'{path}' is not a checkpoint, or is damaged; {way_out}.") from error
+        if not isinstance(checkpoint, dict) or KEY not in checkpoint or "state_dict" not in checkpoint:
+            raise UserError(f"'{path}' is not a checkpoint of epslab's; {way_out}.")
+        return checkpoint
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Delete the file, if it is there."""
+        Path(path).unlink(missing_ok=True)
+
+
+def mark_best(run: Run) -> None:
+    """Let the best checkpoint be the last one; a link, so it costs neither time nor space."""
+    temporary = run.checkpoints / ".best.ckpt.link"
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(run.last_checkpoint, temporary)
+    except OSError:  # a file system without links
+        temporary.write_bytes(run.last_checkpoint.read_bytes())
+    temporary.replace(run.best_checkpoint)
+
+
+def clear_leftovers(run: Run) -> None:
+    """Delete what a kill while writing has left."""
+    for folder in (run.folder, run.checkpoints):
+        for path in folder.glob(".*"):
+            if path.is_file() and path.name.startswith(
+                (".last.ckpt", ".best.ckpt", ".model.", ".metrics.", ".timing.")
+            ):
+                path.unlink(missing_ok=True)

@@ -1,0 +1,69 @@
+"""A run's curves: ``metrics.csv``, ``timing.csv`` and TensorBoard events."""
+
+from collections.abc import Mapping
+
+from torch.utils.tensorboard import SummaryWriter
+
+from epslab.runs import Run, write_table
+
+
+class Curves:
+    """Writes the curves of a run, one row an epoch, and drops what a resumed run will write again.
+
+    TensorBoard shows the columns of both tables under the same names, over the number of batches trained on.
+
+    Args:
+        run: Where they go.
+        epoch: Epochs completed: later rows are dropped. −1: all of them.
+        step: Batches completed: later events are dropped.
+    """
+
+    def __init__(self, run: Run, epoch: int = -1, step: int = 0) -> None:
+        self._run = run
+        self._rows = {
+            name: _rows(table, epoch) for name, table in (("metrics", run.metrics()), ("timing", run.timing()))
+        }
+        self._writer = SummaryWriter(str(run.tensorboard), purge_step=None if epoch < 0 and step == 0 else step + 1)
+
+    def add(
+        self, epoch: int, step: int, metrics: Mapping[str, float], timing: Mapping[str, float] | None = None
+    ) -> None:
+        """Add an epoch's row to ``metrics.csv`` and, if given, to ``timing.csv``."""
+        for name, values in (("metrics", metrics), ("timing", timing or {})):
+            if values:
+                self._rows[name].append({"epoch": epoch, **values})
+                rows = self._rows[name]
+                columns = sorted({column for row in rows for column in row}, key=_place)
+                write_table(self._run.folder / f"{name}.csv", columns, rows)
+        for tag, value in {**metrics, **{f"timing/{name}": value for name, value in (timing or {}).items()}}.items():
+            self._writer.add_scalar(tag, value, step)
+        self._writer.flush()
+
+    def add_steps(self, step: int, losses: Mapping[str, float]) -> None:
+        """Add points within an epoch: ``train/loss_step``, the mean loss of this process's last few batches."""
+        for tag, value in losses.items():
+            self._writer.add_scalar(tag, value, step)
+
+    def flush(self) -> None:
+        """Write all events to disk."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Write all events to disk and end."""
+        self._writer.close()
+
+
+def _place(column: str) -> tuple[bool, str, bool, str]:
+    """The order of columns: the epoch, training, validation; within them the loss first."""
+    stage, _, name = column.rpartition("/")
+    return column != "epoch", stage, name != "loss", name
+
+
+def _rows(table: Mapping[str, list[float]], epoch: int) -> list[dict[str, float]]:
+    """Rows up to this epoch, without their blanks."""
+    rows = [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
+    return [
+        {name: int(value) if name == "epoch" else value for name, value in row.items() if value == value}
+        for row in rows
+        if row["epoch"] <= epoch
+    ]
