@@ -1,11 +1,14 @@
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from epslab.types import dequantise, quantise
 
+PROPERTY = settings(deadline=None, derandomize=True)
 
+
+@PROPERTY
 @given(
     levels=st.integers(2, 512),
     intensities=st.lists(st.floats(0.0, 1.0, allow_subnormal=False), min_size=1, max_size=20),
@@ -18,6 +21,7 @@ def test_a_level_is_the_floor_of_x_times_levels_and_stays_below_levels(levels: i
     np.testing.assert_array_equal(values.numpy(), expected)
 
 
+@PROPERTY
 @given(levels=st.integers(2, 1024))
 def test_every_level_survives_being_shown_and_read_again(levels: int) -> None:
     values = torch.arange(levels)
@@ -27,6 +31,7 @@ def test_every_level_survives_being_shown_and_read_again(levels: int) -> None:
     assert torch.equal(quantise(shown, levels), values)
 
 
+@PROPERTY
 @given(levels=st.integers(2, 256))
 def test_every_stored_byte_falls_into_the_level_that_whole_numbers_give(levels: int) -> None:
     bytes_ = torch.arange(256)

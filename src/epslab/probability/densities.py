@@ -9,9 +9,9 @@ _HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
 
 
 def log_normal(
-    z: Float[Tensor, "*#batch d"], mean: Float[Tensor, "*#batch d"], log_std: Float[Tensor, "*#batch d"]
+    z: Float[Tensor, "*#batch d"], mean: Float[Tensor, "*#batch #d"], log_std: Float[Tensor, "*#batch #d"]
 ) -> Float[Tensor, "..."]:
-    """Log N(z; mean, diag(std²)) in nats, summed over the last axis; the leading axes broadcast."""
+    """Log N(z; mean, diag(std²)) in nats, summed over the last axis of z; mean and log_std broadcast."""
     eps = (z - mean) * (-log_std).exp()
     return (-0.5 * eps.square() - log_std - _HALF_LOG_2_PI).sum(-1)
 

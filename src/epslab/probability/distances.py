@@ -89,16 +89,19 @@ def mmd(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"], bandwidth: float) -> F
     _require_samples(n, m, 2)
     if not bandwidth > 0:
         raise UserError(f"The kernel's bandwidth is {bandwidth}, but must be positive; try the median distance.")
+    within = _off_diagonal_mean(_kernel(x, x, bandwidth)) + _off_diagonal_mean(_kernel(y, y, bandwidth))
+    return within - 2 * _kernel(x, y, bandwidth).mean()
 
-    def kernel(a: Float[Tensor, "p d"], b: Float[Tensor, "q d"]) -> Float[Tensor, "p q"]:
-        distance = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
-        return torch.exp(-distance.square() / (2 * bandwidth**2))
 
-    def off_diagonal_mean(k: Float[Tensor, "p p"]) -> Float[Tensor, ""]:
-        # A point paired with itself, k = 1, is what would bias the estimate.
-        return (k.sum() - k.trace()) / (len(k) * (len(k) - 1))
+def _kernel(a: Float[Tensor, "p d"], b: Float[Tensor, "q d"], bandwidth: float) -> Float[Tensor, "p q"]:
+    # Distances by differences: by matrix products, those of near points would be rounding errors.
+    distance = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
+    return torch.exp(-distance.square() / (2 * bandwidth**2))
 
-    return off_diagonal_mean(kernel(x, x)) + off_diagonal_mean(kernel(y, y)) - 2 * kernel(x, y).mean()
+
+def _off_diagonal_mean(k: Float[Tensor, "p p"]) -> Float[Tensor, ""]:
+    # A point paired with itself, k = 1, is what would bias the estimate.
+    return (k.sum() - k.trace()) / (len(k) * (len(k) - 1))
 
 
 def _symmetric_sqrt(matrix: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
