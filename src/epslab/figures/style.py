@@ -1,7 +1,7 @@
 """The one visual style: sizes, colours, and a figure as an optimised PNG.
 
-Figures are made for a phone first: ``WIDTH`` inches shown 328 CSS pixels wide (a 360-pixel screen less its margins)
-leave text of ``TEXT`` points at ``TEXT``/72·328/``WIDTH`` ≥ 12 CSS pixels, which is 9 points.
+Figures are made for a phone first: ``WIDTH`` inches shown 310 CSS pixels wide (a 360-pixel screen less margins)
+leave text of ``TEXT`` points at ``TEXT``/72·310/``WIDTH`` ≥ 12 CSS pixels, which is 9 points.
 """
 
 import io
@@ -25,7 +25,7 @@ ImageArray = Float[Tensor, "n c h w"] | Float[np.ndarray, "n c h w"]
 
 WIDTH = 4.2  #: inches, every chart
 DPI = 160  #: pixels an inch: two for each CSS pixel of a phone
-TEXT = 11.5  #: points, the smallest text of a chart
+TEXT = 12.0  #: points, the smallest text of a chart
 
 BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#B2558A", "#C98500", "#56B4E9"
 INK, QUIET, GRID = "#1f2328", "#59636e", "#e3e6ea"

@@ -14,7 +14,6 @@ from epslab.runs import Run
 
 COMPARED = {
     "bits_per_dim": "bits/dim",
-    "elbo": "ELBO, nats",
     "importance_weighted": "log p bound, nats",
     "kl": "KL, nats",
     "active_units": "active dimensions",
@@ -66,7 +65,7 @@ def comparison(runs: Sequence[Run]) -> Section:
         "best validation",
     ]
     note = "± is the standard error over images." if shown else "None of these runs has been evaluated yet."
-    return Section("The runs compared", lead=_lead(runs), tables=(Table("", columns, rows, note),))
+    return Section("The runs compared", tables=(Table("", columns, rows, note),))
 
 
 def _open(item: Run | StudyResult | Path) -> Run | StudyResult:

@@ -8,15 +8,15 @@ from typing import Any
 from epslab.report.blocks import number
 
 NAMES = {
-    "bits_per_dim": ("bits per dimension, from the ELBO", "bits/dim", "bits_per_dim"),
+    "bits_per_dim": ("negative ELBO", "bits/dim", "bits_per_dim"),
     "elbo": ("ELBO, a lower bound on log p(x)", "nats", "elbo"),
     "reconstruction": ("reconstruction, −E log p(x|z)", "nats", ""),
     "kl": ("KL from posterior to prior", "nats", ""),
     "regularisation": ("KL from posterior to prior", "nats", ""),
     "importance_weighted": ("importance-weighted bound on log p(x)", "nats", "log_p"),
-    "bits_per_dim_importance_weighted": ("bits per dimension, importance-weighted", "bits/dim", ""),
+    "bits_per_dim_importance_weighted": ("negative importance-weighted bound", "bits/dim", ""),
     "prior_monte_carlo": ("log p(x) by prior Monte Carlo", "nats", ""),
-    "bits_per_dim_prior_monte_carlo": ("bits per dimension, prior Monte Carlo", "bits/dim", ""),
+    "bits_per_dim_prior_monte_carlo": ("−log p(x) by prior Monte Carlo", "bits/dim", ""),
     "active_units": ("active latent dimensions", "", ""),
     "latent_dim": ("latent dimensions", "", ""),
     "mutual_information": ("mutual information of image and code", "nats", ""),
@@ -26,6 +26,10 @@ NAMES = {
     "samples": ("draws of z for the ELBO", "", ""),
 }
 """Key in ``result.json`` → name, unit, and the quantity of ``epslab.report.published`` it is compared with."""
+
+
+LEADING = "bits_per_dim"
+"""The quantity a run is summed up by."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +61,13 @@ def measurements(result: Mapping[str, Any]) -> list[Measurement]:
 def headline(result: Mapping[str, Any]) -> str | None:
     """The result in a few words: "0.536 ± 0.001 bits/dim on 10,000 test images"; None if nothing was measured."""
     by_key = {entry.key: entry for entry in measurements(result)}
-    chosen = by_key.get("bits_per_dim") or by_key.get("elbo")
+    chosen = by_key.get(LEADING) or by_key.get("elbo")
     if chosen is None:
         return None
     evaluation = result["evaluation"]
     count = evaluation.get("images")
     where = " ".join(filter(None, (number(count) if isinstance(count, int) else "", evaluation.get("split"), "images")))
-    return f"{chosen.text} {chosen.unit if chosen.key == 'bits_per_dim' else 'nats (ELBO)'} on {where}"
+    return f"{chosen.text} {chosen.unit if chosen.key == LEADING else 'nats (ELBO)'} on {where}"
 
 
 def with_error(mean: float, error: float) -> str:

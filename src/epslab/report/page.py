@@ -38,7 +38,10 @@ def render(page: Page) -> str:
     """The page as HTML."""
     anchors: dict[str, int] = {}
     sections = [_section(section, anchors) for section in page.sections]
-    return _template().render(page=page, sections=sections, version=epslab.__version__)
+    # A page of one section is that section: its heading is not repeated.
+    alone = len(sections) == 1 and sections[0]["title"] == page.title
+    lead = page.lead or (sections[0]["lead"] if alone else "")
+    return _template().render(page=page, lead=lead, sections=sections, alone=alone, version=epslab.__version__)
 
 
 def _section(section: Section, anchors: dict[str, int]) -> Mapping[str, Any]:
@@ -68,6 +71,7 @@ def _picture(picture: Picture) -> Mapping[str, Any]:
         "data": base64.b64encode(data).decode("ascii"),
         "width": width,
         "height": height,
+        "tall": height > 1.25 * width,
     }
 
 
@@ -79,8 +83,14 @@ def _table(table: Table) -> Mapping[str, Any]:
         "title": table.title,
         "note": table.note,
         "columns": list(zip(table.columns, numeric, strict=True)),
-        "rows": [[(number(cell), right) for cell, right in zip(row, numeric, strict=True)] for row in table.rows],
+        "rows": [[_cell(cell, right) for cell, right in zip(row, numeric, strict=True)] for row in table.rows],
     }
+
+
+def _cell(cell: Cell, right: bool) -> tuple[str, str]:
+    """A cell's text, and how it stands: a number at the right, a short text on one line."""
+    text = number(cell)
+    return text, "number" if right else "short" if 0 < len(text) <= 16 else ""
 
 
 def _numeric(column: Sequence[Cell]) -> bool:

@@ -9,8 +9,8 @@ from typing import Any
 
 from epslab import figures
 from epslab.report.blocks import Cell, Picture, Section, Table, number
-from epslab.report.numbers import headline, measurements
-from epslab.report.published import matching
+from epslab.report.numbers import LEADING, headline, measurements
+from epslab.report.published import Fact, matching
 from epslab.runs import Run
 
 CAPTIONS = {
@@ -63,7 +63,9 @@ def _lead(config: Mapping[str, Any], metrics: Mapping[str, list[float]], result:
     found = best(config, metrics)
     done = int(max(metrics.get("epoch") or [0]))
     if (line := headline(result)) is not None:
-        return line + (f" after {_epochs(done)} of training" if done else "") + "."
+        published = "; ".join(f"{fact.value}, {fact.source}" for fact in matching(config) if fact.quantity == LEADING)
+        trained = f" after {_epochs(done)} of training" if done else ""
+        return f"{line}{trained}{f' (published: {published})' if published else ''}."
     if found is None:
         return "No epoch has been completed yet, so there is nothing to show but the settings."
     epoch, value, quantity = found
@@ -134,20 +136,21 @@ def _numbers(config: Mapping[str, Any], metrics: Mapping[str, list[float]], resu
     """What was measured, beside what was published for the same settings."""
     rows: list[tuple[Cell, ...]] = []
     facts = matching(config)
-    quoted = set()
+    quoted: list[Fact] = []
     for found in measurements(result):
         same = [fact for fact in facts if fact.quantity == found.quantity]
-        quoted.update(same)
-        rows.append((found.name, found.text, found.unit, "; ".join(fact.value for fact in same)))
+        quoted += same
+        name = f"{found.name}, {found.unit}" if found.unit else found.name
+        rows.append((name, found.text, "; ".join(fact.value for fact in same)))
     if (at_best := best(config, metrics)) is not None:
         epoch, value, quantity = at_best
         unit = "bits/dim" if quantity == "bits_per_dim" else "nats"
-        rows.append((f"validation, best epoch ({epoch})", number(value), unit, ""))
-    notes = [f"{fact.value}: {fact.source}." for fact in facts if fact in quoted]
+        rows.append((f"validation at the best epoch ({epoch}), {unit}", number(value), ""))
+    notes = [f"{fact.value}: {fact.source}." for fact in quoted]
     if quoted:
-        columns = ("quantity", "this run", "unit", "published")
+        columns = ("quantity", "this run", "published")
         return Table("The numbers", columns, rows, "Published for the same settings: " + " ".join(notes))
-    return Table("The numbers", ("quantity", "this run", "unit"), [row[:3] for row in rows])
+    return Table("The numbers", ("quantity", "this run"), [row[:2] for row in rows])
 
 
 def _settings(config: Mapping[str, Any]) -> Table:
