@@ -89,6 +89,8 @@ class Cifar10:
     def load(self, split: str, root: Path) -> tuple[ImageSet, list[Path]]:
         """A split, and those of its batches whose content is not the official one."""
         place = self._place(root)
+        if not place.path.exists():
+            raise missing(self.name, root / "cifar-10", [BINARY.archive, f"or a folder {BINARY.folder}"])
         wanted = place.layout.files[:5] if split == "train" else place.layout.files[5:]
         pixels = torch.empty((len(wanted), self.per_batch, *self.image_shape), dtype=torch.uint8)
         labels = torch.empty((len(wanted), self.per_batch), dtype=torch.int64)

@@ -75,6 +75,8 @@ def _from_mirror(url: str, part: Path, install: Callable[[Path], None], report: 
         part.unlink()
         # An old part may belong to another version of the file: once more from the start.
         return _from_mirror(url, part, install, report) if resumed else "what it sent is not the official file"
+    except OSError as error:
+        return f"its file cannot be put into place, {error.strerror}"
     return None
 
 

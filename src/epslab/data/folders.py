@@ -90,7 +90,7 @@ def _files(folder: Path, classes: tuple[str, ...]) -> list[_Found]:
 
 
 def _common_mode(found: list[_Found]) -> str:
-    """ "L" if every image is grey, else "RGB"; all sizes must agree. Reads headers only."""
+    """Mode "L" if every image is grey, else "RGB"; all sizes must agree. Reads headers only."""
     mode, sizes = "L", dict[tuple[int, int], Path]()
     for entry in found:
         with _opened(entry.path) as image:

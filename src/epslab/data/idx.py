@@ -133,7 +133,7 @@ class IdxSource:
     def _read(self, path: Path, file: OfficialFile, shape: tuple[int, ...]) -> tuple[UInt8[Tensor, "..."], bool]:
         """The content, and whether it is the official one; memory beyond the tensor is one chunk."""
         content = torch.empty(math.prod(shape), dtype=torch.uint8)
-        buffer = memoryview(content.numpy())
+        buffer = content.numpy().data
         digest = digest_for(file.checksum)
         with reading(path, self.name), uncompressed(path) as stream:
             header = stream.read(4 + 4 * len(shape))

@@ -1,6 +1,7 @@
 """A labelled set of images: one uint8 tensor, sliced without copying."""
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from torch import Generator, Tensor
 
 from epslab import seeds
 from epslab.errors import UserError
-from epslab.types import Images, ImageShape, Labels, Pixels
+from epslab.types import Images, ImageShape, Labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +27,9 @@ class ImageSet:
         UserError: A wrong type or shape, unequal lengths, or a label without a class.
     """
 
-    pixels: Pixels
-    labels: Labels
+    # Plain annotations: __post_init__ checks the shapes, always, and with a sentence.
+    pixels: Tensor
+    labels: Tensor
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -46,7 +48,7 @@ class ImageSet:
             raise UserError(
                 f"There are {len(self.pixels)} images and {len(self.labels)} labels; give one label for each image."
             )
-        if len(self.labels) and not (0 <= self.labels.min() and self.labels.max() < len(self.classes)):
+        if len(self.labels) and not (self.labels.min() >= 0 and self.labels.max() < len(self.classes)):
             raise UserError(
                 f"Labels run from {int(self.labels.min())} to {int(self.labels.max())}, but there are"
                 f" {len(self.classes)} classes: labels must lie in 0..{len(self.classes) - 1}."
@@ -92,14 +94,15 @@ class ImageSet:
                 f"Parts of {', '.join(map(str, lengths))} images were asked for, but the set has {len(self)}:"
                 " the lengths must be 0 or more and sum to no more than that."
             )
-        order = self._shuffled(seed, "split")[: sum(lengths)]
-        return tuple(self[part] for part in order.split(list(lengths)))
+        order = self._shuffled(seed, "split")
+        ends = itertools.accumulate(lengths)
+        return tuple(self[order[end - length : end]] for length, end in zip(lengths, ends, strict=True))
 
     def checksum(self) -> str:
         """``sha256:…`` of shape, pixels, labels and classes: the same for the same content, wherever it came from."""
         digest = hashlib.sha256(repr((tuple(self.pixels.shape), self.classes)).encode())
-        digest.update(self.pixels.cpu().contiguous().numpy())
-        digest.update(self.labels.cpu().contiguous().numpy())
+        digest.update(self.pixels.cpu().contiguous().numpy().data)
+        digest.update(self.labels.cpu().contiguous().numpy().data)
         return f"sha256:{digest.hexdigest()}"
 
     def _shuffled(self, seed: int, purpose: str) -> Int[Tensor, " n"]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, Protocol, cast
+from typing import BinaryIO, Literal, Protocol, cast, runtime_checkable
 
 from epslab.data.imageset import ImageSet
 from epslab.errors import UserError
@@ -49,6 +49,7 @@ class FileStatus:
     note: str = ""
 
 
+@runtime_checkable
 class Source(Protocol):
     """A named data set: what it is, and how to get at it."""
 
@@ -85,12 +86,23 @@ class Source(Protocol):
         """Download what is missing or corrupt."""
 
 
-def digest_for(checksum: str) -> "hashlib._Hash":
+@runtime_checkable
+class Digest(Protocol):
+    """What hashlib makes."""
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        """Take in more bytes."""
+
+    def hexdigest(self) -> str:
+        """The digest so far."""
+
+
+def digest_for(checksum: str) -> Digest:
     """A fresh digest of the kind the checksum was made with."""
     return hashlib.new(checksum.partition(":")[0], usedforsecurity=False)
 
 
-def matches(digest: "hashlib._Hash", checksum: str) -> bool:
+def matches(digest: Digest, checksum: str) -> bool:
     """Whether the digest has come to the checksum."""
     return digest.hexdigest() == checksum.partition(":")[2]
 
@@ -122,9 +134,8 @@ def reading(path: Path, name: str) -> Iterator[None]:
     except (gzip.BadGzipFile, zlib.error, tarfile.TarError) as error:
         raise broken(path, f"is corrupted ({error})", name) from error
     except OSError as error:
-        raise UserError(
-            f"'{path}' cannot be read ({error.strerror or error}): check the file's permissions."
-        ) from error
+        problem = error.strerror or error
+        raise UserError(f"'{path}' cannot be read ({problem}): check the file and its permissions.") from error
     except ValueError as error:
         raise broken(path, str(error), name) from error
 
