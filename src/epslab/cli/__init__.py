@@ -1,1 +1,92 @@
-"""The command line, one verb a job."""
+"""The command line, one verb a job: ``epslab train vae --data digits``.
+
+Each verb is a module with a ``run(arguments)``; its docstring's first line is the verb's line in the help. Only the
+chosen verb's parser is built, and whatever is heavy is imported when the verb starts to work, so help is instant.
+"""
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+
+from epslab import __version__
+from epslab.cli import data, evaluate, report, sample, study, tour, train
+from epslab.errors import UserError, unknown
+
+VERBS = {module.__name__.rpartition(".")[2]: module for module in (tour, train, sample, evaluate, report, study, data)}
+
+_HELP = """\
+usage: epslab VERB [options]
+
+Trains deep generative models and measures them with numbers that can be trusted.
+
+verbs:
+{verbs}
+
+options, after any verb:
+  -h, --help  what the verb takes, with units and defaults
+  --debug     show the traceback of an error, not only its sentence
+  --version   print the version
+
+example:
+  epslab train vae --data digits --epochs 10
+  epslab evaluate runs/vae-digits
+  epslab report runs/vae-digits
+"""
+_USER_ERROR, _INTERRUPTED, _BROKEN_PIPE = 2, 130, 141
+_DISK_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: The words after ``epslab``; None for the process's own.
+
+    Returns:
+        The exit code: 0 done; 2 what the user gave cannot work (one sentence on stderr says why); 130 interrupted;
+        141 the reader of a pipe left. Any other exception is a fault of epslab's and is raised.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    try:
+        _dispatch([word for word in words if word != "--debug"])
+        sys.stdout.flush()
+    except UserError as error:
+        return _fail(str(error), error, debug)
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more as it ends: into nothing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS or error.filename is None:
+            raise
+        return _fail(f"Cannot use '{error.filename}': {error.strerror}; choose another folder.", error, debug)
+    except KeyboardInterrupt:
+        print("epslab: Interrupted; nothing more is written.", file=sys.stderr)
+        return _INTERRUPTED
+    except SystemExit as end:  # help and version have been printed
+        return end.code if isinstance(end.code, int) else 0
+    return 0
+
+
+def _dispatch(words: list[str]) -> None:
+    verb = words[0] if words else "--help"
+    if verb in ("-h", "--help"):
+        lines = (f"  {name:<10}  {(module.__doc__ or '').splitlines()[0]}" for name, module in VERBS.items())
+        print(_HELP.format(verbs="\n".join(lines)), end="")
+    elif verb == "--version":
+        print(f"epslab {__version__}")
+    elif verb in VERBS:
+        VERBS[verb].run(words[1:])
+    elif verb.startswith("-"):
+        raise UserError(f"The verb comes first, before '{verb}': epslab VERB [options], with {', '.join(VERBS)}.")
+    else:
+        raise unknown("verb", verb, VERBS)
+
+
+def _fail(sentence: str, error: Exception, debug: bool) -> int:
+    if debug:
+        raise error
+    print(f"epslab: {' '.join(sentence.split())}", file=sys.stderr)
+    return _USER_ERROR

@@ -1,0 +1,98 @@
+"""List the data sets, check their files, or fetch them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from epslab.cli.parsing import Parser
+from epslab.cli.terminal import summary, table
+from epslab.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from epslab.data import FileStatus
+
+_ACTIONS = ("list", "check", "fetch")
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Do with the data sets what the command line says, and print how they stand.
+
+    Raises:
+        UserError: An unknown action or data set, or a file that is missing, corrupt or could not be fetched.
+    """
+    parser = Parser("data", "List the data sets, check their files, or fetch them.", "epslab data fetch mnist")
+    parser.add_argument(
+        "action",
+        type=str,
+        metavar="list|check|fetch",
+        help="list: what there is and what is here; check: every file against the official release; fetch: download",
+    )
+    parser.add_argument(
+        "name",
+        nargs="?",
+        type=str | None,
+        metavar="NAME",
+        help="digits, mnist, fashion-mnist, cifar10; check also takes a folder of images, or no NAME for all here",
+    )
+    parser.add_argument(
+        "--data_root",
+        type=str | None,
+        metavar="DIR",
+        help="where data sets lie; without it EPSLAB_DATA, then the platform's cache folder",
+    )
+    values = parser.read(arguments)
+    action, name, root = values["action"], values["name"], values["data_root"]
+    if action not in _ACTIONS:
+        raise unknown("action", action, _ACTIONS)
+    if action == "list":
+        _list(root)
+    elif action == "check":
+        _check(name, root)
+    elif name is None:
+        raise UserError("Fetch which data set? Type `epslab data fetch NAME`; `epslab data list` shows the names.")
+    else:
+        _fetch(name, root)
+
+
+def _list(root: str | None) -> None:
+    from epslab import data
+
+    rows = []
+    for entry in data.overview(root):
+        shape = "×".join(str(side) for side in entry.image_shape)
+        counts = (f"{entry.train:,}", f"{entry.test:,}", shape, str(entry.classes))
+        if entry.disk == 0:
+            size, place = "", "comes with scikit-learn"
+        else:
+            size = f"{entry.disk / 1e6:,.0f}"
+            place = str(data.root(root)) if entry.present else f"not here: epslab data fetch {entry.name}"
+        rows.append((entry.name, *counts, size, place))
+    table("Data sets", ("name", "train", "test", "c×h×w", "classes", "MB", "where it is"), rows)
+
+
+def _check(name: str | None, root: str | None) -> None:
+    from epslab import data
+
+    if name is not None and name not in data.NAMES and Path(name).expanduser().is_dir():
+        lengths = {split: f"{len(data.load(name, split)):,} images, all readable" for split in ("train", "test")}
+        summary(f"Checked {name}", lengths)
+        return
+    names = [name] if name else [entry.name for entry in data.overview(root) if entry.present]
+    verdicts = [(each, status) for each in names for status in data.check(each, root)]
+    _show(verdicts)
+    bad = {each: status for each, status in verdicts if status.state in ("missing", "corrupt")}
+    for each, status in bad.items():
+        raise UserError(f"'{status.path}' is {status.state}: run `epslab data fetch {each}`, or put the file there.")
+
+
+def _fetch(name: str, root: str | None) -> None:
+    from epslab import data
+
+    _show([(name, status) for status in data.fetch(name, root)])
+
+
+def _show(verdicts: Sequence[tuple[str, "FileStatus"]]) -> None:
+    rows = [
+        (each, status.state, " — ".join(filter(None, (str(status.path), status.note)))) for each, status in verdicts
+    ]
+    table("Files", ("data set", "state", "file"), rows)

@@ -1,0 +1,32 @@
+"""Put runs and studies on one self-contained page."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from epslab.cli.parsing import Parser
+from epslab.cli.terminal import summary
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Write the page, and print where it is.
+
+    Raises:
+        UserError: A folder holds neither a run nor a study, or the page cannot be written.
+    """
+    parser = Parser(
+        "report",
+        "Put runs on one self-contained HTML page: settings, curves, pictures, numbers, how to repeat them.",
+        "epslab report runs/vae-digits runs/vae-digits-2 --out comparison.html",
+    )
+    parser.add_argument("runs", nargs="+", type=str, metavar="RUN", help="run folders")
+    parser.add_argument(
+        "--out", type=str | None, metavar="FILE", help="page to write; without it report.html in the first run folder"
+    )
+    values = parser.read(arguments)
+    folders = [Path(folder) for folder in values["runs"]]
+    out = Path(values["out"]) if values["out"] else folders[0] / "report.html"
+
+    from epslab.report import write_report
+
+    write_report(folders, out)
+    summary(f"Wrote {out}", {"runs": str(len(folders)), "size": f"{out.stat().st_size / 1e6:.1f} MB"})

@@ -1,0 +1,1 @@
+"""Answer one question with a figure and a table."""

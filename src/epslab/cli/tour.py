@@ -1,0 +1,1 @@
+"""Train, measure and ask every study at quick scale, on one page."""

@@ -1,0 +1,58 @@
+"""The command line called in-process: its exit code and what it printed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from epslab.cli import main
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def epslab(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    def call(*words: object) -> Outcome:
+        code = main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def refused(epslab: Callable[..., Outcome]) -> Callable[..., str]:
+    """Call the command line with what cannot work; the one line it said."""
+
+    def call(*words: object) -> str:
+        outcome = epslab(*words)
+        assert outcome.code == 2, outcome
+        assert outcome.err.startswith("epslab: ")
+        assert outcome.err.count("\n") == 1, outcome.err
+        assert "Traceback" not in outcome.err
+        return outcome.err
+
+    return call
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test works in an empty folder of its own."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def files_in(folder: Path) -> dict[str, bytes | None]:
+    """Everything below a folder, with its content."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in sorted(folder.rglob("*"))
+    }
