@@ -17,7 +17,7 @@ from epslab import seeds as noise
 from epslab.errors import UserError
 from epslab.types import Images, LatentVariableModel, PerExample, Seeds
 
-LATENTS_PER_PASS = 2048
+LATENTS_PER_PASS = 1024
 """Draws times examples that go through the decoder at once, where ``chunk`` is not given."""
 
 
@@ -59,7 +59,7 @@ def prior_monte_carlo(
         samples: Number of draws L ≥ 1 for each example.
         generator: Draws the examples' seeds, where ``seeds`` is not given (None: torch's default).
         seeds: One seed an example.
-        chunk: Draws in one pass; as many as make 2048 latents, at least one, if None.
+        chunk: Draws in one pass; as many as make 1024 latents, at least one, if None.
 
     Raises:
         UserError: ``samples`` or ``chunk`` < 1.
@@ -87,7 +87,7 @@ def importance_weighted(
         samples: Number of draws K ≥ 1 for each example.
         generator: Draws the examples' seeds, where ``seeds`` is not given (None: torch's default).
         seeds: One seed an example.
-        chunk: Draws in one pass; as many as make 2048 latents, at least one, if None.
+        chunk: Draws in one pass; as many as make 1024 latents, at least one, if None.
 
     Raises:
         UserError: ``samples`` or ``chunk`` < 1.
