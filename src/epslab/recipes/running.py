@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 
 from epslab import data as datasets
 from epslab.data import ImageSet
@@ -94,7 +96,7 @@ def train(
         batch_size=recipe.batch_size,
         learning_rate=recipe.learning_rate,
         seed=seed,
-        schedule=recipe.schedule,
+        schedule=_cosine if recipe.schedule == "cosine" else None,
         gradient_clip=recipe.gradient_clip,
         ema_decay=recipe.ema_decay,
         patience=recipe.patience,
@@ -223,6 +225,11 @@ def _split(recipe: VAERecipe, data: str, data_root: str | Path | None, seed: int
         binary(recipe, validation, seed, measuring=True),
         binary(recipe, datasets.load(data, "test", data_root), seed, measuring=True),
     )
+
+
+def _cosine(optimiser: Optimizer, steps: int) -> LRScheduler:
+    """Half a cosine from the learning rate to 0 over all steps (Loshchilov & Hutter, 2017, without restarts)."""
+    return CosineAnnealingLR(optimiser, max(1, steps))
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
