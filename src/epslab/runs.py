@@ -34,10 +34,16 @@ class Run:
     ``checkpoints/`` (for resuming) · ``model.safetensors`` (best weights) · ``figures/`` · ``result.json``.
 
     ``Run(folder)`` looks at nothing on disk; ``Run.open`` checks that the folder is a run, ``Run.create`` makes one.
+
+    Args:
+        folder: Where it is.
+        read_only: Write nothing: ``update_result`` and ``save_weights`` do nothing. So it is in every process but the
+            first of a distributed training.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | str, *, read_only: bool = False) -> None:
         self.folder = Path(folder)
+        self.read_only = read_only
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
@@ -91,7 +97,7 @@ class Run:
                 raise UserError(
                     f"'{folder}' is not empty and not a run (it holds '{min(others)}'); choose another --out."
                 )
-            run.write_config(settings, {**_provenance(), **(provenance or {})})
+            run._write_config(settings, {**_provenance(), **(provenance or {})})
             run.checkpoints.mkdir()
             run.figures.mkdir()
         except OSError as error:
@@ -120,8 +126,12 @@ class Run:
             raise UserError(f"'{path}' holds no settings (a mapping is expected); restore it, or start a new run.")
         return config
 
-    def write_config(self, settings: Mapping[str, object], provenance: Mapping[str, object]) -> None:
-        """Write ``config.yaml``: the settings at top level, and ``provenance``."""
+    def update_settings(self, settings: Mapping[str, object]) -> None:
+        """Replace the settings in ``config.yaml``, e.g. by those of a run that is carried on for more epochs."""
+        if not self.read_only:
+            self._write_config(settings, self.config.get("provenance", {}))
+
+    def _write_config(self, settings: Mapping[str, object], provenance: Mapping[str, object]) -> None:
         content = {**_plain(settings), "provenance": _plain(provenance)}
         write_atomic(self.folder / "config.yaml", yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
@@ -178,6 +188,8 @@ class Run:
 
     def update_result(self, **entries: object) -> None:
         """Set these entries of ``result.json``; the others stay."""
+        if self.read_only:
+            return
         content = {**self.result(), **_plain(entries)}
         write_atomic(self.folder / "result.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
@@ -185,6 +197,8 @@ class Run:
         """Write a state dict to ``model.safetensors``; ``about`` goes into the file's header."""
         from safetensors.torch import save
 
+        if self.read_only:
+            return
         tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
         write_atomic(self.weights, save(tensors, metadata=dict(about or {})))
 

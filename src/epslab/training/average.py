@@ -1,18 +1,13 @@
 """Exponential moving average of weights (Polyak averaging)."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor, nn
-
-from epslab.errors import UserError
 
 
 class Average:
     """theta_ema ← decay·theta_ema + (1 − decay)·theta after every step, starting from the weights as they came.
 
-    Buffers of floating type (BatchNorm's statistics) are averaged with the parameters; integer ones are copied.
+    Buffers of floating type (BatchNorm's statistics) are averaged with the parameters; integer ones stay as they are.
 
     Args:
         model: The model that is trained.
@@ -20,8 +15,6 @@ class Average:
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        if not 0.0 <= decay < 1.0:
-            raise UserError(f"ema_decay={decay}: the average's decay must lie in [0, 1), e.g. 0.999.")
         self.decay = decay
         tensors = [*model.parameters(), *model.buffers()]
         self._current = [t.detach() for t in tensors if t.is_floating_point()]
@@ -31,15 +24,6 @@ class Average:
     def update(self) -> None:
         """Take in the weights after one more step."""
         torch._foreach_lerp_(self._average, self._current, 1.0 - self.decay)
-
-    @contextmanager
-    def swapped(self) -> Iterator[None]:
-        """Within it, the model has the averaged weights."""
-        self.swap()
-        try:
-            yield
-        finally:
-            self.swap()
 
     @torch.no_grad()
     def swap(self) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from torch.utils.tensorboard import SummaryWriter
 
 from epslab.runs import Run, write_table
+from epslab.training.settings import Standing
 
 
 class Curves:
@@ -14,16 +15,16 @@ class Curves:
 
     Args:
         run: Where they go.
-        epoch: Epochs completed: later rows are dropped. −1: all of them.
-        step: Batches completed: later events are dropped.
+        standing: Where the run goes on from: later rows and events are dropped. None: all are.
     """
 
-    def __init__(self, run: Run, epoch: int = -1, step: int = 0) -> None:
+    def __init__(self, run: Run, standing: Standing | None = None) -> None:
+        epoch, step = (standing.epoch, standing.step) if standing else (-1, -1)
         self._run = run
         self._rows = {
             name: _rows(table, epoch) for name, table in (("metrics", run.metrics()), ("timing", run.timing()))
         }
-        self._writer = SummaryWriter(str(run.tensorboard), purge_step=None if epoch < 0 and step == 0 else step + 1)
+        self._writer = SummaryWriter(str(run.tensorboard), purge_step=step + 1)
 
     def add(
         self, epoch: int, step: int, metrics: Mapping[str, float], timing: Mapping[str, float] | None = None

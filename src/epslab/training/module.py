@@ -1,10 +1,8 @@
 """The LightningModule: turns, sums, averages, checks and checkpoints around a plain model. Private to training."""
 
-import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
@@ -12,57 +10,29 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 from torch.optim import Optimizer
 
-from epslab import seeds
 from epslab.data import ImageSet
 from epslab.data.loading import Loader, Shard
 from epslab.errors import UserError
 from epslab.runs import Run
+from epslab.training import health
 from epslab.training.average import Average
 from epslab.training.checkpoints import KEY, mark_best
 from epslab.training.curves import Curves
 from epslab.training.processes import anywhere, reduced
+from epslab.training.settings import Settings, Standing
 from epslab.training.sums import RecentLosses, Sums
-from epslab.training.turns import Gradients, Turn, adam
+from epslab.training.surroundings import reseed
+from epslab.training.turns import Gradients, Turn, adam, column
 from epslab.types import Progress
 
 PULSE = 32
 """Batches between two looks at the device: is the loss finite, is a checkpoint due?"""
-
-
 _NEVER = 2.0**53
+"""Greater than the number of any step."""
 
 
 class Interrupted(Exception):  # noqa: N818 (it is no error)
     """Ctrl-C was pressed and the state is on disk."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What ``fit`` was asked for, as its arguments of the same names say."""
-
-    epochs: int
-    batch_size: int
-    seed: int
-    learning_rate: float
-    monitor: str
-    gradient_clip: float | None
-    ema_decay: float | None
-    patience: int | None
-    checkpoint_minutes: float
-    max_steps: int | None
-    on_epoch: Callable[[nn.Module, int, Run], None] | None
-
-
-@dataclass
-class Standing:
-    """How far training has come: with weights, optimisers and sums, all that a resumed run goes on from."""
-
-    epoch: int = 0
-    step: int = 0
-    best_epoch: int = 0
-    best_value: float = float("inf")
-    seconds: float = 0.0
-    stopped: bool = False
 
 
 class TrainingModule(LightningModule):
@@ -76,6 +46,7 @@ class TrainingModule(LightningModule):
         run: Written to by the first process.
         settings: As ``fit`` was given them.
         identity: What must be the same when a checkpoint is taken up again.
+        sharded: The strategy splits the weights over processes.
     """
 
     def __init__(
@@ -87,6 +58,8 @@ class TrainingModule(LightningModule):
         run: Run,
         settings: Settings,
         identity: Mapping[str, object],
+        *,
+        sharded: bool = False,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -94,13 +67,13 @@ class TrainingModule(LightningModule):
         self.standing = Standing()
         self.steps_per_epoch = -(-len(train) // settings.batch_size)
         self.recent_loss = float("nan")  # mean over the last few batches, for the progress bar
-        self.interrupt = False
-        self.sharded = False  # the strategy splits weights over processes
+        self._interrupt = False
+        self._sharded = sharded
         self._turns = dict(turns)
         self._gradients = Gradients(turns.values(), model)
         self._sets = (train, validation)
         self._run = run
-        self._settings = settings
+        self.settings = settings
         self._identity = dict(identity)
         self._train_sums = {name: Sums(_what(name)) for name in turns}
         self._validation_sums = {name: Sums(_what(name)) for name in turns}
@@ -116,14 +89,14 @@ class TrainingModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimiser, and where asked for one schedule, a turn."""
-        fused = self.trainer.precision != "16-mixed" or self._settings.gradient_clip is None
-        default = adam(self._settings.learning_rate, fused)
+        fused = self.trainer.precision != "16-mixed" or self.settings.gradient_clip is None
+        default = adam(self.settings.learning_rate, fused)
         optimisers, schedules = [], []
         for turn in self._turns.values():
             optimiser = (turn.optimiser or default)(turn.parameters())
             optimisers.append(optimiser)
             if turn.schedule is not None:
-                steps = self._settings.epochs * self.steps_per_epoch // turn.every
+                steps = self.settings.epochs * self.steps_per_epoch // turn.every
                 schedules.append({"scheduler": turn.schedule(optimiser, steps), "interval": "step"})
         return optimisers, schedules  # type: ignore[return-value]  # Lightning's own form of a schedule
 
@@ -138,8 +111,8 @@ class TrainingModule(LightningModule):
     def _loader(self, images: ImageSet, training: bool) -> Loader:
         return Loader(
             images,
-            self._settings.batch_size,
-            seed=self._settings.seed,
+            self.settings.batch_size,
+            seed=self.settings.seed,
             training=training,
             device=self.device,
             replicas=self.trainer.world_size,
@@ -150,23 +123,22 @@ class TrainingModule(LightningModule):
 
     def on_fit_start(self) -> None:
         """Take up the checkpoint's state, now that the weights are where they stay."""
-        if self._settings.ema_decay is not None:
-            self._average = Average(self.model, self._settings.ema_decay)
+        if self.settings.ema_decay is not None:
+            self._average = Average(self.model, self.settings.ema_decay)
         if self._restored:
             self.standing = Standing(**self._restored["standing"])
             if self._average is not None:
                 self._average.load(self._restored["average"])
             for name, sums in self._train_sums.items():
                 sums.load(self._restored["sums"][name], self.device, first=self.trainer.is_global_zero)
-        about = self._run.weights_about() if self._run.exists() else {}
-        if int(about.get("epoch", 0)) > self.standing.epoch:
-            # Weights better than the checkpoint knows of: the run was killed before it could write the next one.
-            self.standing.best_epoch, self.standing.best_value = int(about["epoch"]), float(about["value"])
+            about = self._run.weights_about()
+            if int(about.get("epoch", 0)) > self.standing.epoch:
+                # Better weights than the checkpoint knows of: the run was killed before it could write the next one.
+                self.standing.best_epoch, self.standing.best_value = int(about["epoch"]), float(about["value"])
         if self.trainer.is_global_zero:
-            started = bool(self._restored)
-            self._curves = Curves(self._run, self.standing.epoch if started else -1, self.standing.step)
+            self._curves = Curves(self._run, self.standing if self._restored else None)
         self._restored = {}
-        self._due = time.monotonic() + 60.0 * self._settings.checkpoint_minutes
+        self._due = time.monotonic() + 60.0 * self.settings.checkpoint_minutes
         self._clock = time.monotonic()
 
     def on_train_epoch_start(self) -> None:
@@ -178,7 +150,7 @@ class TrainingModule(LightningModule):
 
     def training_step(self, shard: Shard, batch_idx: int) -> None:
         """Each turn whose time it is takes one step on the batch."""
-        standing, settings = self.standing, self._settings
+        standing, settings = self.standing, self.settings
         self._reseed("train", standing.step)
         progress = Progress(standing.epoch, standing.step, self.steps_per_epoch, settings.epochs, True)
         scale = self.trainer.world_size / shard.total
@@ -205,20 +177,22 @@ class TrainingModule(LightningModule):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip the norm of this optimiser's gradients, after a scaler has unscaled them."""
-        if self._settings.gradient_clip is not None:
-            self.clip_gradients(optimizer, self._settings.gradient_clip, "norm")
+        if self.settings.gradient_clip is not None:
+            self.clip_gradients(optimizer, self.settings.gradient_clip, "norm")
 
     def on_train_batch_end(self, outputs: object, batch: Shard, batch_idx: int) -> None:
         """Every few batches: stop if a loss was not finite, write a checkpoint if one is due or Ctrl-C was pressed."""
-        reached = self._settings.max_steps is not None and self.standing.step >= self._settings.max_steps
+        reached = self.settings.max_steps is not None and self.standing.step >= self.settings.max_steps
         last = batch_idx + 1 == self.steps_per_epoch or reached
         due = time.monotonic() >= self._due
         alone = self.trainer.world_size == 1
-        if last or (batch_idx + 1) % PULSE == 0 or (alone and (due or self.interrupt)):
+        if last or (batch_idx + 1) % PULSE == 0 or (alone and (due or self._interrupt)):
             due, interrupt = self._pulse(due)
             if (due or interrupt) and not last:
                 self._checkpoint()
                 if interrupt:
+                    if not self._run.weights.exists():
+                        self._save_weights()
                     raise Interrupted
         if last:
             self.standing.seconds += self._lap()
@@ -236,7 +210,7 @@ class TrainingModule(LightningModule):
         """Sum up every turn's values."""
         standing = self.standing
         self._reseed("validation", batch_idx)
-        progress = Progress(standing.epoch, standing.step, self.steps_per_epoch, self._settings.epochs, False)
+        progress = Progress(standing.epoch, standing.step, self.steps_per_epoch, self.settings.epochs, False)
         for name, turn in self._turns.items():
             sums = self._validation_sums[name]
             values = sums.checked(turn.objective(shard.batch, progress), len(shard.batch.labels))
@@ -256,32 +230,32 @@ class TrainingModule(LightningModule):
         if self._curves is not None:
             timing = {} if before else self._timing()
             self._curves.add(epoch, standing.step, self._metrics, timing)
-        if self._settings.on_epoch is not None and self.trainer.is_global_zero and not self.sharded:
+        if self.settings.on_epoch is not None and self.trainer.is_global_zero and not self._sharded:
             self._reseed("on_epoch", epoch)
-            self._settings.on_epoch(self.model, epoch, self._run)
+            self.settings.on_epoch(self.model, epoch, self._run)
         if self._average is not None:
             self._average.swap()
 
     def on_train_epoch_end(self) -> None:
         """The epoch is complete: decide on stopping early, write the checkpoint."""
-        standing, patience = self.standing, self._settings.patience
-        standing.epoch += 1
-        standing.stopped = patience is not None and standing.epoch - standing.best_epoch >= patience
-        if standing.stopped:
+        self.standing.epoch += 1
+        done = self.settings.reached(self.standing)
+        if done:
             self.trainer.should_stop = True
         self._checkpoint()
-        if anywhere(self.interrupt, self.device):
+        if anywhere(self._interrupt, self.device) and not done:
             raise Interrupted
-        self._clock = time.monotonic()
 
     # Parts of it
 
+    @property
+    def _place(self) -> tuple[int, int]:
+        """Epoch and step at hand, from 1 and in batches completed."""
+        return min(self.standing.epoch + 1, self.settings.epochs), self.standing.step
+
     def _reseed(self, *names: str | int) -> None:
-        """Set the global generators from the run's seed and these names, so that dropout replays after a resume."""
-        number = seeds.stream(self._settings.seed, *names, self.global_rank)
-        torch.default_generator.manual_seed(number)
-        if self.device.type == "cuda":
-            torch.cuda.default_generators[self.device.index].manual_seed(number)
+        """Set the global generators from the run's seed and these names."""
+        reseed(self.device, self.settings.seed, *names, self.global_rank)
 
     def _pulse(self, due: bool) -> tuple[bool, bool]:
         """Look at the losses since the last pulse, and agree over processes on a checkpoint and on an interruption.
@@ -290,40 +264,30 @@ class TrainingModule(LightningModule):
             UserError: A loss was not finite.
         """
         bad, means = self._recent.take()
-        flags = torch.tensor([_NEVER if bad is None else bad, -float(due), -float(self.interrupt)], dtype=torch.float64)
+        flags = torch.tensor(
+            [_NEVER if bad is None else bad, -float(due), -float(self._interrupt)], dtype=torch.float64
+        )
         first, is_due, is_interrupted = reduced(flags, "min", self.device).tolist()
         if first < _NEVER:
-            self._poisoned(f"The loss became NaN or infinite in epoch {self.standing.epoch + 1}, step {int(first) + 1}")
+            health.stop("The loss", self._run, self._place[0], int(first) + 1)
         self.recent_loss = next(iter(means.values()), self.recent_loss)
         if self._curves is not None:
             self._curves.add_steps(
-                self.standing.step, {f"train/{_prefix(name)}loss_step": means[name] for name in means}
+                self.standing.step, {column("train", name, "loss_step"): means[name] for name in means}
             )
         return is_due < 0, is_interrupted < 0
 
-    def _poisoned(self, what: str) -> NoReturn:
-        checkpoint = self._run.last_checkpoint
-        kept = f"the last good checkpoint is '{checkpoint}'" if checkpoint.exists() else "there is no checkpoint yet"
-        raise UserError(
-            f"{what}; {kept}. A lower learning rate, gradient clipping or 32-bit precision may help; checkpoints never"
-            " hold such weights."
-        )
-
     def _checkpoint(self) -> None:
         """Write the whole state, if the weights are finite."""
-        tensors = [*self.model.parameters(), *self.model.buffers()]
-        finite = torch.stack([tensor.detach().isfinite().all() for tensor in tensors]).all()
-        if anywhere(not finite.item(), self.device):
-            self._poisoned(
-                f"The weights became NaN or infinite by epoch {self.standing.epoch + 1}, step {self.standing.step}"
-            )
+        if anywhere(not health.finite(self.model), self.device):
+            health.stop("The weights", self._run, *self._place)
         if self._curves is not None:
             self._curves.flush()
         self.standing.seconds += self._lap()
         self.trainer.save_checkpoint(self._run.last_checkpoint, weights_only=False)
         if self.trainer.is_global_zero and self.standing.best_epoch == self.standing.epoch > 0:
             mark_best(self._run)
-        self._due = time.monotonic() + 60.0 * self._settings.checkpoint_minutes
+        self._due = time.monotonic() + 60.0 * self.settings.checkpoint_minutes
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what Lightning does not know of."""
@@ -341,7 +305,7 @@ class TrainingModule(LightningModule):
     def _means(self, stage: str, sums: Mapping[str, Sums]) -> dict[str, float]:
         """The epoch's mean over examples of every value, by column."""
         return {
-            f"{stage}/{_prefix(name)}{key}": value
+            column(stage, name, key): value
             for name, own in sums.items()
             for key, value in own.means(self.device).items()
         }
@@ -352,10 +316,10 @@ class TrainingModule(LightningModule):
         Raises:
             UserError: A validation loss is not finite, or there is no such column.
         """
-        for name, value in self._metrics.items():
-            if name.endswith("loss") and not math.isfinite(value):
-                self._poisoned(f"{name} became NaN or infinite in epoch {epoch}, step {self.standing.step}")
-        monitor = self._settings.monitor
+        bad = health.first_bad_loss(self._metrics)
+        if bad is not None:
+            health.stop(bad, self._run, epoch, self.standing.step)
+        monitor = self.settings.monitor
         if monitor in self._metrics or (epoch == 0 and monitor.startswith("train/")):
             return self._metrics.get(monitor, float("inf"))
         raise UserError(f"monitor='{monitor}' is no column of this run; choose one of: {', '.join(self._metrics)}.")
@@ -366,7 +330,7 @@ class TrainingModule(LightningModule):
             weights = {name.removeprefix("model."): tensor for name, tensor in state.items()}
             about = {
                 "epoch": str(self.standing.best_epoch),
-                "monitor": self._settings.monitor,
+                "monitor": self.settings.monitor,
                 "value": repr(self.standing.best_value),
             }
             self._run.save_weights(weights, about)
@@ -381,15 +345,14 @@ class TrainingModule(LightningModule):
         before, self._clock = self._clock, time.monotonic()
         return self._clock - before
 
-    def finish(self) -> None:
+    def request_stop(self) -> None:
+        """Stop after the batch at hand, with a checkpoint."""
+        self._interrupt = True
+
+    def close(self) -> None:
         """Close the curves."""
         if self._curves is not None:
             self._curves.close()
-
-
-def _prefix(turn: str) -> str:
-    """What a turn's columns begin with."""
-    return f"{turn}/" if turn else ""
 
 
 def _what(turn: str) -> str:

@@ -52,13 +52,25 @@ class Turn:
         return [parameter for parameter in self.module.parameters() if parameter.requires_grad]
 
 
-def in_turn(objective: Objective | Mapping[str, Turn], model: nn.Module) -> dict[str, Turn]:
+def in_turn(
+    objective: Objective | Mapping[str, Turn],
+    model: nn.Module,
+    optimiser: OptimiserFactory | None = None,
+    schedule: ScheduleFactory | None = None,
+) -> dict[str, Turn]:
     """Turns by name: those given, or one nameless turn over the whole model.
 
     Raises:
         UserError: There is none, or one moves nothing, or something that is no part of the model.
     """
-    turns = dict(objective) if isinstance(objective, Mapping) else {"": Turn(objective, model)}
+    if isinstance(objective, Mapping):
+        turns = dict(objective)
+        if optimiser is not None or schedule is not None:
+            raise UserError(
+                "Several turns bring their own optimisers and schedules: give them to each Turn, not to fit."
+            )
+    else:
+        turns = {"": Turn(objective, model, optimiser, schedule)}
     if not turns:
         raise UserError("No turns were given: training needs an objective, or a mapping with at least one Turn.")
     own = {id(parameter) for parameter in model.parameters()}
@@ -111,3 +123,8 @@ class Gradients:
         finally:
             for parameter in others:
                 parameter.requires_grad_(True)
+
+
+def column(stage: str, turn: str, key: str) -> str:
+    """The name of a value's column: "val/loss", or "val/critic/loss" with a turn's name."""
+    return "/".join(part for part in (stage, turn, key) if part)

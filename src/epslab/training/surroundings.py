@@ -1,0 +1,88 @@
+"""What training changes around itself for a time: the model's state, global random generators, signals, chatter."""
+
+import logging
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import torch
+from lightning.fabric.utilities.warnings import PossibleUserWarning
+from torch import nn
+
+from epslab import seeds
+
+
+@contextmanager
+def kept(model: nn.Module) -> Iterator[None]:
+    """Keep the model's modes, ``requires_grad``, ``grad`` and device, and the global generators, from what is within.
+
+    They are as they came afterwards, also when training raises; so is whether gradients are recorded.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    parameters = [(p, p.requires_grad, p.grad, p.device) for p in model.parameters()]
+    with torch.random.fork_rng(), torch.enable_grad():
+        try:
+            yield
+        finally:
+            devices = {device for _, _, _, device in parameters}
+            if len(devices) == 1:
+                model.to(devices.pop())
+            for parameter, requires_grad, grad, _ in parameters:
+                parameter.requires_grad_(requires_grad)
+                parameter.grad = grad
+            for module, training in modes:
+                module.training = training
+
+
+def reseed(device: torch.device, seed: int, *names: str | int) -> None:
+    """Set torch's global generators from the seed and these names, so that dropout replays after a resume."""
+    number = seeds.stream(seed, *names)
+    torch.default_generator.manual_seed(number)
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index].manual_seed(number)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Lightning says nothing but errors: no tips, no devices, no advice on workers or logging intervals."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        # Advice for the author of a Lightning script, e.g. that there is a GPU when the CPU was asked for.
+        warnings.simplefilter("ignore", PossibleUserWarning)
+        # Lightning 2.6's own use of a class that torch 2.13 deprecates.
+        warnings.filterwarnings("ignore", r".*LeafSpec.* is deprecated", FutureWarning)
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+@contextmanager
+def on_interrupt(act: Callable[[], None]) -> Iterator[None]:
+    """Within it the first Ctrl-C calls ``act``, so that training can stop where it is sound; the second one raises."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        act()
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    except SystemExit as end:
+        # Lightning turns the second Ctrl-C into an exit of the whole program.
+        if isinstance(end.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
