@@ -64,7 +64,7 @@ class _Mixture(nn.Module):
     def place(self, uniform: Float[Tensor, " n"], eps: Latents) -> Latents:
         """Choose a component by the uniform number, then mu_k + sigma_k·eps."""
         log_w, mu, log_sigma = self.components()
-        k = torch.searchsorted(log_w.exp().cumsum(0), uniform.to(log_w.dtype)).clamp_(max=len(log_w) - 1)
+        k = torch.searchsorted(log_w.exp().cumsum(0), uniform.to(log_w.dtype).contiguous()).clamp_(max=len(log_w) - 1)
         return mu[k] + log_sigma[k].exp() * eps
 
     def kl_per_dimension(self, mean: Latents, log_std: Latents) -> Float[Tensor, "n d"] | None:

@@ -1,0 +1,48 @@
+"""A mean that knows its standard error."""
+
+import math
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The mean of n values with the standard error of that mean.
+
+    Args:
+        mean: The mean, in the values' unit.
+        standard_error: Standard deviation of the values divided by √n, same unit; nan for a single value.
+        n: Number of values.
+    """
+
+    mean: float
+    standard_error: float
+    n: int
+
+    @classmethod
+    def of(cls, values: Float[Tensor, " n"]) -> "Estimate":
+        """The mean of independent values, summed in float64. A nan or an infinity among them stays visible."""
+        values = values.double()
+        n = len(values)
+        error = values.std().item() / math.sqrt(n) if n > 1 else math.nan
+        return cls(values.mean().item(), error, n)
+
+    def scaled(self, factor: float) -> "Estimate":
+        """The estimate in another unit."""
+        return Estimate(self.mean * factor, self.standard_error * abs(factor), self.n)
+
+    def to_dict(self) -> dict[str, float]:
+        """Mean, standard error and n, for JSON."""
+        return {"mean": self.mean, "standard_error": self.standard_error, "n": self.n}
+
+    def __str__(self) -> str:
+        """``98.3 ± 0.2``: to the error's first digit, or to its second where the first is a 1."""
+        error = self.standard_error
+        if not math.isfinite(error) or error == 0:
+            return f"{self.mean:.6g} ± {error:.1g}"
+        exponent = math.floor(math.log10(error))
+        digits = 2 if error / 10**exponent < 1.95 else 1
+        decimals = max(0, digits - 1 - exponent)
+        return f"{self.mean:.{decimals}f} ± {error:.{decimals}f}"
