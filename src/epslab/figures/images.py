@@ -135,7 +135,7 @@ class _Panel:
 
     @property
     def under(self) -> float:
-        return sum(1.0 for part in (self.below, self.x_label, self.ticks) if part)
+        return float(sum(bool(part) for part in (self.below, self.x_label, self.ticks)))
 
 
 def _stack(panels: Sequence[_Panel], *, space: float = 0.0, columns: int = 1) -> Figure:

@@ -14,6 +14,8 @@ from epslab.figures.style import CLASSES, COLOURS, INK, Vector, array, figure, k
 
 Points = Float[Tensor, "n 2"] | Float[np.ndarray, "n 2"]
 """Points of the plane."""
+Posteriors = Float[Tensor, "m 2"] | Float[np.ndarray, "m 2"]
+"""Means or standard deviations of posteriors over the plane."""
 ClassIndices = Int[Tensor, " n"] | Int[np.ndarray, " n"]
 
 
@@ -36,8 +38,8 @@ def latent_scatter(codes: Points, labels: ClassIndices, classes: Sequence[str]) 
 @styled
 def contours(
     prior_samples: Points,
-    means: Points,
-    stds: Points,
+    means: Posteriors,
+    stds: Posteriors,
     *,
     names: Sequence[str] | None = None,
     scales: Sequence[float] = (1.0, 2.0),

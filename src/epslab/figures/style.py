@@ -27,10 +27,10 @@ WIDTH = 4.2  #: inches, every chart
 DPI = 160  #: pixels an inch: two for each CSS pixel of a phone
 TEXT = 12.0  #: points, the smallest text of a chart
 
-BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#B2558A", "#C98500", "#56B4E9"
+BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#C98500", "#56B4E9"
 INK, QUIET, GRID = "#1f2328", "#59636e", "#e3e6ea"
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
-"""Okabe & Ito's palette, told apart with any colour vision; orange and purple darkened to be read on white."""
+"""Okabe & Ito's palette, told apart with any colour vision; orange darkened to be read on white."""
 CLASSES = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
     "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
@@ -92,7 +92,7 @@ def figure(height: float, width: float = WIDTH) -> Figure:
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
 
 
-def array(values: Vector | ImageArray) -> np.ndarray:
+def array(values: Real[Tensor, "..."] | Real[np.ndarray, "..."] | Sequence[float | int]) -> np.ndarray:
     """The numbers as an array in memory of the CPU, whatever they were given as."""
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 

@@ -83,14 +83,14 @@ def _table(table: Table) -> Mapping[str, Any]:
         "title": table.title,
         "note": table.note,
         "columns": list(zip(table.columns, numeric, strict=True)),
-        "rows": [[_cell(cell, right) for cell, right in zip(row, numeric, strict=True)] for row in table.rows],
+        "rows": [[_cell(cell, i, numeric[i]) for i, cell in enumerate(row)] for row in table.rows],
     }
 
 
-def _cell(cell: Cell, right: bool) -> tuple[str, str]:
-    """A cell's text, and how it stands: a number at the right, a short text on one line."""
+def _cell(cell: Cell, column: int, right: bool) -> tuple[str, str]:
+    """A cell's text, and how it stands: a number at the right, a short text on one line; row headings may wrap."""
     text = number(cell)
-    return text, "number" if right else "short" if 0 < len(text) <= 16 else ""
+    return text, "number" if right else "short" if column and len(text) <= 20 else ""
 
 
 def _numeric(column: Sequence[Cell]) -> bool:
@@ -103,7 +103,9 @@ def _numeric(column: Sequence[Cell]) -> bool:
 
 
 # Digits, perhaps an error and a unit; a version ("2.13.0"), a range or a sentence that begins with a number is text.
-_NUMBER = re.compile(r"[-−+≈≥≤<>]? ?\d[\d,]*(\.\d+)?([eE][-+]?\d+)?( ?± ?\d[\d.,]*)?( ?[%×a-zA-Z/]{0,9})?$|[–—]$|NaN$")
+_NUMBER = re.compile(
+    r"[≈≥≤<>]? ?[-−+]?\d[\d,]*(\.\d+)?([eE][-+]?\d+)?( ?± ?\d[\d.,]*)?( ?[%×a-zA-Z/]{0,9})?$|[–—]$|NaN$"
+)
 
 
 @cache

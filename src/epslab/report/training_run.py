@@ -35,7 +35,7 @@ def run_section(run: Run) -> Section:
         tables=tuple(table for table in (_numbers(config, metrics, result),) if table.rows),
         warnings=_warnings(config, metrics, result),
         details=(_settings(config), _provenance(config)),
-        code=_commands(run, config),
+        code=_commands(run, config, unfinished=_unfinished(config, metrics)),
     )
 
 
@@ -87,9 +87,11 @@ def _warnings(
 ) -> tuple[str, ...]:
     """What makes the numbers doubtful."""
     found = []
-    done, asked = int(max(metrics.get("epoch") or [0])), config.get("epochs")
-    if isinstance(asked, int) and done < asked and config.get("patience") is None:
-        found.append(f"Training was interrupted after {_epochs(done)} of {asked}; carry it on with --resume.")
+    if _unfinished(config, metrics):
+        done, asked = int(max(metrics.get("epoch") or [0])), config["epochs"]
+        found.append(
+            f"Training stopped after {done} of {_epochs(asked)}; it can be carried on (see the commands below)."
+        )
     for column, values in metrics.items():
         # Row 0 is before training and has no training values; any other gap is a value that was not finite.
         bad = [i for i, value in enumerate(values) if not math.isfinite(value) and not _blank(metrics, column, i)]
@@ -99,6 +101,12 @@ def _warnings(
     if result.get("evaluation", {}).get("latents", {}).get("collapsed"):
         found.append("The posterior has collapsed: the decoder hardly uses the code.")
     return tuple(found)
+
+
+def _unfinished(config: Mapping[str, Any], metrics: Mapping[str, list[float]]) -> bool:
+    """Whether epochs are missing that were asked for; a run that may stop early (patience) never counts as such."""
+    done, asked = max(metrics.get("epoch") or [0]), config.get("epochs")
+    return isinstance(asked, int) and done < asked and config.get("patience") is None
 
 
 def _blank(metrics: Mapping[str, list[float]], column: str, row: int) -> bool:
@@ -169,12 +177,16 @@ def _provenance(config: Mapping[str, Any]) -> Table:
     return Table("Provenance", ("what", "value"), rows, "" if rows else "The folder does not say.")
 
 
-def _commands(run: Run, config: Mapping[str, Any]) -> str:
-    """The command of old, and the one that repeats the run from its settings."""
-    folder = run.folder
-    command = (config.get("provenance") or {}).get("command")
-    repeat = f"epslab train --config {shlex.quote(str(folder / 'config.yaml'))} --out {shlex.quote(f'{folder}-again')}"
-    return "\n".join(["# The same settings again:", repeat, *(["# It was made by:", str(command)] if command else [])])
+def _commands(run: Run, config: Mapping[str, Any], *, unfinished: bool) -> str:
+    """The command that repeats the run from its settings, the one it was made by, and how it is carried on."""
+    settings, again = (shlex.quote(str(path)) for path in (run.folder / "config.yaml", f"{run.folder}-again"))
+    lines = ["# The same run once more:", f"epslab train --config {settings} --out {again}"]
+    if command := (config.get("provenance") or {}).get("command"):
+        lines += ["# It was made by:", str(command)]
+    if unfinished:
+        lines += ["# Carried on from its last checkpoint:"]
+        lines += [f"epslab train --config {settings} --out {shlex.quote(str(run.folder))} --resume"]
+    return "\n".join(lines)
 
 
 def _text(value: Any) -> str:

@@ -1,0 +1,166 @@
+import base64
+import io
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from epslab import figures
+from epslab.errors import UserError
+from epslab.report import Page, Picture, Section, Table, number, render, write
+
+EVIL = """<script>alert("x")</script>'&"""
+VOID = {"meta", "link", "img", "br"}
+
+
+class Checked(HTMLParser):
+    """Collects tags and attributes, and sees that every element is closed in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.attributes = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def parse(html):
+    parser = Checked()
+    parser.feed(html)
+    assert parser.open == []
+    return parser
+
+
+def full_page():
+    figure = figures.bars([1.0, 2.0])
+    section = Section(
+        "A section",
+        lead="The result.",
+        text=("A paragraph.",),
+        pictures=(Picture("What to see", figure), Picture("", figures.png(figure), alt="bars")),
+        tables=(Table("Numbers", ("what", "value"), (("a", 0.5),), "A note."),),
+        warnings=("Beware.",),
+        details=(Table("Settings", ("setting", "value"), (("seed", "0"),)),),
+        code="epslab train vae",
+    )
+    return Page("A page", "In one line.", (section, Section("Another"), Section("Another")))
+
+
+def test_a_page_is_well_formed_and_whole():
+    html = render(full_page())
+    parser = parse(html)
+    for text in ("A page", "In one line.", "The result.", "A paragraph.", "What to see", "A note.", "Beware.", "vae"):
+        assert text in html
+    assert {"img", "table", "details", "pre", "nav"} <= set(parser.tags)
+    anchors = [attributes["id"] for tag, attributes in parser.attributes if tag == "section"]
+    links = [attributes["href"] for tag, attributes in parser.attributes if tag == "a"]
+    assert links == [f"#{anchor}" for anchor in anchors]
+    assert len(set(anchors)) == 3
+
+
+def test_a_page_asks_for_nothing():
+    """No scripts, no requests: every address is data in the page itself or an anchor."""
+    html = render(full_page())
+    parser = parse(html)
+    assert "script" not in parser.tags
+    for _, attributes in parser.attributes:
+        for name in ("src", "href"):
+            assert attributes.get(name, "#").startswith(("data:", "#"))
+        assert not any(name.startswith("on") for name in attributes)
+    assert not re.search(r"@import|url\(|https?:", html)
+
+
+def test_pictures_have_words_and_sizes_and_lose_nothing():
+    figure = figures.bars([1.0, 2.0])
+    html = render(Page("p", sections=(Section("s", pictures=(Picture("Caption", figure), Picture("", figure))),)))
+    images = [attributes for tag, attributes in parse(html).attributes if tag == "img"]
+    assert [image["alt"] for image in images] == ["Caption", "figure"]
+    data = base64.b64decode(images[0]["src"].removeprefix("data:image/png;base64,"))
+    assert data == figures.png(figure)
+    assert Image.open(io.BytesIO(data)).size == (int(images[0]["width"]), int(images[0]["height"]))
+
+
+def test_every_text_is_escaped():
+    table = Table(EVIL, (EVIL,), ((EVIL,),), EVIL)
+    picture = Picture(EVIL, figures.bars([1.0]), EVIL)
+    section = Section(EVIL, EVIL, (EVIL,), (picture,), (table,), (EVIL,), (table,), EVIL)
+    for sections in ((section,), (section, section, section)):
+        html = render(Page(EVIL, EVIL, sections))
+        parser = parse(html)
+        assert "script" not in parser.tags
+        assert "<script" not in html
+        assert "&lt;script&gt;" in html
+
+
+def test_it_reads_on_a_phone_in_the_dark_and_on_paper():
+    html = render(full_page())
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in html
+    assert "@media (prefers-color-scheme: dark)" in html
+    assert "@media print" in html
+    # A wide table scrolls in its own box: the table's parent is that box.
+    assert re.search(r'<div class="scroll"[^>]*><table>', html)
+    assert re.search(r"\.scroll \{[^}]*overflow-x: auto", html)
+    # No text below 12 CSS pixels (0.75rem).
+    assert min(float(size) for size in re.findall(r"font(?:-size)?: (\.?[\d.]+)rem", html)) >= 0.75
+
+
+def test_a_page_of_one_section_says_its_title_and_result_once():
+    html = render(Page("Only", sections=(Section("Only", lead="The result."),)))
+    assert html.count(">Only<") == 2  # the tab's title and the heading
+    assert html.count("The result.") == 1
+    assert "<nav" not in html
+
+
+def test_numbers_stand_at_the_right_and_words_at_the_left():
+    rows = (("a", 1.5, "0.536 ± 0.002", "2.13.0"), ("b", None, "≈ −97", "x"))
+    html = render(Page("p", sections=(Section("s", tables=(Table("t", ("w", "x", "y", "z"), rows),)),)))
+    cells = re.findall(r'<td(?: class="(\w+)")?>([^<]*)</td>', html)
+    assert [text for kind, text in cells if kind == "number"] == ["1.500", "0.536 ± 0.002", "", "≈ −97"]
+
+
+def test_a_page_of_figures_is_small(tmp_path, noisy_grid):
+    """Even figures of noise, which cannot be compressed, take less than 150 KB each."""
+    values = np.random.default_rng(0).random(81).tolist()
+    columns = {f"{side}/{name}": values for side in ("train", "val") for name in ("bits_per_dim", "kl")}
+    curves = figures.curves({"epoch": [float(i) for i in range(81)], **columns})
+    pictures = (Picture("noise", noisy_grid), Picture("curves", curves))
+    out = write(Page("p", sections=(Section("s", pictures=pictures),)), tmp_path / "new" / "page.html")
+    assert 50_000 < out.stat().st_size < 300_000
+
+
+def test_writing_where_one_cannot_says_so_and_leaves_nothing(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="cannot be written"):
+        write(Page("p"), tmp_path / "file" / "page.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_picture_that_is_none_is_refused(tmp_path):
+    for image in (b"GIF89a", tmp_path / "none.png"):
+        with pytest.raises(UserError, match="picture"):
+            render(Page("p", sections=(Section("s", pictures=(Picture("c", image),)),)))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.53612, "0.5361"), (-103.0, "−103.0"), (1234567.0, "1,234,567"), (10000, "10,000"), (0, "0"), (0.0, "0"),
+        (1.5e-7, "1.50·10⁻⁷"), (2e9, "2.00·10⁹"), (float("nan"), "NaN"), (float("-inf"), "−∞"), (None, ""),
+        (True, "yes"), ("0.5 ± 0.1", "0.5 ± 0.1"), (99999.0, "99,999"),
+    ],
+)  # fmt: skip
+def test_numbers_are_written_with_four_digits(value, text):
+    assert number(value) == text
+
+
+def test_a_table_with_a_row_of_another_length_is_refused():
+    with pytest.raises(ValueError, match="has 2 columns, but a row of 1"):
+        Table("t", ("a", "b"), (("only one",),))

@@ -1,0 +1,71 @@
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from epslab import figures
+from epslab.errors import UserError
+from epslab.report import StudyResult, Table, study_section, write_report
+
+
+def study(folder):
+    rows = ((1, 0.1, "0.5 ± 0.1", None), (20, float("inf"), 'a, "b"', float("-inf")))
+    return StudyResult(
+        "estimators",
+        "By how much do they miss?",
+        "By 65 nats.",
+        tables=(
+            Table("Errors, nats", ("D", "error", "text", "none"), rows, "A note."),
+            Table("Errors, nats", ("a",), ()),
+        ),
+        figures={"Falls with D: ελβο": figures.bars([1.0]), "…": figures.bars([2.0])},
+        runs=(folder / "runs" / "inner", Path("/elsewhere/outer")),
+        code="epslab study estimators",
+        warnings=("One seed only.",),
+    )
+
+
+def test_a_study_comes_back_from_its_folder(tmp_path):
+    made = study(tmp_path)
+    assert made.save(tmp_path) == tmp_path / "result.json"
+    read = StudyResult.load(tmp_path)
+    assert read.tables == made.tables
+    assert (read.name, read.question, read.answer, read.code) == (made.name, made.question, made.answer, made.code)
+    assert (read.runs, read.warnings) == (made.runs, made.warnings)
+    assert [path.read_bytes() for path in read.figures.values()] == [figures.png(f) for f in made.figures.values()]
+    assert list(read.figures) == list(made.figures)
+
+
+def test_a_moved_study_finds_its_own_runs(tmp_path):
+    study(tmp_path / "a").save(tmp_path / "a")
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert StudyResult.load(tmp_path / "b").runs == (tmp_path / "b" / "runs" / "inner", Path("/elsewhere/outer"))
+
+
+def test_tables_are_written_with_every_digit_and_json_is_strict(tmp_path):
+    study(tmp_path).save(tmp_path)
+    with (tmp_path / "tables" / "01-errors-nats.csv").open(newline="") as file:
+        assert list(csv.reader(file))[1:] == [["1", "0.1", "0.5 ± 0.1", ""], ["20", "inf", 'a, "b"', "-inf"]]
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    json.loads((tmp_path / "result.json").read_text(), parse_constant=refuse)
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == ["01-falls-with-d.png", "02-untitled.png"]
+
+
+def test_a_study_s_section_leads_with_its_answer(tmp_path):
+    section = study_section(study(tmp_path))
+    assert section.title == "Estimators: By how much do they miss?"
+    assert section.lead == "By 65 nats."
+    assert [picture.caption for picture in section.pictures] == ["Falls with D: ελβο", "…"]
+    study(tmp_path).save(tmp_path)
+    assert "One seed only." in write_report([tmp_path], tmp_path / "page.html").read_text()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"name": "x"}'])
+def test_a_folder_without_a_study_is_refused(tmp_path, content):
+    (tmp_path / "result.json").write_text(content)
+    with pytest.raises(UserError, match="no study that can be read"):
+        StudyResult.load(tmp_path)
