@@ -57,6 +57,13 @@ def test_logistic_mixture_sums_to_one_over_levels(data: st.DataObject, levels: i
     assert probabilities(likelihood, parameters).sum().item() == pytest.approx(1, rel=1e-10)
 
 
+def test_a_wide_logistic_keeps_its_digits_in_float32() -> None:
+    parameters = torch.tensor([0.0, 0.2, 6.5]).view(1, 3, 1, 1)
+    likelihood = DiscretisedLogisticMixture(256, 1)
+    exact = probabilities(likelihood, parameters.double())
+    torch.testing.assert_close(probabilities(likelihood, parameters).double(), exact, rtol=1e-5, atol=0)
+
+
 def test_the_normal_density_integrates_to_one() -> None:
     x = torch.linspace(-2, 3, 2001, dtype=torch.float64).view(-1, 1, 1, 1)
     density = Normal(0.2).log_prob(torch.full_like(x, 0.4), x).exp()
