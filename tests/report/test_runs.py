@@ -58,7 +58,9 @@ def test_an_interrupted_run_says_so_and_how_to_carry_it_on(make_run):
         "Training stopped after 3 of 80 epochs; it can be carried on (see the commands below).",
     )
     assert "--resume" in section.code
-    early = run_section(make_run("early", epochs=80, patience=5))
+    stopped_early = make_run("early", epochs=80, patience=5)
+    stopped_early.update_result(status="finished")
+    early = run_section(stopped_early)
     assert early.warnings == ()
     assert "--resume" not in early.code
 
@@ -75,7 +77,9 @@ def test_with_another_beta_the_weighted_loss_chooses_the_best_epoch(make_run):
 
 def test_a_collapse_is_warned_of(make_run, evaluation):
     evaluation["latents"]["collapsed"] = True
-    assert "collapsed" in run_section(make_run(evaluation=evaluation)).warnings[0]
+    section = run_section(make_run(evaluation=evaluation))
+    assert section.warnings == (evaluation["latents"]["statement"],)
+    assert section.text == ()
 
 
 def test_every_text_of_a_run_is_escaped(make_run, evaluation, tmp_path):
@@ -137,3 +141,9 @@ def test_published_facts_are_those_of_the_reference():
 )  # fmt: skip
 def test_errors_are_written_to_two_digits(mean, error, text):
     assert with_error(mean, error) == text
+
+
+def test_a_quantity_measured_twice_is_shown_once(make_run, evaluation):
+    evaluation["latents"]["images"] = 7
+    rows = run_section(make_run(metrics=None, evaluation=evaluation)).tables[0].rows
+    assert [row[1] for row in rows if row[0] == "images measured"] == ["10,000"]

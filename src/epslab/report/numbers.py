@@ -18,8 +18,10 @@ NAMES = {
     "prior_monte_carlo": ("log p(x) by prior Monte Carlo", "nats", ""),
     "bits_per_dim_prior_monte_carlo": ("−log p(x) by prior Monte Carlo", "bits/dim", ""),
     "active_units": ("active latent dimensions", "", ""),
-    "latent_dim": ("latent dimensions", "", ""),
+    "units": ("latent dimensions", "", ""),
     "mutual_information": ("mutual information of image and code", "nats", ""),
+    "marginal_kl": ("KL from all codes together to prior", "nats", ""),
+    "decoder_spread": ("variance of log p(x|z) over z from the prior", "nats²", ""),
     "images": ("images measured", "", ""),
     "importance_samples": ("draws K of the importance-weighted bound", "", ""),
     "prior_samples": ("draws L of prior Monte Carlo", "", ""),
@@ -53,9 +55,12 @@ class Measurement:
 
 def measurements(result: Mapping[str, Any]) -> list[Measurement]:
     """Every number of the evaluation, those of ``NAMES`` first and in its order; lists and texts are passed over."""
-    found = list(_walk(result.get("evaluation", {})))
+    # Where two parts of the evaluation hold the same quantity, the first is shown.
+    found: dict[str, Measurement] = {}
+    for entry in _walk(result.get("evaluation", {})):
+        found.setdefault(entry.key, entry)
     order = list(NAMES)
-    return sorted(found, key=lambda entry: order.index(entry.key) if entry.key in order else len(order))
+    return sorted(found.values(), key=lambda entry: order.index(entry.key) if entry.key in order else len(order))
 
 
 def headline(result: Mapping[str, Any]) -> str | None:

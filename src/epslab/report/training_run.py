@@ -35,7 +35,7 @@ def run_section(run: Run) -> Section:
         tables=tuple(table for table in (_numbers(config, metrics, result),) if table.rows),
         warnings=_warnings(config, metrics, result),
         details=(_settings(config), _provenance(config)),
-        code=_commands(run, config, unfinished=_unfinished(config, metrics)),
+        code=_commands(run, config, unfinished=_unfinished(config, metrics, result)),
     )
 
 
@@ -48,10 +48,10 @@ def run_name(run: Run) -> str:
 
 
 def best(config: Mapping[str, Any], metrics: Mapping[str, list[float]]) -> tuple[int, float, str] | None:
-    """Epoch, value and quantity of the best validation so far; None before there is one."""
+    """Epoch, value and quantity of the best validation after an epoch of training; None before there is one."""
     wanted = "loss" if config.get("beta", 1) != 1 or "val/bits_per_dim" not in metrics else "bits_per_dim"
     values = metrics.get(f"val/{wanted}", [])
-    finite = [(value, i) for i, value in enumerate(values) if math.isfinite(value)]
+    finite = [(value, i) for i, value in enumerate(values) if i and math.isfinite(value)]
     if not finite:
         return None
     value, i = min(finite)
@@ -77,9 +77,9 @@ def _lead(config: Mapping[str, Any], metrics: Mapping[str, list[float]], result:
 
 
 def _statements(result: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the evaluation says of the latent space in words."""
+    """What the evaluation says of the latent space in words; a collapse is a warning instead."""
     latents = result.get("evaluation", {}).get("latents", {})
-    return (str(latents["statement"]),) if latents.get("statement") else ()
+    return (str(latents["statement"]),) if latents.get("statement") and not latents.get("collapsed") else ()
 
 
 def _warnings(
@@ -87,7 +87,7 @@ def _warnings(
 ) -> tuple[str, ...]:
     """What makes the numbers doubtful."""
     found = []
-    if _unfinished(config, metrics):
+    if _unfinished(config, metrics, result):
         done, asked = int(max(metrics.get("epoch") or [0])), config["epochs"]
         found.append(
             f"Training stopped after {done} of {_epochs(asked)}; it can be carried on (see the commands below)."
@@ -98,15 +98,18 @@ def _warnings(
         if bad:
             epoch = int(metrics["epoch"][bad[0]])
             found.append(f"{column} was not finite at epoch {epoch}: numbers after it mean nothing.")
-    if result.get("evaluation", {}).get("latents", {}).get("collapsed"):
-        found.append("The posterior has collapsed: the decoder hardly uses the code.")
+    latents = result.get("evaluation", {}).get("latents", {})
+    if latents.get("collapsed"):
+        found.append(
+            str(latents.get("statement") or "The posterior has collapsed: the code says nothing of the image.")
+        )
     return tuple(found)
 
 
-def _unfinished(config: Mapping[str, Any], metrics: Mapping[str, list[float]]) -> bool:
-    """Whether epochs are missing that were asked for; a run that may stop early (patience) never counts as such."""
+def _unfinished(config: Mapping[str, Any], metrics: Mapping[str, list[float]], result: Mapping[str, Any]) -> bool:
+    """Whether epochs are missing that were asked for, other than by early stopping, which finishes a run."""
     done, asked = max(metrics.get("epoch") or [0]), config.get("epochs")
-    return isinstance(asked, int) and done < asked and config.get("patience") is None
+    return isinstance(asked, int) and done < asked and result.get("status") != "finished"
 
 
 def _blank(metrics: Mapping[str, list[float]], column: str, row: int) -> bool:
@@ -181,8 +184,10 @@ def _commands(run: Run, config: Mapping[str, Any], *, unfinished: bool) -> str:
     """The command that repeats the run from its settings, the one it was made by, and how it is carried on."""
     settings, again = (shlex.quote(str(path)) for path in (run.folder / "config.yaml", f"{run.folder}-again"))
     lines = ["# The same run once more:", f"epslab train --config {settings} --out {again}"]
-    if command := (config.get("provenance") or {}).get("command"):
-        lines += ["# It was made by:", str(command)]
+    command = str((config.get("provenance") or {}).get("command"))
+    # A run that was trained from Python has no command to quote.
+    if command.startswith("epslab "):
+        lines += ["# It was made by:", command]
     if unfinished:
         lines += ["# Carried on from its last checkpoint:"]
         lines += [f"epslab train --config {settings} --out {shlex.quote(str(run.folder))} --resume"]
