@@ -62,8 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno not in _DISK_ERRORS or error.filename is None:
             raise
         return _fail(f"Cannot use '{error.filename}': {error.strerror}; choose another folder.", error, debug)
-    except KeyboardInterrupt:
-        print("epslab: Interrupted; nothing more is written.", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"epslab: {interrupt or 'Interrupted.'}", file=sys.stderr)
         return _INTERRUPTED
     except SystemExit as end:  # help and version have been printed
         return end.code if isinstance(end.code, int) else 0

@@ -140,6 +140,23 @@ def at_least(minimum: int, **values: int | None) -> None:
             raise UserError(f"{flag} must be at least {minimum}, not {value}.")
 
 
+def add_machine(parser: Parser, *, many: bool = False) -> None:
+    """Add the flags that say what to compute on; ``many``: those for several machines and for precision, too."""
+    group = parser.add_argument_group("machine")
+    group.add_argument("--accelerator", type=str, default="auto", metavar="A", help="auto, cpu, gpu, mps")
+    group.add_argument("--devices", type=int | str, default=1, metavar="N", help="processes on each machine, or auto")
+    if many:
+        group.add_argument("--num_nodes", type=int, default=1, metavar="N", help="machines")
+        group.add_argument("--strategy", type=str, default="auto", metavar="S", help="auto, ddp, fsdp: how they share")
+        group.add_argument(
+            "--precision",
+            type=str,
+            default="32-true",
+            metavar="P",
+            help="of the arithmetic: 32-true, 16-mixed, bf16-mixed, 64-true",
+        )
+
+
 def value_of(flag: str, words: Sequence[str]) -> str | None:
     """The value ``words`` give a flag, read before its parser can be built; None where they give none."""
     for i, word in enumerate(words):

@@ -1,1 +1,78 @@
 """Answer one question with a figure and a table."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from epslab.cli.folders import RUNS
+from epslab.cli.parsing import Parser, add_machine
+from epslab.cli.terminal import summary
+from epslab.errors import unknown
+
+_SCALES = ("quick", "full")
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run the study, and print its answer.
+
+    Raises:
+        UserError: An unknown study or scale, data that cannot be read, or a folder that cannot be used.
+    """
+    from epslab.studies import NAMES, question
+
+    studies = "\n".join(f"  {name:<20}{question(name)}" for name in NAMES)
+    parser = Parser(
+        "study",
+        f"Answer one question: train what is needed, measure, write figures and tables.\n\nstudies:\n{studies}",
+        "epslab study beta --data digits --scale quick",
+    )
+    parser.add_argument("name", type=str, metavar="NAME", help="one of the studies above")
+    group = parser.add_argument_group("what and how much")
+    group.add_argument(
+        "--data", type=str, default="digits", metavar="NAME", help="data set, or a folder of images by class"
+    )
+    group.add_argument("--data_root", type=str | None, metavar="DIR", help="where data sets lie")
+    group.add_argument(
+        "--scale",
+        type=str,
+        default="quick",
+        metavar="SCALE",
+        help="quick: small nets, one training seed, a minute or so; full: the course's settings, three training seeds",
+    )
+    group.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="of all randomness; training seeds count up from it"
+    )
+    group.add_argument(
+        "--out",
+        type=str | None,
+        metavar="DIR",
+        help="folder of studies, which share the runs they train; without it runs/studies/DATA-SCALE",
+    )
+    add_machine(parser)
+    values = parser.read(arguments)
+    name, data, scale = values["name"], values["data"], values["scale"]
+    if name not in NAMES:
+        raise unknown("study", name, NAMES)
+    if scale not in _SCALES:
+        raise unknown("scale", scale, _SCALES)
+    out = Path(values["out"] or RUNS / "studies" / f"{Path(data).name}-{scale}")
+
+    from epslab.studies import Context, run_study
+
+    result = run_study(
+        name,
+        Context(
+            data=data,
+            scale=scale,
+            out=out,
+            seed=values["seed"],
+            data_root=None if values["data_root"] is None else Path(values["data_root"]),
+            accelerator=values["accelerator"],
+            devices=values["devices"],
+        ),
+    )
+    folder = out / name
+    facts = {"answer": result.answer}
+    facts |= {f"caution {i}": warning for i, warning in enumerate(result.warnings, 1)}
+    facts |= {"figures": str(folder / "figures"), "tables": str(folder / "tables")}
+    summary(result.question, facts, [f"epslab report {shlex.quote(str(folder))}"])

@@ -1,1 +1,64 @@
 """Train, measure and ask every study at quick scale, on one page."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from epslab.cli.folders import RUNS
+from epslab.cli.parsing import Parser, add_machine
+from epslab.cli.terminal import summary
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Take the tour, and print where its page is.
+
+    Raises:
+        UserError: The data cannot be read, or the folder cannot be used.
+    """
+    parser = Parser(
+        "tour",
+        "Run every study at quick scale and write one page. A tour that was stopped goes on where it was.",
+        "epslab tour --data digits",
+    )
+    group = parser.add_argument_group("what and where")
+    group.add_argument(
+        "--data", type=str, default="digits", metavar="NAME", help="data set, or a folder of images by class"
+    )
+    group.add_argument("--data_root", type=str | None, metavar="DIR", help="where data sets lie")
+    group.add_argument("--seed", type=int, default=0, metavar="S", help="of all randomness: same seed, same numbers")
+    group.add_argument("--out", type=str, default=str(RUNS / "tour"), metavar="DIR", help="folder of studies and page")
+    group.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="delete the studies an earlier tour left there and the runs they trained",
+    )
+    add_machine(parser)
+    values = parser.read(arguments)
+    out = Path(values.pop("out"))
+    if values.pop("overwrite"):
+        _clear(out)
+
+    from epslab.studies import tour
+
+    root = values.pop("data_root")
+    page = tour(out=out, data_root=None if root is None else Path(root), **values)
+    size = f"{page.stat().st_size / 1e6:.1f} MB"
+    summary("The tour is done", {"page": f"{page} ({size}, one file: open it in a browser, or send it)"})
+
+
+def _clear(out: Path) -> None:
+    """Delete the studies in ``out`` and the runs inside it that they name: nothing that a tour did not write."""
+    from epslab.errors import UserError
+    from epslab.report import StudyResult
+    from epslab.runs import Run
+    from epslab.studies import NAMES
+
+    for study in (out / name for name in NAMES):
+        try:
+            runs = StudyResult.load(study).runs
+        except UserError:
+            continue
+        for folder in runs:
+            if folder.is_relative_to(out) and Run(folder).exists():
+                shutil.rmtree(folder)
+        shutil.rmtree(study)

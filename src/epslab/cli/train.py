@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from epslab.cli import folders
 from epslab.cli.configuration import load_settings
-from epslab.cli.parsing import Parser, at_least, value_of
+from epslab.cli.parsing import Parser, add_machine, at_least, value_of
 from epslab.cli.terminal import summary
 from epslab.errors import UserError, unknown
 
@@ -56,7 +56,11 @@ def _train(recipe_type: type, values: Mapping[str, Any], progress: bool) -> None
     from epslab import recipes
 
     trained = recipes.train(recipe, **others, progress=progress)
-    summary(f"Trained {trained.folder}", _facts(trained, recipe.monitor), _next(trained.folder))
+    folder = shlex.quote(str(trained.folder))
+    if progress and trained.result().get("status") == "interrupted":
+        raise KeyboardInterrupt(f"Interrupted; `epslab train --out {folder} --resume` goes on where it stopped.")
+    then = [f"epslab {verb} {folder}" for verb in ("evaluate", "sample", "report")]
+    summary(f"Trained {trained.folder}", _facts(trained, recipe.monitor), then)
 
 
 def _facts(trained: "Run", monitor: str) -> dict[str, str]:
@@ -74,11 +78,6 @@ def _facts(trained: "Run", monitor: str) -> dict[str, str]:
             f"{sum(seconds):,.1f} s, {timing['images_per_second'][-1]:,.0f} images/s in the last epoch"
         )
     return facts | {"weights": str(trained.weights)}
-
-
-def _next(folder: Path) -> list[str]:
-    quoted = shlex.quote(str(folder))
-    return [f"epslab {verb} {quoted}" for verb in ("evaluate", "sample", "report")]
 
 
 def _one_recipe(given: str | None, configured: str | None, known: Mapping[str, type]) -> str:
@@ -176,18 +175,7 @@ def _parser(name: str | None, known: Mapping[str, type]) -> Parser:
         metavar="FILE",
         help="a run folder or its config.yaml: repeats that run; flags given beside it override it",
     )
-    group = parser.add_argument_group("machine")
-    group.add_argument("--accelerator", type=str, default="auto", metavar="A", help="auto, cpu, gpu, mps")
-    group.add_argument("--devices", type=int | str, default=1, metavar="N", help="processes on each machine, or auto")
-    group.add_argument("--num_nodes", type=int, default=1, metavar="N", help="machines")
-    group.add_argument("--strategy", type=str, default="auto", metavar="S", help="auto, ddp, fsdp: how they share")
-    group.add_argument(
-        "--precision",
-        type=str,
-        default="32-true",
-        metavar="P",
-        help="of the arithmetic: 32-true, 16-mixed, bf16-mixed, 64-true",
-    )
+    add_machine(parser, many=True)
     if name is not None:
         parser.add_class_arguments(known[name])
     return parser
