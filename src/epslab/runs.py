@@ -26,6 +26,9 @@ from epslab.files import require_space, write_atomic
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+_FILES = ("config.yaml", "metrics.csv", "timing.csv", "model.safetensors", "result.json", "last.ckpt", "best.ckpt")
+_TEMPORARY = tuple(f".{name}." for name in _FILES)
+
 
 class Run:
     """The folder of one training run, by what it holds.
@@ -92,14 +95,14 @@ class Run:
                 # config.yaml stays until it is replaced: a kill meanwhile leaves a folder that is still a run.
                 _empty(run.folder, keep={"config.yaml"})
             run.folder.mkdir(parents=True, exist_ok=True)
+            run.clear_leftovers()
             others = {path.name for path in run.folder.iterdir()} - {"config.yaml"}
             if others:
                 raise UserError(
                     f"'{folder}' is not empty and not a run (it holds '{min(others)}'); choose another --out."
                 )
             run._write_config(settings, {**_provenance(), **(provenance or {})})
-            run.checkpoints.mkdir()
-            run.figures.mkdir()
+            run.make_folders()
         except OSError as error:
             raise UserError(
                 f"Cannot write a run to '{folder}' ({error.strerror or error}); choose an --out that can be written."
@@ -109,6 +112,18 @@ class Run:
     def exists(self) -> bool:
         """Whether the folder is a run."""
         return (self.folder / "config.yaml").is_file()
+
+    def make_folders(self) -> None:
+        """Make the folders within it."""
+        for folder in (self.checkpoints, self.figures):
+            folder.mkdir(exist_ok=True)
+
+    def clear_leftovers(self) -> None:
+        """Delete the temporary files that a kill while writing has left."""
+        for folder in (self.folder, self.checkpoints):
+            for path in folder.glob(".*"):
+                if path.is_file() and path.name.startswith(_TEMPORARY):
+                    path.unlink(missing_ok=True)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -193,16 +208,17 @@ class Run:
         content = {**self.result(), **_plain(entries)}
         write_atomic(self.folder / "result.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
-    def save_weights(self, state: Mapping[str, "Tensor"], about: Mapping[str, str] | None = None) -> None:
-        """Write a state dict to ``model.safetensors``; ``about`` goes into the file's header."""
+    def save_weights(self, state: Mapping[str, "Tensor"], about: Mapping[str, object] | None = None) -> None:
+        """Write a state dict to ``model.safetensors``; ``about`` goes into the file's header, as JSON."""
         from safetensors.torch import save
 
         if self.read_only:
             return
         tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
-        write_atomic(self.weights, save(tensors, metadata=dict(about or {})))
+        # One entry: safetensors writes several in an order that differs from process to process.
+        write_atomic(self.weights, save(tensors, metadata={"epslab": json.dumps(_plain(about or {}))}))
 
-    def weights_about(self) -> dict[str, str]:
+    def weights_about(self) -> dict[str, Any]:
         """The header entries of ``model.safetensors``; empty where there is no such file."""
         from safetensors import SafetensorError, safe_open
 
@@ -210,9 +226,10 @@ class Run:
             return {}
         try:
             with safe_open(self.weights, framework="pt") as file:
-                return dict(file.metadata() or {})
-        except SafetensorError as error:
+                about = json.loads((file.metadata() or {}).get("epslab", "{}"))
+        except (SafetensorError, json.JSONDecodeError) as error:
             raise self._broken_weights() from error
+        return dict(about)
 
     def load_weights(self, model: "nn.Module") -> None:
         """Put the best weights into ``model``, on whatever device it is.
@@ -275,14 +292,14 @@ def read_table(path: Path) -> dict[str, list[float]]:
         raise UserError(f"'{path}' is not a table of numbers; restore it, or repeat the run.") from error
 
 
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, float]]) -> None:
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, int | float]]) -> None:
     """Write rows as CSV, atomically; blank where a row has no such column, floats so that they read back exactly."""
     lines = [",".join(columns)]
     lines += [",".join(_number(row[name]) if name in row else "" for name in columns) for row in rows]
     write_atomic(path, "\n".join(lines) + "\n")
 
 
-def _number(value: float) -> str:
+def _number(value: int | float) -> str:
     return "" if math.isnan(value) else repr(value)
 
 

@@ -71,13 +71,3 @@ def mark_best(run: Run) -> None:
     except OSError:  # a file system without links
         temporary.write_bytes(run.last_checkpoint.read_bytes())
     temporary.replace(run.best_checkpoint)
-
-
-def clear_leftovers(run: Run) -> None:
-    """Delete what a kill while writing has left."""
-    for folder in (run.folder, run.checkpoints):
-        for path in folder.glob(".*"):
-            if path.is_file() and path.name.startswith(
-                (".last.ckpt", ".best.ckpt", ".model.", ".metrics.", ".timing.")
-            ):
-                path.unlink(missing_ok=True)

@@ -60,7 +60,7 @@ def _place(column: str) -> tuple[bool, str, bool, str]:
     return column != "epoch", stage, name != "loss", name
 
 
-def _rows(table: Mapping[str, list[float]], epoch: int) -> list[dict[str, float]]:
+def _rows(table: Mapping[str, list[float]], epoch: int) -> list[dict[str, int | float]]:
     """Rows up to this epoch, without their blanks."""
     rows = [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
     return [

@@ -14,7 +14,7 @@ from epslab import seeds
 from epslab.data import ImageSet
 from epslab.errors import UserError
 from epslab.runs import Run
-from epslab.training.checkpoints import KEY, AtomicCheckpoints, clear_leftovers
+from epslab.training.checkpoints import KEY, AtomicCheckpoints
 from epslab.training.module import Interrupted, TrainingModule
 from epslab.training.progress import ProgressLine
 from epslab.training.settings import OnEpoch, Settings, Standing
@@ -267,10 +267,11 @@ def _prepare(
     if not run.read_only and not (resume and run.exists()):
         Run.create(run.folder, settings, provenance={"data": data}, overwrite=overwrite)
         return None
+    if resume and not run.read_only:
+        run.clear_leftovers()
+        run.make_folders()
     if not resume or not run.last_checkpoint.exists():
         return None
-    if not run.read_only:
-        clear_leftovers(run)
     checkpoint = AtomicCheckpoints().load_checkpoint(run.last_checkpoint)
     state = checkpoint[KEY]
     for name, value in identity.items():

@@ -97,8 +97,19 @@ class TrainingModule(LightningModule):
             optimisers.append(optimiser)
             if turn.schedule is not None:
                 steps = self.settings.epochs * self.steps_per_epoch // turn.every
-                schedules.append({"scheduler": turn.schedule(optimiser, steps), "interval": "step"})
-        return optimisers, schedules  # type: ignore[return-value]  # Lightning's own form of a schedule
+                schedules.append(turn.schedule(optimiser, steps))
+        return optimisers, schedules
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Lightning notes each hook in an attribute, some 30 times a batch: spare it nn.Module's search for weights."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
+    def transfer_batch_to_device(self, batch: Shard, device: torch.device, dataloader_idx: int) -> Shard:
+        """The batch: the loader has made it on the device."""
+        return batch
 
     def train_dataloader(self) -> Loader:
         """Shuffled shards of the training set."""
@@ -132,9 +143,9 @@ class TrainingModule(LightningModule):
             for name, sums in self._train_sums.items():
                 sums.load(self._restored["sums"][name], self.device, first=self.trainer.is_global_zero)
             about = self._run.weights_about()
-            if int(about.get("epoch", 0)) > self.standing.epoch:
+            if about.get("epoch", 0) > self.standing.epoch:
                 # Better weights than the checkpoint knows of: the run was killed before it could write the next one.
-                self.standing.best_epoch, self.standing.best_value = int(about["epoch"]), float(about["value"])
+                self.standing.best_epoch, self.standing.best_value = about["epoch"], about["value"]
         if self.trainer.is_global_zero:
             self._curves = Curves(self._run, self.standing if self._restored else None)
         self._restored = {}
@@ -329,9 +340,9 @@ class TrainingModule(LightningModule):
         if self.trainer.is_global_zero:
             weights = {name.removeprefix("model."): tensor for name, tensor in state.items()}
             about = {
-                "epoch": str(self.standing.best_epoch),
+                "epoch": self.standing.best_epoch,
                 "monitor": self.settings.monitor,
-                "value": repr(self.standing.best_value),
+                "value": self.standing.best_value,
             }
             self._run.save_weights(weights, about)
 
