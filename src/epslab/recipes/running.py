@@ -190,6 +190,12 @@ def evaluate(
         if count is not None and count < 1:
             raise UserError(f"--{name.replace('_', '-')} counts images and must be 1 or more, not {count}.")
     images = parts.test if split == "test" else parts.validation
+    shape = tuple(run.config["provenance"]["image_shape"])
+    if images.image_shape != shape:
+        raise UserError(
+            f"The model of '{run.folder}' was trained on images of shape {shape}, but '{run.config['data']}' has images"
+            f" of shape {images.image_shape}: evaluate it on images of its own shape."
+        )
     if limit is not None and limit < len(images):
         images = images.take(limit, seed)
     vae = load(run)

@@ -161,7 +161,11 @@ def fit(
         if sharded and ema_decay is not None:
             raise UserError("ema_decay cannot be used with weights split over processes; use strategy='ddp' or no EMA.")
         run.read_only = not trainer.is_global_zero
-        standing = _prepare(run, model, settings or plain, identity, resume=resume, overwrite=overwrite)
+        about = {
+            "data": {"train": identity["train"], "validation": identity["validation"]},
+            "image_shape": list(train.image_shape),
+        }
+        standing = _prepare(run, model, settings or plain, identity, about, resume=resume, overwrite=overwrite)
         if standing is None or not asked.reached(standing):
             model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             module = TrainingModule(model, turns, train, validation, run, asked, identity, sharded=sharded)
@@ -255,17 +259,17 @@ def _prepare(
     model: nn.Module,
     settings: Mapping[str, object],
     identity: Mapping[str, object],
+    about: Mapping[str, object],
     *,
     resume: bool,
     overwrite: bool,
 ) -> Standing | None:
     """Make the folder, or find the checkpoint to go on from: where it stands, or None to start."""
-    data = {"train": identity["train"], "validation": identity["validation"]}
     if resume and overwrite:
         raise UserError("resume and overwrite exclude each other: carry the run on, or replace it.")
     run.require_space_for(model.parameters())
     if not run.read_only and not (resume and run.exists()):
-        Run.create(run.folder, settings, provenance={"data": data}, overwrite=overwrite)
+        Run.create(run.folder, settings, provenance=about, overwrite=overwrite)
         return None
     if resume and not run.read_only:
         run.clear_leftovers()
