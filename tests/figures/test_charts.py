@@ -30,6 +30,14 @@ ALL = {
     "lines": lambda: figures.lines(x, {"a": x, "b": (x, 0.1 * x)}, x_label="x", y_label="y", title="title"),
     "log lines": lambda: figures.lines(x + 1, {"a": x + 1}, x_label="x", y_label="y", log_x=True, log_y=True),
     "errors": lambda: figures.errors(x, {"ELBO": -x}, x_label="D"),
+    "long names": lambda: figures.errors(
+        x,
+        {"prior Monte Carlo": x, "ELBO": x, "importance weighting": x, "a rather longer name than most": x},
+        x_label="D",
+    ),
+    "names that nearly fill a row": lambda: figures.errors(
+        x, {"prior Monte Carlo": x, "ELBO": x, "importance weighting": x}, x_label="D"
+    ),
     "rate": lambda: figures.rate_distortion(x, -x, list("abcde"), rate_spread=x, distortion_spread=x),
     "bars": lambda: figures.bars(x, threshold=("active", 0.3), spread=x),
     "magnitudes": lambda: figures.magnitudes(["a", "b"], [1e-3, 20.0], [1e-4, 2.0], x_label="variance"),

@@ -56,7 +56,7 @@ def curves(
     names = list(quantities) if quantities is not None else shown_quantities(metrics)
     if not names:
         raise ValueError("there are no train/… or val/… columns to draw")
-    drawing = figure(0.55 + 2.0 * len(names))
+    drawing = figure(0.3 + 2.0 * len(names))
     panels = np.atleast_1d(drawing.subplots(len(names), 1, sharex=True))
     epochs = array(metrics["epoch"])
     for axes, name in zip(panels, names, strict=True):
@@ -116,9 +116,9 @@ def lines(
         log_y: Whether y is.
         title: A line above.
         reference: A horizontal line with its name: the value that is exact or known.
-        height: Of the figure, inches.
+        height: Of the figure without its key, inches.
     """
-    drawing = figure(height + 0.32 * ((len(series) + 1) // 2))
+    drawing = figure(height)
     axes = drawing.subplots()
     at = array(x)
     # Markers of their own shape, so that curves are told apart without colour as well.

@@ -137,8 +137,9 @@ def key(drawing: Figure, axes: Axes, least: int = 2) -> None:
     """What each colour is, above the panels, where no curve runs through it; nothing for fewer than ``least`` names."""
     handles, names = axes.get_legend_handles_labels()
     if len(names) >= least:
-        # Two columns hold names of up to 20 characters on the width of a figure.
-        columns = 1 if max(map(len, names)) > 20 else min(len(names), 3 if max(map(len, names)) <= 11 else 2)
+        columns = next((n for n in (3, 2) if n <= len(names) and _room(names, n)), 1)
+        # The key has room of its own: the panels stay as high as they were.
+        drawing.set_figheight(drawing.get_figheight() + 1.5 * TEXT / 72 * -(-len(names) // columns))
         drawing.legend(
             handles,
             names,
@@ -150,3 +151,11 @@ def key(drawing: Figure, axes: Axes, least: int = 2) -> None:
             borderpad=0.1,
             labelcolor=QUIET,
         )
+
+
+def _room(names: Sequence[str], columns: int) -> bool:
+    """Whether a key with so many columns is as wide as a figure at most: 0.55 of the text's size a letter."""
+    rows = -(-len(names) // columns)
+    letters = sum(max(map(len, names[i : i + rows])) for i in range(0, len(names), rows))
+    handle, gap = 1.8, 1.2
+    return (0.55 * letters + columns * handle + (columns - 1) * gap + 1) * TEXT / 72 <= WIDTH
