@@ -221,3 +221,15 @@ def test_too_few_images_and_an_impossible_batch_are_refused(exact: Oracle) -> No
         evaluate_latents(exact.vae, exact.images(1))
     with pytest.raises(UserError, match="batch_size is 0"):
         evaluate_latents(exact.vae, exact.images(2), batch_size=0)
+
+
+def test_latents_are_measured_in_eval_mode() -> None:
+    class Drops(Answers):
+        def __init__(self) -> None:
+            super().__init__(3.0)
+            self.dropout = nn.Dropout(0.5)
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return super().forward(self.dropout(x))
+
+    torch.testing.assert_close(measured(Drops().train()).means, measured(Answers(3.0)).means, rtol=0, atol=0)
