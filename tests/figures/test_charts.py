@@ -35,6 +35,9 @@ ALL = {
         {"prior Monte Carlo": x, "ELBO": x, "importance weighting": x, "a rather longer name than most": x},
         x_label="D",
     ),
+    "four names": lambda: figures.lines(
+        x, {"KL": x, "Jeffreys": x, "Jensen–Shannon": x, "Wasserstein": x}, x_label="x", y_label="y"
+    ),
     "names that nearly fill a row": lambda: figures.errors(
         x, {"prior Monte Carlo": x, "ELBO": x, "importance weighting": x}, x_label="D"
     ),

@@ -155,7 +155,7 @@ def key(drawing: Figure, axes: Axes, least: int = 2) -> None:
 
 def _room(names: Sequence[str], columns: int) -> bool:
     """Whether a key with so many columns is as wide as a figure at most: 0.55 of the text's size a letter."""
-    rows = -(-len(names) // columns)
-    letters = sum(max(map(len, names[i : i + rows])) for i in range(0, len(names), rows))
+    # Matplotlib fills the columns one after another, as equally as it can.
+    letters = sum(max(map(len, column)) for column in np.array_split(np.array(names), columns))
     handle, gap = 1.8, 1.2
     return (0.55 * letters + columns * handle + (columns - 1) * gap + 1) * TEXT / 72 <= WIDTH
