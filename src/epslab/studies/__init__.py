@@ -1,1 +1,48 @@
-"""One question each: train what is needed, measure, return tables and figures."""
+"""One question each: train what is needed, measure, return tables and figures.
+
+Names and questions load without torch, so that help answers at once; a study loads when it runs.
+"""
+
+import ast
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from epslab.errors import unknown
+
+if TYPE_CHECKING:
+    from epslab.studies.context import Context as Context
+    from epslab.studies.running import run_study as run_study
+    from epslab.studies.running import tour as tour
+
+NAMES = ("vae", "manifold", "beta", "estimators", "reparameterisation", "divergences")
+"""Every study, in reading order; each is a module with its ``QUESTION`` and ``run(context)``."""
+
+_LAZY = {"Context": "context", "run_study": "running", "tour": "running"}
+
+__all__ = ["NAMES", "question", *_LAZY]
+
+
+def question(name: str) -> str:
+    """What a study asks, read from its source without running it.
+
+    Raises:
+        UserError: An unknown study.
+    """
+    if name not in NAMES:
+        raise unknown("study", name, NAMES)
+    spec = find_spec(f"{__name__}.{name}")
+    source = Path(spec.origin).read_text(encoding="utf-8") if spec is not None and spec.origin else ""
+    for statement in ast.parse(source).body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id="QUESTION")], value=ast.Constant(value=str(text))):
+                return text
+    raise LookupError(f"{__name__}.{name} has no QUESTION")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,87 @@
+"""Two latent dimensions: the whole latent plane can be seen, and its price in bits/dim measured."""
+
+import torch
+
+from epslab import figures, recipes
+from epslab.evaluation.estimate import Estimate
+from epslab.generative.vae import manifold
+from epslab.report import StudyResult, Table, number
+from epslab.studies.context import Context
+from epslab.studies.spread import count, meaning, over_seeds, text
+from epslab.types import Labels, Latents
+
+QUESTION = "What does a latent space of two dimensions look like, and what does it cost?"
+
+GRID = 20
+MOST_CODES = 5000
+
+
+def run(context: Context) -> StudyResult:
+    """Train with two latent dimensions and with the course's number, and compare them on the test images."""
+    wide = context.recipe()
+    trained = {
+        2: [context.train(context.recipe(latent_dim=2), "manifold", seed) for seed in context.seeds],
+        wide.latent_dim: [context.train(wide, "vae", seed) for seed in context.seeds],
+    }
+    found = {
+        D: [recipes.evaluate(run, data_root=context.data_root, seed=context.seed) for run in runs]
+        for D, runs in trained.items()
+    }
+    bits, rate = (
+        {D: over_seeds([Estimate(**one[name]) for one in measured]) for D, measured in found.items()}
+        for name in ("bits_per_dim", "kl")
+    )
+    vae = recipes.load(trained[2][0])
+    test = recipes.splits(trained[2][0], context.data_root).test[:MOST_CODES]
+    with torch.no_grad():
+        codes = torch.cat([vae.encode(test[i : i + 500].images)[0] for i in range(0, len(test), 500)])
+        images = manifold(vae, GRID)
+    agreement = neighbours_agree(codes, test.labels)
+    chance = test.labels.bincount().div(len(test)).square().sum().item()
+    quantiles = torch.special.ndtri((torch.arange(GRID, dtype=torch.float64) + 0.5) / GRID).tolist()
+    difference = bits[2].mean - bits[wide.latent_dim].mean
+    return StudyResult(
+        name="manifold",
+        question=QUESTION,
+        answer=(
+            f"{100 * agreement:.0f} % of test images have a nearest neighbour of their own class, by chance it would be"
+            f" {100 * chance:.0f} %: codes {'do' if agreement > 2 * chance else 'do not'} lie by class, though the model"
+            f" has never seen a label. Two dimensions spend {text(bits[2])} bits/dim on test images against"
+            f" {text(bits[wide.latent_dim])} with D={wide.latent_dim}: {number(abs(difference))}"
+            f" {'more' if difference > 0 else 'less'}."
+        ),
+        figures={
+            "The latent plane: mean images decoded at normal quantiles (i + ½)/20, so that every tile has the same"
+            " prior mass. Means, not samples.": figures.manifold(images, quantiles=quantiles),
+            f"Codes (posterior means) of {len(test):,} test images, by class. The model has never seen a"
+            " label.": figures.latent_scatter(codes, test.labels, test.classes),
+        },
+        tables=(
+            Table(
+                f"{found[2][0]['images']:,} test images",
+                ("latent dimensions", "bits/dim", "KL, nats", "active units"),
+                [
+                    (
+                        D,
+                        text(bits[D]),
+                        text(rate[D]),
+                        count([one["latents"]["active_units"] for one in measured]),
+                    )
+                    for D, measured in found.items()
+                ],
+                note=f"Bits/dim of the ELBO. {meaning(context.seeds)}",
+            ),
+        ),
+        runs=tuple(run.folder for runs in trained.values() for run in runs),
+    )
+
+
+def neighbours_agree(codes: Latents, labels: Labels) -> float:
+    """The share of codes whose nearest other code has their label, from 0 to 1; memory grows with n·500."""
+    same = 0
+    for first in range(0, len(codes), 500):
+        distance = torch.cdist(codes[first : first + 500], codes)
+        rows = torch.arange(len(distance))
+        distance[rows, first + rows] = torch.inf
+        same += int((labels[distance.argmin(1)] == labels[first : first + 500]).sum())
+    return same / len(codes)

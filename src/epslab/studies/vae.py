@@ -1,0 +1,80 @@
+"""The course's variational autoencoder: how it learns, what it draws, what a test image costs."""
+
+from epslab import figures, recipes
+from epslab.evaluation.estimate import Estimate
+from epslab.report import StudyResult, Table, number
+from epslab.report.published import matching
+from epslab.studies.context import Context
+from epslab.studies.spread import curves_over_seeds, meaning, over_seeds, text
+
+QUESTION = "How well does a variational autoencoder learn a set of images, and what does it draw?"
+
+NETS = {"conv": "The course's convolutional nets", "perceptron": "Perceptrons"}
+QUANTITIES = {
+    "bits_per_dim": "bits/dim, from the ELBO",
+    "bits_per_dim_importance_weighted": "bits/dim, importance-weighted",
+    "elbo": "ELBO, nats",
+    "reconstruction": "reconstruction −E log p(x|z), nats",
+    "kl": "KL from posterior to prior, nats",
+}
+
+
+def run(context: Context) -> StudyResult:
+    """Train it, measure it on the test images, and show its curves and samples."""
+    recipe = context.recipe()
+    samples = context.pick(100, 50)
+    trained = [context.train(recipe, "vae", seed) for seed in context.seeds]
+    found = [
+        recipes.evaluate(run, data_root=context.data_root, importance_samples=samples, seed=context.seed)
+        for run in trained
+    ]
+    measured = {name: over_seeds([Estimate(**one[name]) for one in found]) for name in QUANTITIES}
+    curves, spread = curves_over_seeds([run.metrics() for run in trained])
+    start, end = curves["val/bits_per_dim"][0], measured["bits_per_dim"]
+    tighter = measured["bits_per_dim_importance_weighted"]
+    gained = end.mean - tighter.mean
+    code = measured["kl"].mean
+    facts = [fact for fact in matching(trained[0].config) if fact.quantity == "bits_per_dim"]
+    beside = "; ".join(f"{fact.value} ({fact.source})" for fact in facts)
+    return StudyResult(
+        name="vae",
+        question=QUESTION,
+        answer=(
+            f"It starts at {start:.2f} bits/dim and after {recipe.epochs} epochs spends {text(end)} on test images it"
+            f" has never seen, {number(code)} nats of them a code's; the importance-weighted bound says"
+            f" {text(tighter)}, {'tighter' if gained > 0 else 'no tighter'} by {number(abs(gained))}."
+            + (f" Published for these settings: {beside}." if facts else "")
+        ),
+        figures={
+            "Training and validation: the bound in bits/dim, and its two terms apart. KL rises as the code is learnt."
+            + (f" Bands: standard deviation over {len(trained)} training seeds." if spread else ""): figures.curves(
+                curves, spread=spread, quantities=("bits_per_dim", "reconstruction", "kl")
+            ),
+            **{
+                f"Samples {'before training' if epoch == 0 else f'after epoch {epoch}'}: a code drawn from the prior,"
+                " then every pixel drawn given the code.": trained[0].figures / f"samples-epoch-{epoch:04d}.png"
+                for epoch in sorted({*recipe.sample_epochs, recipe.epochs})
+                if epoch <= recipe.epochs
+            },
+        },
+        tables=(
+            Table(
+                f"{found[0]['images']:,} test images",
+                ("quantity", "this run", *(["published"] if facts else [])),
+                [
+                    (
+                        label,
+                        text(measured[name]),
+                        *([beside if name == "bits_per_dim" else ""] if facts else []),
+                    )
+                    for name, label in QUANTITIES.items()
+                ],
+                note=(
+                    f"{meaning(context.seeds)} Importance weighting with K={samples}. {NETS[recipe.net]},"
+                    f" D={recipe.latent_dim}, {recipe.levels} grey levels, {recipe.epochs} epochs."
+                    + ("" if facts else " No number is published for these settings.")
+                ),
+            ),
+        ),
+        runs=tuple(run.folder for run in trained),
+    )
