@@ -13,7 +13,12 @@ from epslab import recipes
 from epslab.recipes import VAERecipe
 from epslab.runs import Run
 
-TINY = ("--epochs", 1, "--width", 4, "--latent-dim", 2, "--sample-epochs", "[]", "--accelerator", "cpu")
+
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch):
+    """These tests are no part of a distributed run, wherever they run."""
+    for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID", "EPSLAB_OUT"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,15 @@ def test_processes_started_apart_need_one_folder(refused, epslab, calls, monkeyp
     monkeypatch.setenv("RANK", "1")
     assert "give --out" in refused("train", "vae")
     assert epslab("train", "vae", "--out", "x").code == 0
+
+
+def test_an_interrupted_training_says_how_to_go_on(epslab, calls):
+    folder = write_run("a folder")
+    (folder / "result.json").write_text('{"status": "interrupted"}')
+    outcome = epslab("train", "vae", "--out", folder)
+    assert (outcome.code, outcome.out) == (130, "")
+    assert "`epslab train --out 'a folder' --resume`" in outcome.err
+    assert outcome.err.count("\n") == 1
 
 
 def test_no_recipe_and_a_recipe_out_of_place_are_explained(refused, calls):

@@ -80,9 +80,11 @@ def _check(name: str | None, root: str | None) -> None:
     names = [name] if name else [entry.name for entry in data.overview(root) if entry.present]
     verdicts = [(each, status) for each in names for status in data.check(each, root)]
     _show(verdicts)
-    bad = {each: status for each, status in verdicts if status.state in ("missing", "corrupt")}
-    for each, status in bad.items():
-        raise UserError(f"'{status.path}' is {status.state}: run `epslab data fetch {each}`, or put the file there.")
+    for each, status in verdicts:
+        if status.state in ("missing", "corrupt"):
+            raise UserError(
+                f"'{status.path}' is {status.state}: run `epslab data fetch {each}`, or put the file there."
+            )
 
 
 def _fetch(name: str, root: str | None) -> None:

@@ -26,7 +26,7 @@ def summary(title: str, facts: Mapping[str, str], then: Sequence[str] = ()) -> N
     grid.add_column(overflow="fold")
     for label, fact in facts.items():
         grid.add_row(Text(f"  {label}"), Text(fact))
-    out.print(grid)
+    _print(out, grid)
     if then:
         out.print(Text("Next:", style="bold"))
         for command in then:
@@ -44,4 +44,11 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     grid.add_column(columns[-1], overflow="fold")
     for row in rows:
         grid.add_row(*(Text(cell) for cell in row))
-    out.print(grid)
+    _print(out, grid)
+
+
+def _print(out: Console, grid: Table) -> None:
+    with out.capture() as captured:
+        out.print(grid)
+    for line in captured.get().splitlines():
+        print(line.rstrip())

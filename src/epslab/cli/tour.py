@@ -59,6 +59,6 @@ def _clear(out: Path) -> None:
         except UserError:
             continue
         for folder in runs:
-            if folder.is_relative_to(out) and Run(folder).exists():
+            if folder.resolve().is_relative_to(out.resolve()) and Run(folder).exists():
                 shutil.rmtree(folder)
         shutil.rmtree(study)

@@ -2,7 +2,9 @@
 
 import os
 import pickle
+import shutil
 import tempfile
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -45,13 +47,19 @@ class AtomicCheckpoints(CheckpointIO):
         """
         way_out = "restore the file, or start again with --overwrite"
         try:
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+            # Older torch files are bare pickles; epslab never wrote such.
+            if not zipfile.is_zipfile(path):
+                raise zipfile.BadZipFile
+            with warnings.catch_warnings():
+                # Torch wonders aloud about foreign pickles before it refuses them; the error says it all.
+                warnings.simplefilter("ignore", UserWarning)
+                checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
             raise UserError(
                 f"'{path}' is not a checkpoint that can be trusted: it holds other things than tensors and plain values"
                 f" and was not opened; {way_out}."
             ) from error
-        except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, RuntimeError, zipfile.BadZipFile) as error:
             raise UserError(f"'{path}' is not a checkpoint, or is damaged; {way_out}.") from error
         if not isinstance(checkpoint, dict) or KEY not in checkpoint or "state_dict" not in checkpoint:
             raise UserError(f"'{path}' is not a checkpoint of epslab's; {way_out}.")
@@ -69,5 +77,5 @@ def mark_best(run: Run) -> None:
     try:
         os.link(run.last_checkpoint, temporary)
     except OSError:  # a file system without links
-        temporary.write_bytes(run.last_checkpoint.read_bytes())
+        shutil.copyfile(run.last_checkpoint, temporary)
     temporary.replace(run.best_checkpoint)
