@@ -12,7 +12,7 @@ from epslab.errors import UserError
 from epslab.recipes import VAERecipe
 from epslab.runs import Run
 
-TINY = VAERecipe(epochs=2, width=4, latent_dim=2, sample_epochs=(0,))
+TINY = VAERecipe(epochs=2, width=4, latent_dim=2, learning_rate=1e-2, sample_epochs=(0,))
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ def test_settings_load_without_torch() -> None:
         ({"beta": -1.0}, "--beta is -1.0, but must be 0 or more."),
         ({"beta": float("nan")}, "--beta is nan, but must be 0 or more."),
         ({"latent_dim": 0}, "--latent-dim is 0, but must be 1 or more."),
-        ({"epochs": -1}, "--epochs is -1, but must be 0 or more."),
+        ({"epochs": 0}, "--epochs is 0, but must be 1 or more."),
         ({"levels": 1}, "--levels is 1, but must be between 2 and 256."),
         ({"hidden": ()}, "--hidden is (), but must be one layer or more"),
         ({"learning_rate": 0.0}, "--learning-rate is 0.0, but must be more than 0."),

@@ -74,9 +74,9 @@ class VAERecipe:
         Raises:
             UserError: One sentence that names the setting, its value and what it may be.
         """
-        for field in ("batch_size", "latent_dim", "width", "mixtures", "components", "samples"):
+        for field in ("epochs", "batch_size", "latent_dim", "width", "mixtures", "components", "samples"):
             _require(self, field, getattr(self, field) >= 1, "1 or more")
-        for field in ("epochs", "beta", "free_bits", "warmup_epochs"):
+        for field in ("beta", "free_bits", "warmup_epochs"):
             _require(self, field, getattr(self, field) >= 0, "0 or more")
         for field in ("learning_rate", "std"):
             _require(self, field, getattr(self, field) > 0, "more than 0")

@@ -60,7 +60,7 @@ def draw_all(vae: VAE, run: Run, images: ImageSet, latents: LatentReport) -> Non
         write_atomic(run.figures / f"{name}.png", png(figure))
 
 
-def interpolations(vae: VAE, images: Images) -> Images:
+def interpolations(vae: VAE, images: Images) -> Float[Tensor, "steps c h w"]:
     """Decoded straight lines between the codes of consecutive pairs of images: [pairs·9 c h w], a pair a row."""
     mean = vae.encode(images)[0]
     start, end = mean[0::2], mean[1::2]
@@ -69,7 +69,7 @@ def interpolations(vae: VAE, images: Images) -> Images:
     return vae.likelihood.mean(vae.decode(z.flatten(0, 1)))
 
 
-def traversals(vae: VAE, image: Float[Tensor, "1 c h w"], dimensions: Int[Tensor, " k"]) -> Images:
+def traversals(vae: VAE, image: Float[Tensor, "1 c h w"], dimensions: Int[Tensor, " k"]) -> Float[Tensor, "steps c h w"]:
     """The image decoded again with one latent coordinate from −3 to 3: [k·9 c h w], a dimension a row."""
     mean = vae.encode(image)[0]
     z = mean.repeat(len(dimensions), _WALK, 1)  # [k 9 D]
