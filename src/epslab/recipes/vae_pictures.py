@@ -69,7 +69,9 @@ def interpolations(vae: VAE, images: Images) -> Float[Tensor, "steps c h w"]:
     return vae.likelihood.mean(vae.decode(z.flatten(0, 1)))
 
 
-def traversals(vae: VAE, image: Float[Tensor, "1 c h w"], dimensions: Int[Tensor, " k"]) -> Float[Tensor, "steps c h w"]:
+def traversals(
+    vae: VAE, image: Float[Tensor, "1 c h w"], dimensions: Int[Tensor, " k"]
+) -> Float[Tensor, "steps c h w"]:
     """The image decoded again with one latent coordinate from −3 to 3: [k·9 c h w], a dimension a row."""
     mean = vae.encode(image)[0]
     z = mean.repeat(len(dimensions), _WALK, 1)  # [k 9 D]
