@@ -29,7 +29,7 @@ class Sums:
         """Begin anew."""
         self._total, self.count = None, 0
 
-    def checked(self, values: Mapping[str, PerExample], n: int) -> Mapping[str, PerExample]:
+    def checked(self, values: Mapping[str, Tensor], n: int) -> Mapping[str, PerExample]:
         """The values, if there is a loss and all are [n].
 
         Raises:
