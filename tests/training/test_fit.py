@@ -88,8 +88,8 @@ def test_it_is_the_plain_loop(batch_size: int, tmp_path: Path) -> None:
     assert metrics["train/loss"][1:] == pytest.approx(losses, rel=1e-5)
     assert metrics["val/loss"] == pytest.approx(validated, rel=1e-5)
     # Every example counts once, also those of a short last batch.
-    for stage, images in zip(("train", "val"), SETS, strict=True):
-        brightness = images.images.double().mean().item()
+    for stage, part in zip(("train", "val"), SETS, strict=True):
+        brightness = part.images.double().mean().item()
         assert metrics[f"{stage}/brightness"][1:] == pytest.approx([brightness] * 3, rel=1e-6)
     assert validated[-1] == min(validated)
     for name, value in reference.state_dict().items():
@@ -142,7 +142,9 @@ def test_turns_move_their_own_module_alone(tmp_path: Path) -> None:
         name: Turn(watched(name, turn.objective), turn.module, turn.optimiser, turn.schedule, turn.every)
         for name, turn in turns.items()
     }
-    run = fit(model, watching, *SETS, out=tmp_path / "run", epochs=1, batch_size=10, monitor="val/generator/loss", **QUIET)
+    run = fit(
+        model, watching, *SETS, out=tmp_path / "run", epochs=1, batch_size=10, monitor="val/generator/loss", **QUIET
+    )
     assert steps == {"critic": [0, 1, 2, 3, 4], "generator": [1, 3]}
     assert required == {"critic": {(True, False)}, "generator": {(False, True)}}
     assert all(parameter.requires_grad for parameter in model.parameters())
@@ -288,7 +290,9 @@ def test_reduced_precision_trains(tmp_path: Path) -> None:
 
 def test_timing_and_settings_are_written(tmp_path: Path) -> None:
     model = seeded(Denoiser)
-    run = fit(model, denoising(model), *SETS, out=tmp_path / "run", epochs=2, settings={"recipe": "x", "seed": 0}, **QUIET)
+    run = fit(
+        model, denoising(model), *SETS, out=tmp_path / "run", epochs=2, settings={"recipe": "x", "seed": 0}, **QUIET
+    )
     timing = run.timing()
     assert timing["epoch"] == [1, 2]
     for seconds, rate in zip(timing["seconds"], timing["images_per_second"], strict=True):
@@ -323,4 +327,3 @@ def test_float_data_is_never_made_of_the_whole_set(tmp_path: Path) -> None:
     with Largest():
         fit(model, denoising(model), big, big[:100], out=tmp_path / "run", epochs=1, max_steps=2, **QUIET)
     assert 0 < largest <= 128 * 4 * 16 * 16
-

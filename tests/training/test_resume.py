@@ -94,7 +94,9 @@ def test_kills_at_any_moment_change_nothing(kind: str, context: Any, tmp_path: P
     choose = random.Random(kind)
     # The first two come before there is anything to resume from.
     moments = [("fsync", 1), ("batch", 3), ("save", 1), ("replace", 3), ("batch", 20), ("save", 2), ("replaced", 2)]
-    moments += [(choose.choice(["batch", "save", "fsync", "replace", "replaced"]), choose.randint(2, 9)) for _ in range(5)]
+    moments += [
+        (choose.choice(["batch", "save", "fsync", "replace", "replaced"]), choose.randint(2, 9)) for _ in range(5)
+    ]
     kills = 0
     for moment, count in [*moments, ("never", 0)]:
         child = context.Process(target=train_and_die, args=(kind, tmp_path / "parts", moment, count))

@@ -1,6 +1,7 @@
 """``fit``: a model, an objective and two image sets to a run folder."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from epslab.training.module import Interrupted, TrainingModule
 from epslab.training.progress import ProgressLine
 from epslab.training.settings import OnEpoch, Settings, Standing
 from epslab.training.sums import Sums
-from epslab.training.surroundings import kept, on_interrupt, quiet
+from epslab.training.surroundings import generators_kept, kept, on_interrupt, quiet
 from epslab.training.turns import OptimiserFactory, ScheduleFactory, Turn, column, in_turn
 from epslab.types import Batch, Objective, Progress
 
@@ -145,7 +146,9 @@ def fit(
     if len(turns) > 1 and strategy in ("auto", "ddp") and (devices != 1 or num_nodes != 1):
         # In each turn the other turns' parameters get no gradient.
         strategy = "ddp_find_unused_parameters_true"
-    with quiet(), kept(model):
+    with ExitStack() as context:
+        context.enter_context(quiet())
+        context.enter_context(kept(model))
         _try(turns, model, train, asked)
         trainer = _trainer(
             accelerator=accelerator,
@@ -157,6 +160,7 @@ def fit(
             default_root_dir=run.folder,
             callbacks=[ProgressLine(batch_size)] if progress else [],
         )
+        context.enter_context(generators_kept([trainer.strategy.root_device]))
         sharded = isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy)
         if sharded and ema_decay is not None:
             raise UserError("ema_decay cannot be used with weights split over processes; use strategy='ddp' or no EMA.")

@@ -4,7 +4,7 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -23,7 +23,7 @@ def kept(model: nn.Module) -> Iterator[None]:
     """
     modes = [(module, module.training) for module in model.modules()]
     parameters = [(p, p.requires_grad, p.grad, p.device) for p in model.parameters()]
-    with torch.random.fork_rng(), torch.enable_grad():
+    with generators_kept({device for _, _, _, device in parameters}), torch.enable_grad():
         try:
             yield
         finally:
@@ -35,6 +35,14 @@ def kept(model: nn.Module) -> Iterator[None]:
                 parameter.grad = grad
             for module, training in modes:
                 module.training = training
+
+
+@contextmanager
+def generators_kept(devices: Iterable[torch.device]) -> Iterator[None]:
+    """Keep torch's global generators, of the CPU and of these devices, from what is within."""
+    # By index: torch otherwise starts every GPU of the machine to ask for its state.
+    with torch.random.fork_rng([device.index or 0 for device in devices if device.type == "cuda"]):
+        yield
 
 
 def reseed(device: torch.device, seed: int, *names: str | int) -> None:
