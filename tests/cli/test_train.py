@@ -147,8 +147,9 @@ def test_processes_started_apart_need_one_folder(refused, epslab, calls, monkeyp
 
 def test_an_interrupted_training_says_how_to_go_on(epslab, calls):
     folder = write_run("a folder")
-    (folder / "result.json").write_text('{"status": "interrupted"}')
-    outcome = epslab("train", "vae", "--out", folder)
+    (folder / "result.json").write_text('{"status": "interrupted", "epochs": 3}')
+    assert epslab("train", "vae", "--out", folder, "--epochs", 3).code == 0
+    outcome = epslab("train", "vae", "--out", folder, "--epochs", 4)
     assert (outcome.code, outcome.out) == (130, "")
     assert "`epslab train --out 'a folder' --resume`" in outcome.err
     assert outcome.err.count("\n") == 1

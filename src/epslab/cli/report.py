@@ -29,4 +29,4 @@ def run(arguments: Sequence[str]) -> None:
     from epslab.report import write_report
 
     write_report(folders, out)
-    summary(f"Wrote {out}", {"runs": str(len(folders)), "size": f"{out.stat().st_size / 1e6:.1f} MB"})
+    summary(f"Wrote {out}", {"folders": str(len(folders)), "size": f"{out.stat().st_size / 1e6:.1f} MB"})

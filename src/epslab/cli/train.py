@@ -57,7 +57,8 @@ def _train(recipe_type: type, values: Mapping[str, Any], progress: bool) -> None
 
     trained = recipes.train(recipe, **others, progress=progress)
     folder = shlex.quote(str(trained.folder))
-    if progress and trained.result().get("status") == "interrupted":
+    result = trained.result()
+    if progress and result.get("status") == "interrupted" and result.get("epochs", 0) < values["epochs"]:
         raise KeyboardInterrupt(f"Interrupted; `epslab train --out {folder} --resume` goes on where it stopped.")
     then = [f"epslab {verb} {folder}" for verb in ("evaluate", "sample", "report")]
     summary(f"Trained {trained.folder}", _facts(trained, recipe.monitor), then)
