@@ -3,7 +3,7 @@
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from epslab import recipes
 from epslab.errors import unknown
@@ -42,7 +42,7 @@ class Context:
     """
 
     data: str = "digits"
-    scale: Literal["quick", "full"] = "quick"
+    scale: str = "quick"
     out: Path = Path("studies")
     seed: int = 0
     data_root: Path | None = None

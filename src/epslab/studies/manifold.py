@@ -12,7 +12,6 @@ from epslab.types import Labels, Latents
 
 QUESTION = "What does a latent space of two dimensions look like, and what does it cost?"
 
-GRID = 20
 MOST_CODES = 5000
 
 
@@ -31,28 +30,30 @@ def run(context: Context) -> StudyResult:
         {D: over_seeds([Estimate(**one[name]) for one in measured]) for D, measured in found.items()}
         for name in ("bits_per_dim", "kl")
     )
+    grid = context.pick(12, 20)
     vae = recipes.load(trained[2][0])
     test = recipes.splits(trained[2][0], context.data_root).test[:MOST_CODES]
     with torch.no_grad():
         codes = torch.cat([vae.encode(test[i : i + 500].images)[0] for i in range(0, len(test), 500)])
-        images = manifold(vae, GRID)
+        images = manifold(vae, grid)
     agreement = neighbours_agree(codes, test.labels)
     chance = test.labels.bincount().div(len(test)).square().sum().item()
-    quantiles = torch.special.ndtri((torch.arange(GRID, dtype=torch.float64) + 0.5) / GRID).tolist()
+    reach = torch.special.ndtri(torch.tensor(1 - 0.5 / grid)).item()
     difference = bits[2].mean - bits[wide.latent_dim].mean
     return StudyResult(
         name="manifold",
         question=QUESTION,
         answer=(
             f"{100 * agreement:.0f} % of test images have a nearest neighbour of their own class, by chance it would be"
-            f" {100 * chance:.0f} %: codes {'do' if agreement > 2 * chance else 'do not'} lie by class, though the model"
-            f" has never seen a label. Two dimensions spend {text(bits[2])} bits/dim on test images against"
+            f" {100 * chance:.0f} %: codes {'do' if agreement > 2 * chance else 'do not'} lie by class, though the"
+            f" model has never seen a label. Two dimensions spend {text(bits[2])} bits/dim on test images against"
             f" {text(bits[wide.latent_dim])} with D={wide.latent_dim}: {number(abs(difference))}"
             f" {'more' if difference > 0 else 'less'}."
         ),
         figures={
-            "The latent plane: mean images decoded at normal quantiles (i + ½)/20, so that every tile has the same"
-            " prior mass. Means, not samples.": figures.manifold(images, quantiles=quantiles),
+            f"The latent plane: mean images (not samples) decoded at the normal quantiles (i + ½)/{grid}, so that every"
+            f" tile has the same prior mass. z₁ runs from left to right, z₂ from top to bottom, from −{reach:.1f} to"
+            f" {reach:.1f}.": figures.image_grid(images, columns=grid),
             f"Codes (posterior means) of {len(test):,} test images, by class. The model has never seen a"
             " label.": figures.latent_scatter(codes, test.labels, test.classes),
         },

@@ -115,7 +115,6 @@ def run(context: Context) -> StudyResult:
                 {estimator: [getattr(q, field) for q in qualities] for estimator, qualities in found.items()},
                 x_label="latent dimensions D",
                 y_label="variance, nats²",
-                log_x=True,
                 log_y=True,
             )
             for field, name in (("variance_mean", "the mean"), ("variance_log_std", "the log standard deviation"))

@@ -1,5 +1,6 @@
 """Numbers of several training seeds as one, and how a number is written with its uncertainty."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 
@@ -40,7 +41,10 @@ def curves_over_seeds(
     if len(metrics) == 1:
         return {name: list(values) for name, values in metrics[0].items()}, None
     columns = {name: list(zip(*(run[name] for run in metrics), strict=True)) for name in metrics[0]}
-    mean = {name: [statistics.fmean(row) for row in rows] for name, rows in columns.items()}
-    # math.nan (no value in that row) stays nan.
-    spread = {name: [statistics.stdev(row) if row == row else 0.0 for row in rows] for name, rows in columns.items()}
+    mean = {name: [math.fsum(row) / len(row) for row in rows] for name, rows in columns.items()}
+    # A row without a value (nan) has no spread either.
+    spread = {
+        name: [math.nan if math.isnan(math.fsum(row)) else statistics.stdev(row) for row in rows]
+        for name, rows in columns.items()
+    }
     return mean, spread
