@@ -28,7 +28,8 @@ _LEFT, _RIGHT = -16.0, 24.0
 def normals(shift: float, std: float = 2.0) -> dict[str, float]:
     """Divergences of p = N(0, 1) and q = N(shift, std²) in nats, and W1: closed forms, Jensen–Shannon integrated.
 
-    std is at least 1, so that no tail underflows in the integral. W1 is E|q's quantile − p's| = E|shift + (std − 1)·Z| with Z ~ N(0, 1): a folded normal's mean.
+    std is at least 1, so that no tail underflows in the integral.
+    W1 is E|q's quantile − p's| = E|shift + (std − 1)·Z| with Z ~ N(0, 1): a folded normal's mean.
     """
     zero, log_std = torch.zeros(1, dtype=torch.float64), torch.full((1,), math.log(std), dtype=torch.float64)
     forward = divergences.kl_normal(zero, zero, zero + shift, log_std).item()
