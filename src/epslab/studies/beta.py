@@ -67,7 +67,10 @@ def run(context: Context) -> StudyResult:
             Table(
                 f"{len(test):,} test images",
                 ("β", "rate, nats", "distortion, nats", "bits/dim", "active units"),
-                [(beta, text(rate[beta]), text(distortion[beta]), text(bits[beta]), active[beta]) for beta in betas],
+                [
+                    (f"{beta:g}", text(rate[beta]), text(distortion[beta]), text(bits[beta]), active[beta])
+                    for beta in betas
+                ],
                 note=(
                     "Rate: KL from posterior to prior. Distortion: −E log p(x|z). Bits/dim: the ELBO's, with weight 1"
                     f" whatever β was in training. {meaning(context.seeds)}"

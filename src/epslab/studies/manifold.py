@@ -5,7 +5,7 @@ import torch
 from epslab import figures, recipes
 from epslab.evaluation.estimate import Estimate
 from epslab.generative.vae import manifold
-from epslab.report import StudyResult, Table, number
+from epslab.report import StudyResult, Table
 from epslab.studies.context import Context
 from epslab.studies.spread import count, meaning, over_seeds, text
 from epslab.types import Labels, Latents
@@ -47,7 +47,7 @@ def run(context: Context) -> StudyResult:
             f"{100 * agreement:.0f} % of test images have a nearest neighbour of their own class, by chance it would be"
             f" {100 * chance:.0f} %: codes {'do' if agreement > 2 * chance else 'do not'} lie by class, though the"
             f" model has never seen a label. Two dimensions spend {text(bits[2])} bits/dim on test images against"
-            f" {text(bits[wide.latent_dim])} with D={wide.latent_dim}: {number(abs(difference))}"
+            f" {text(bits[wide.latent_dim])} with D={wide.latent_dim}: {abs(difference):.3f}"
             f" {'more' if difference > 0 else 'less'}."
         ),
         figures={

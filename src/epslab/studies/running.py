@@ -138,7 +138,7 @@ def _page(done: dict[str, Finished], context: Context) -> Page:
     )
     return Page(
         f"epslab: {len(done)} questions about generative models, on {Path(context.data).name}",
-        lead=f"{done['vae'].result.answer} Every number on this page was measured in the run that wrote it.",
+        lead=f"{done['vae'].result.answer} Every number on this page was measured by this tour.",
         sections=(
             *(study_section(finished.result) for finished in done.values()),
             *(run_section(run) for run in measured),

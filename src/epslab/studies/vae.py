@@ -42,7 +42,7 @@ def run(context: Context) -> StudyResult:
         answer=(
             f"It starts at {start:.2f} bits/dim and after {recipe.epochs} epochs spends {text(end)} on test images it"
             f" has never seen, {number(code)} nats of them a code's; the importance-weighted bound says"
-            f" {text(tighter)}, {'tighter' if gained > 0 else 'no tighter'} by {number(abs(gained))}."
+            f" {text(tighter)}, {'tighter' if gained > 0 else 'no tighter'} by {abs(gained):.3f}."
             + (f" Published for these settings: {beside}." if facts else "")
         ),
         figures={
