@@ -40,7 +40,7 @@ def test_two_processes_give_the_curve_of_one(kind: str, tmp_path: Path) -> None:
     first, other, one = [weights(tmp_path / f"{name}.json") for name in ("two-first", "two-other", "one-first")]
     assert first == other
     assert first == pytest.approx(one, rel=1e-4, abs=1e-6)
-    assert run.result()["steps"] == 26
+    assert run.result()["steps"] == 30
     assert run.timing()["epoch"] == [1, 2]
 
 
@@ -50,7 +50,7 @@ def test_two_processes_stop_together_and_resume_within_an_epoch(tmp_path: Path) 
     run = on_two_processes("denoiser", tmp_path / "two", stop=20, **options)
     assert (run.result()["status"], run.result()["steps"]) == ("interrupted", 32)
     run = on_two_processes("denoiser", tmp_path / "two", resume=True, **options)
-    assert (run.result()["status"], run.result()["steps"]) == ("finished", 49)
+    assert (run.result()["status"], run.result()["steps"]) == ("finished", 50)
     main("denoiser", tmp_path / "one", devices=1, **options)
     expected = Run.open(tmp_path / "one").metrics()
     for column, values in expected.items():

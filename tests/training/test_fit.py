@@ -244,7 +244,8 @@ def test_the_callers_things_come_back_as_they_were(tmp_path: Path) -> None:
     model.first.weight.grad = torch.ones_like(model.first.weight)
     torch_state, modes = torch.get_rng_state(), {name: module.training for name, module in model.named_modules()}
     with torch.no_grad():
-        fit(model, denoising(model), *SETS, out=tmp_path / "run", epochs=1, **QUIET)
+        draws = denoising(model, lambda batch, progress: torch.rand(2))
+        fit(model, draws, *SETS, out=tmp_path / "run", epochs=1, **QUIET)
         assert not torch.is_grad_enabled()
 
     def check() -> None:

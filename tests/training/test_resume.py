@@ -92,14 +92,23 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
 def test_kills_at_any_moment_change_nothing(kind: str, context: Any, tmp_path: Path) -> None:
     reference = train(kind, tmp_path / "whole")
     choose = random.Random(kind)
-    # The first two come before there is anything to resume from.
-    moments = [("fsync", 1), ("batch", 3), ("save", 1), ("replace", 3), ("batch", 20), ("save", 2), ("replaced", 2)]
-    moments += [
-        (choose.choice(["batch", "save", "fsync", "replace", "replaced"]), choose.randint(2, 9)) for _ in range(5)
+    moments = [
+        # Before there is anything to resume from: without settings; with one or two rows of curves.
+        ("fsync", 1, 5.0),
+        ("batch", 6, 5.0),
+        ("save", 1, 5.0),
+        # After an epoch's rows, before its checkpoint.
+        ("save", 2, 5.0),
+        ("replace", 3, 0.0005),
+        ("batch", 12, 0.0005),
+        ("save", 2, 0.0005),
+        ("replaced", 2, 0.0005),
     ]
+    events = ["batch", "save", "fsync", "replace", "replaced"]
+    moments += [(choose.choice(events), choose.randint(2, 9), 0.0005) for _ in range(4)]
     kills = 0
-    for moment, count in [*moments, ("never", 0)]:
-        child = context.Process(target=train_and_die, args=(kind, tmp_path / "parts", moment, count))
+    for moment in [*moments, ("never", 0, 5.0)]:
+        child = context.Process(target=train_and_die, args=(kind, tmp_path / "parts", *moment))
         child.start()
         child.join()
         assert child.exitcode in (0, -signal.SIGKILL)
@@ -114,7 +123,7 @@ def test_a_kill_from_outside_changes_nothing(context: Any, tmp_path: Path) -> No
     reference = train("denoiser", tmp_path / "whole")
     choose = random.Random(1)
     for _ in range(20):
-        child = context.Process(target=train_and_die, args=("denoiser", tmp_path / "parts", "never", 0))
+        child = context.Process(target=train_and_die, args=("denoiser", tmp_path / "parts", "never", 0, 0.0005))
         child.start()
         before = _stamp(tmp_path / "parts")
         while child.is_alive() and _stamp(tmp_path / "parts") == before:
@@ -155,3 +164,10 @@ def test_a_finished_run_returns_at_once_and_trains_on_for_more_epochs(tmp_path: 
     assert run.config["epochs"] == 4
     model = seeded(Denoiser)
     assert_same(run, fit(model, denoising(model), *sets, out=tmp_path / "b", epochs=4, **options))
+
+
+def test_a_kill_after_the_last_checkpoint_is_made_good(tmp_path: Path) -> None:
+    run = train("denoiser", tmp_path / "run")
+    expected = run.result()
+    (run.folder / "result.json").write_text('{"status": "running", "monitor": "val/loss", "parameters": 85}')
+    assert train("denoiser", tmp_path / "run", resume=True).result() == expected

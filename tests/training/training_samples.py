@@ -107,7 +107,7 @@ def train(kind: str, out: Path, before: Callable[[Batch, Progress], None] | None
     return fit(model, adversarial(model, before), *sets, out=out, **{**options, **arguments})
 
 
-def train_and_die(kind: str, out: Path, moment: str, count: int) -> None:
+def train_and_die(kind: str, out: Path, moment: str, count: int, minutes: float) -> None:
     """Train or go on training, and die by SIGKILL at the count-th such moment; "never": at none.
 
     Moments: "batch" (an objective is evaluated), "save" (a checkpoint is half written), "fsync" (a file is written,
@@ -141,4 +141,4 @@ def train_and_die(kind: str, out: Path, moment: str, count: int) -> None:
         return result
 
     torch.save, os.fsync, Path.replace = half_save, dying_fsync, dying_replace  # type: ignore[assignment]
-    train(kind, out, lambda batch, progress: die_at("batch"), resume=True, checkpoint_minutes=0.0005)
+    train(kind, out, lambda batch, progress: die_at("batch"), resume=True, checkpoint_minutes=minutes)

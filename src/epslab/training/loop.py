@@ -177,6 +177,9 @@ def fit(
                 # Lightning would validate a second time before training goes on.
                 trainer.num_sanity_val_steps = 0
             _run(trainer, module, run, standing is not None)
+        elif run.result().get("status") != "finished":
+            # Killed after its last checkpoint, before it could say so.
+            _conclude(run, "finished", standing)
         if not sharded:
             run.load_weights(model)
     return run
@@ -198,11 +201,15 @@ def _run(trainer: Trainer, module: TrainingModule, run: Run, resume: bool) -> No
         raise
     finally:
         module.close()
-        standing = module.standing
-        best = standing.best_value if standing.best_epoch else None
-        run.update_result(
-            status=status, epochs=standing.epoch, steps=standing.step, best_epoch=standing.best_epoch, best_value=best
-        )
+        _conclude(run, status, module.standing)
+
+
+def _conclude(run: Run, status: str, standing: Standing) -> None:
+    """Write how training ended, and where it stands."""
+    best = standing.best_value if standing.best_epoch else None
+    run.update_result(
+        status=status, epochs=standing.epoch, steps=standing.step, best_epoch=standing.best_epoch, best_value=best
+    )
 
 
 def _check_sets(train: ImageSet, validation: ImageSet) -> None:
