@@ -150,7 +150,7 @@ class Pickled:
         return trap, (self.path,)
 
 
-@pytest.mark.parametrize("kind", ["text", "cut", "empty", "pickle", "torch pickle", "other", "weights"])
+@pytest.mark.parametrize("kind", ["text", "cut", "flipped", "empty", "pickle", "torch pickle", "other", "weights"])
 def test_a_checkpoint_that_is_none_is_not_opened(kind: str, tmp_path: Path) -> None:
     run = attempt(tmp_path / "run")
     trapped, path = tmp_path / "trapped", run.last_checkpoint
@@ -162,7 +162,11 @@ def test_a_checkpoint_that_is_none_is_not_opened(kind: str, tmp_path: Path) -> N
     elif kind == "weights":
         path.write_bytes(run.weights.read_bytes())
     else:
-        content = {"text": b"not a checkpoint", "cut": whole[: len(whole) // 2], "empty": b""}
+        # One bit of a weight, which torch takes for a number like any other.
+        weight = torch.load(path, weights_only=True)["state_dict"]["model.norm.weight"].numpy().tobytes()
+        assert whole.count(weight) == 1
+        flipped = whole.replace(weight, bytes([weight[0] ^ 1]) + weight[1:])
+        content = {"text": b"not a checkpoint", "cut": whole[: len(whole) // 2], "flipped": flipped, "empty": b""}
         path.write_bytes(pickle.dumps(Pickled(trapped)) if kind == "pickle" else content[kind])
     with pytest.raises(UserError, match=r"last\.ckpt' is not a checkpoint.*or start again with --overwrite"):
         attempt(tmp_path / "run", epochs=2, resume=True)

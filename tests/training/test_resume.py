@@ -20,7 +20,7 @@ from epslab.training import fit
 @pytest.fixture
 def context(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Starts processes to kill: a server that has imported torch once forks them."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["training_samples"])
     return context

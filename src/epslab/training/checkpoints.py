@@ -47,9 +47,10 @@ class AtomicCheckpoints(CheckpointIO):
         """
         way_out = "restore the file, or start again with --overwrite"
         try:
-            # Older torch files are bare pickles; epslab never wrote such.
-            if not zipfile.is_zipfile(path):
-                raise zipfile.BadZipFile
+            # Torch reads bare pickles, too, which epslab never wrote, and does not look at the checksums.
+            with zipfile.ZipFile(path) as archive:
+                if (damaged := archive.testzip()) is not None:
+                    raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
             with warnings.catch_warnings():
                 # Torch wonders aloud about foreign pickles before it refuses them; the error says it all.
                 warnings.simplefilter("ignore", UserWarning)
@@ -59,7 +60,7 @@ class AtomicCheckpoints(CheckpointIO):
                 f"'{path}' is not a checkpoint that can be trusted: it holds other things than tensors and plain values"
                 f" and was not opened; {way_out}."
             ) from error
-        except (OSError, RuntimeError, zipfile.BadZipFile) as error:
+        except Exception as error:  # whatever the damage makes the readers stumble over
             raise UserError(f"'{path}' is not a checkpoint, or is damaged; {way_out}.") from error
         if not isinstance(checkpoint, dict) or KEY not in checkpoint or "state_dict" not in checkpoint:
             raise UserError(f"'{path}' is not a checkpoint of epslab's; {way_out}.")
