@@ -54,6 +54,10 @@ def test_settings_that_cannot_work_are_refused(settings: dict[str, object], sent
 def test_every_choice_builds_the_model_it_names() -> None:
     assert isinstance(build(VAERecipe(net="conv"), (3, 8, 8), 0).encoder, ConvEncoder)
     assert isinstance(build(VAERecipe(net="perceptron", hidden=(9, 7)), (1, 3, 3), 0).encoder, PerceptronEncoder)
+    assert isinstance(build(VAERecipe(), (1, 8, 8), 0).encoder, PerceptronEncoder)
+    assert isinstance(build(VAERecipe(), (1, 16, 16), 0).encoder, ConvEncoder)
+    with pytest.raises(UserError, match="at least 4×4 pixels"):
+        build(VAERecipe(), (1, 3, 8), 0)
     kinds = {"normal": StandardNormal, "mixture": MixturePrior, "vamp": VampPrior}
     for name, kind in kinds.items():
         assert isinstance(build(VAERecipe(prior=name, components=3), (1, 8, 8), 0).prior, kind)  # type: ignore[arg-type]

@@ -15,7 +15,8 @@ class VAERecipe:
         batch_size: Images a step, over all processes together.
         learning_rate: Adam's step size.
         latent_dim: Latent dimensions D; 2 gives a manifold to look at.
-        net: "conv": five convolutions each way (image sides of 4 pixels and more); "perceptron": fully connected.
+        net: "conv": five convolutions each way (image sides of 4 pixels and more); "perceptron": fully connected;
+            "auto": perceptrons for sides below 16, where three halvings leave the convolutions nothing to see.
         width: Channels of the convolutional nets' outer layers; the inner ones have twice as many.
         hidden: Units of each hidden layer of the perceptrons, e.g. "[500]" or "[200, 200]".
         positive: How the perceptron encoder makes sigma positive: "exp" or "softplus".
@@ -46,7 +47,7 @@ class VAERecipe:
     batch_size: int = 128
     learning_rate: float = 1e-3
     latent_dim: int = 20
-    net: Literal["conv", "perceptron"] = "conv"
+    net: Literal["auto", "conv", "perceptron"] = "auto"
     width: int = 32
     hidden: tuple[int, ...] = (500,)
     positive: Literal["exp", "softplus"] = "exp"
@@ -101,6 +102,12 @@ class VAERecipe:
                 f"--free-bits floors the KL of each dimension, which the {self.prior} prior does not split into;"
                 " use --prior normal."
             )
+
+    def net_for(self, image_shape: tuple[int, int, int]) -> Literal["conv", "perceptron"]:
+        """The net that "auto" stands for; sides below 4 are left to the convolutions, which refuse them."""
+        if self.net == "auto":
+            return "perceptron" if 4 <= min(image_shape[1:]) < 16 else "conv"
+        return self.net
 
     @property
     def monitor(self) -> str:

@@ -21,7 +21,7 @@ def build(recipe: VAERecipe, image_shape: ImageShape, seed: int) -> VAE:
     with seeds.seeded(seed, "weights"):
         encoder: nn.Module
         decoder: nn.Module
-        if recipe.net == "conv":
+        if recipe.net_for(image_shape) == "conv":
             encoder = ConvEncoder(image_shape, recipe.latent_dim, recipe.width)
             decoder = ConvDecoder(image_shape, recipe.latent_dim, recipe.width, channels)
         else:

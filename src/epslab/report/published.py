@@ -25,7 +25,7 @@ class Fact:
 _COURSE = {
     "recipe": "vae",
     "data": "mnist",
-    "net": "conv",
+    "net": ("auto", "conv"),
     "width": 32,
     "likelihood": "categorical",
     "levels": 16,

@@ -34,6 +34,8 @@ def run(context: Context) -> StudyResult:
     tighter = measured["bits_per_dim_importance_weighted"]
     gained = end.mean - tighter.mean
     code = measured["kl"].mean
+    c, h, w = trained[0].config["provenance"]["image_shape"]
+    net = NETS[recipe.net_for((c, h, w))]
     facts = [fact for fact in matching(trained[0].config) if fact.quantity == "bits_per_dim"]
     beside = "; ".join(f"{fact.value} ({fact.source})" for fact in facts)
     return StudyResult(
@@ -70,7 +72,7 @@ def run(context: Context) -> StudyResult:
                     for name, label in QUANTITIES.items()
                 ],
                 note=(
-                    f"{meaning(context.seeds)} Importance weighting with K={samples}. {NETS[recipe.net]},"
+                    f"{meaning(context.seeds)} Importance weighting with K={samples}. {net},"
                     f" D={recipe.latent_dim}, {recipe.levels} grey levels, {recipe.epochs} epochs."
                     + ("" if facts else " No number is published for these settings.")
                 ),
