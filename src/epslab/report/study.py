@@ -112,7 +112,7 @@ class StudyResult:
 def study_section(result: StudyResult) -> Section:
     """A study as a section of a page: the question is its heading's text, the answer its lead."""
     return Section(
-        title=f"{result.name[:1].upper()}{result.name[1:]}: {result.question}",
+        title=result.question,
         lead=result.answer,
         pictures=tuple(Picture(caption, image) for caption, image in result.figures.items()),
         tables=result.tables,

@@ -40,11 +40,11 @@ def run(context: Context) -> StudyResult:
         name="beta",
         question=QUESTION,
         answer=(
-            f"From β={low:g} to {high:g} the rate goes from {text(rate[low])} to {text(rate[high])} nats"
+            f"From β={low:g} to β={high:g} the rate goes from {text(rate[low])} to {text(rate[high])} nats"
             f" ({'falling' if falls else 'not falling'} at every step), the distortion from {text(distortion[low])} to"
-            f" {text(distortion[high])}, and {number(active[low])} to {number(active[high])} of"
-            f" {context.recipe().latent_dim} units are active; the bound itself is best at β={best:g},"
-            f" {text(bits[best])} bits/dim. At β={high:g}: {_uncapitalised(statements[high])}"
+            f" {text(distortion[high])} nats, and the active units from {number(active[low])} to"
+            f" {number(active[high])} of {context.recipe().latent_dim}. The bound is best at β={best:g}:"
+            f" {text(bits[best])} bits/dim. At β={high:g}, {_uncapitalised(statements[high])}"
         ),
         figures={
             "Rate against distortion: a small β buys a faithful picture with a costly code; at rate 0 the code says"

@@ -102,11 +102,11 @@ def run(context: Context) -> StudyResult:
         name="reparameterisation",
         question=QUESTION,
         answer=(
-            f"With {DRAWS} draws an estimate, the score function's gradient with respect to the mean has"
-            f" {number(ratio[0])} times the reparameterised one's variance at D=1 and {number(ratio[-1])} times at"
-            f" D={DIMENSIONS[-1]}, {number(ratio_baseline[-1])} times with the leave-one-out baseline: the ratio"
-            f" {grows} with D. Of {coordinates:,} averaged coordinates the furthest is {furthest:.1f} standard errors"
-            f" from the exact gradient: {verdict}."
+            f"With {DRAWS} draws an estimate, the score-function gradient for the mean has {number(ratio[0])} times the"
+            f" variance of the reparameterised one at D=1 and {number(ratio[-1])} times at D={DIMENSIONS[-1]}; a"
+            f" leave-one-out baseline brings that down to {number(ratio_baseline[-1])} times. The ratio {grows} with D."
+            f" Of {coordinates:,} averaged coordinates the furthest lies {furthest:.1f} standard errors from the exact"
+            f" gradient: {verdict}."
         ),
         figures={
             f"Variance of one coordinate of the ELBO's gradient with respect to {name}, {DRAWS} draws an estimate; note"

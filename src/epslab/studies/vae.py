@@ -2,7 +2,7 @@
 
 from epslab import figures, recipes
 from epslab.evaluation.estimate import Estimate
-from epslab.report import StudyResult, Table, number
+from epslab.report import StudyResult, Table
 from epslab.report.published import matching
 from epslab.studies.context import Context
 from epslab.studies.spread import curves_over_seeds, meaning, over_seeds, text
@@ -42,9 +42,9 @@ def run(context: Context) -> StudyResult:
         name="vae",
         question=QUESTION,
         answer=(
-            f"It starts at {start:.2f} bits/dim and after {recipe.epochs} epochs spends {text(end)} on test images it"
-            f" has never seen, {number(code)} nats of them a code's; the importance-weighted bound says"
-            f" {text(tighter)}, {'tighter' if gained > 0 else 'no tighter'} by {abs(gained):.3f}."
+            f"Before training an image costs {start:.2f} bits/dim; after {recipe.epochs} epochs a test image costs"
+            f" {text(end)} by the ELBO, its code {code:.1f} nats of that. The importance-weighted bound, K={samples},"
+            f" gives {text(tighter)}, {abs(gained):.3f} {'less' if gained > 0 else 'more'}."
             + (f" Published for these settings: {beside}." if facts else "")
         ),
         figures={
