@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from epslab import studies
 from epslab.cli import main
+from epslab.evaluation.estimate import Estimate
 from epslab.report import StudyResult
 from epslab.runs import Run
 
@@ -66,7 +67,7 @@ def test_evaluation_prints_and_keeps_its_numbers(epslab, trained):
     assert outcome.code == 0
     found = json.loads(Path("run/result.json").read_text())["evaluation"]
     assert found["images"] == 20
-    assert f"{found['bits_per_dim']['mean']:.2f}" in outcome.out
+    assert f"{Estimate(**found['bits_per_dim'])} bits/dim" in outcome.out
     assert "20 test images" in outcome.out
     assert "nats" in outcome.out
     assert "  epslab report run\n" in outcome.out

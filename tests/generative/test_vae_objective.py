@@ -51,7 +51,7 @@ def test_beta_weighs_the_loss_and_leaves_the_reported_bound_alone() -> None:
 
 
 def test_warm_up_rises_linearly_and_validation_sees_the_full_weight() -> None:
-    objective = VAEObjective(vae(beta=2.0), warmup_epochs=2)
+    objective = VAEObjective(vae(beta=2.0), warmup_epochs=2.0)
     assert [objective.beta(at(step)) for step in (0, 5, 10, 20, 30)] == [0, 0.5, 1, 2, 2]
     assert objective.beta(at(0, training=False)) == 2
 

@@ -57,7 +57,7 @@ def test_tables_are_written_with_every_digit_and_json_is_strict(tmp_path):
 
 def test_a_study_s_section_leads_with_its_answer(tmp_path):
     section = study_section(study(tmp_path))
-    assert section.title == "Estimators: By how much do they miss?"
+    assert section.title == "By how much do they miss?"
     assert section.lead == "By 65 nats."
     assert [picture.caption for picture in section.pictures] == ["Falls with D: ελβο", "…"]
     study(tmp_path).save(tmp_path)

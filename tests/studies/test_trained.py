@@ -19,7 +19,7 @@ def test_vae(results: dict[str, StudyResult], toured) -> None:
     assert tighter < bits < 4
     assert reconstruction + kl == pytest.approx(-elbo, abs=0.02)
     assert bits == pytest.approx(-elbo / 44.3614, abs=0.002)  # 64 pixels·ln 2
-    assert "It starts at 4.0" in results["vae"].answer
+    assert "Before training an image costs 4.0" in results["vae"].answer
     assert len(results["vae"].figures) == 4  # curves, and samples at three epochs
     assert "No number is published" in table.note
 

@@ -20,7 +20,7 @@ from epslab.training.module import Interrupted, TrainingModule
 from epslab.training.progress import ProgressLine
 from epslab.training.settings import OnEpoch, Settings, Standing
 from epslab.training.sums import Sums
-from epslab.training.surroundings import generators_kept, kept, on_interrupt, quiet
+from epslab.training.surroundings import generators_kept, keep_freed_memory, kept, on_interrupt, quiet
 from epslab.training.turns import OptimiserFactory, ScheduleFactory, Turn, column, in_turn
 from epslab.types import Batch, Objective, Progress
 
@@ -146,6 +146,7 @@ def fit(
     if len(turns) > 1 and strategy in ("auto", "ddp") and (devices != 1 or num_nodes != 1):
         # In each turn the other turns' parameters get no gradient.
         strategy = "ddp_find_unused_parameters_true"
+    keep_freed_memory()
     with ExitStack() as context:
         context.enter_context(quiet())
         context.enter_context(kept(model))
