@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 
 from epslab import studies
 from epslab.cli import main
-from epslab.evaluation.estimate import Estimate
 from epslab.report import StudyResult
+from epslab.report.numbers import with_error
 from epslab.runs import Run
 
 TINY = ("--epochs", "2", "--width", "4", "--latent-dim", "2", "--accelerator", "cpu")
@@ -67,7 +67,8 @@ def test_evaluation_prints_and_keeps_its_numbers(epslab, trained):
     assert outcome.code == 0
     found = json.loads(Path("run/result.json").read_text())["evaluation"]
     assert found["images"] == 20
-    assert f"{Estimate(**found['bits_per_dim'])} bits/dim" in outcome.out
+    bits = found["bits_per_dim"]
+    assert f"{with_error(bits['mean'], bits['standard_error'])} bits/dim" in outcome.out
     assert "20 test images" in outcome.out
     assert "nats" in outcome.out
     assert "  epslab report run\n" in outcome.out

@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -86,11 +87,23 @@ def _measure(name: str, context: Context) -> Finished:
     (folder / _SETTINGS).unlink(missing_ok=True)
     start = time.perf_counter()
     study = import_module(f"epslab.studies.{name}")
-    result: StudyResult = replace(study.run(context), code=context.command(name))
+    with _threads(context.scale):
+        result: StudyResult = replace(study.run(context), code=context.command(name))
     result.save(folder)
     seconds = time.perf_counter() - start
     write_atomic(folder / _SETTINGS, json.dumps({**_settings(context), "seconds": seconds}, indent=2) + "\n")
     return Finished(result, seconds)
+
+
+@contextmanager
+def _threads(scale: str) -> Iterator[None]:
+    """One thread at quick scale: its nets are so small that several would wait for each other most of the time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if scale == "quick" else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _kept(name: str, context: Context) -> Finished | None:
