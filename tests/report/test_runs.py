@@ -107,6 +107,15 @@ def test_runs_are_compared_by_what_differs(make_run, evaluation, tmp_path):
     assert "first (vae on mnist): 0.5379 ± 0.0013 bits/dim" in visible(html)
 
 
+@pytest.mark.parametrize("changed", [{"data": "digits"}, {"levels": 2}, {"likelihood": "normal"}, {"latent_dim": 2}])
+def test_the_best_run_is_named_only_among_runs_of_the_same_images(make_run, evaluation, tmp_path, changed):
+    runs = [make_run(evaluation=evaluation), make_run("second", evaluation=evaluation, **changed)]
+    page = write_report(runs, tmp_path / "page.html").read_text()
+    comparable = "latent_dim" in changed
+    assert ("Best of 2" in page) is comparable
+    assert ("their bounds do not compare" in page) is not comparable
+
+
 def test_a_folder_that_is_nothing_is_refused(tmp_path):
     with pytest.raises(UserError, match="neither a run nor a study"):
         write_report([tmp_path], tmp_path / "page.html")

@@ -21,6 +21,9 @@ COMPARED = {
 """What the table of several runs shows, if any of them has it."""
 
 
+_IMAGES = ("data", "likelihood", "levels", "binarise", "std")  # settings that say what an image is to a likelihood
+
+
 def write_report(items: Sequence[Run | StudyResult | Path], out: Path, *, title: str = "", lead: str = "") -> Path:
     """One page of these runs and studies, in the order given; several runs are compared in a table first.
 
@@ -65,6 +68,8 @@ def comparison(runs: Sequence[Run]) -> Section:
         "best validation",
     ]
     note = "± is the standard error over images." if shown else "None of these runs has been evaluated yet."
+    if not _comparable(runs):
+        note += " These runs describe different images (data, levels or binarisation): their bounds do not compare."
     return Section("The runs compared", tables=(Table("", columns, rows, note),))
 
 
@@ -82,9 +87,16 @@ def _open(item: Run | StudyResult | Path) -> Run | StudyResult:
 
 
 def _lead(runs: Sequence[Run]) -> str:
-    """The best measured run in words; empty if none was measured."""
+    """The best measured run in words; empty if none was measured, or if their numbers do not compare."""
+    if not _comparable(runs):
+        return ""
     lines = [(_bits(run), f"{run_name(run)}: {line}.") for run in runs if (line := headline(run.result())) is not None]
     return f"Best of {len(lines)}: {min(lines)[1]}" if len(lines) > 1 else lines[0][1] if lines else ""
+
+
+def _comparable(runs: Sequence[Run]) -> bool:
+    """Whether all runs give probabilities to the same images: the same data, quantised or binarised alike."""
+    return len({tuple(str(run.config.get(key)) for key in _IMAGES) for run in runs}) <= 1
 
 
 def _bits(run: Run) -> float:
