@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test test-full lint bench clean
+.PHONY: help tour test test-full lint clean
 
 help:
 	@sed -n 's/^# //p' Makefile

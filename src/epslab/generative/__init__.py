@@ -1,1 +1,22 @@
 """Generative models, one idea a file."""
+
+from epslab.generative.linear_gaussian import LinearGaussian
+from epslab.generative.pca import PCA, FactorAnalysis, ProbabilisticPCA
+from epslab.generative.priors import MixturePrior, StandardNormal, VampPrior
+from epslab.generative.vae import VAE, ElboTerms, manifold, reparameterise
+from epslab.generative.vae_objective import VAEObjective
+
+__all__ = [
+    "PCA",
+    "VAE",
+    "ElboTerms",
+    "FactorAnalysis",
+    "LinearGaussian",
+    "MixturePrior",
+    "ProbabilisticPCA",
+    "StandardNormal",
+    "VAEObjective",
+    "VampPrior",
+    "manifold",
+    "reparameterise",
+]
