@@ -39,5 +39,6 @@ def test_it_shows_epoch_rate_and_loss_on_a_terminal(
         assert "images/s" in text
         assert "0:00:0" in text
         assert "loss 3." in text or "loss 2." in text
+        assert "nan" not in text
     else:
         assert text == ""

@@ -1,5 +1,6 @@
 """Training's line in the terminal: epoch, rate, time left, loss."""
 
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,7 @@ class ProgressLine(ProgressBar):
             completed=standing.step,
             epoch=f"epoch {standing.epoch + 1}/{trainer.max_epochs}",
             rate=f"{rate:,.0f} images/s",
-            loss=f"loss {module.recent_loss:.4g}",
+            loss="" if math.isnan(module.recent_loss) else f"loss {module.recent_loss:.4g}",
         )
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
