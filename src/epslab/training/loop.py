@@ -76,6 +76,8 @@ def fit(
     ends training after the batch at hand: the state is written, and ``fit`` returns a run whose ``result()["status"]``
     is "interrupted"; a second one raises ``KeyboardInterrupt`` at once.
 
+    On Linux the process keeps freed memory for reuse from then on, instead of giving it back to the system.
+
     The model comes back with its modes, ``requires_grad``, ``grad`` and device as they were, its 4-d weights in
     channels_last. With weights split over processes (FSDP), the best weights are only in the run folder, ``on_epoch``
     is not called, and ``ema_decay`` cannot be used. In every process but the first of several, the run returned does
