@@ -4,6 +4,7 @@ A prior is a density and a map from noise to latents. Where its KL divergence fr
 form it says so; where not, the model estimates it from its own draws of z.
 """
 
+from abc import ABC, abstractmethod
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -49,12 +50,12 @@ class StandardNormal(nn.Module):
         return 0.5 * ((2 * log_std).exp() + mean**2 - 1 - 2 * log_std)
 
 
-class _Mixture(nn.Module):
+class _Mixture(nn.Module, ABC):
     """p(z) = Σ_k w_k N(z; mu_k, diag(sigma_k²)); subclasses say where the components come from."""
 
+    @abstractmethod
     def components(self) -> tuple[Float[Tensor, " k"], Float[Tensor, "k d"], Float[Tensor, "k d"]]:
         """Log-weights, means and log standard deviations."""
-        raise NotImplementedError
 
     def log_prob(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
         """Log p(z) in nats, by log-sum-exp over the components."""
