@@ -4,12 +4,15 @@ Every function returns a ``matplotlib.figure.Figure`` that belongs to nobody els
 ``png(figure)`` gives its bytes.
 """
 
+from epslab.figures.adversarial import accuracy_bars, accuracy_curves, perturbations, transfer_matrix
 from epslab.figures.charts import bars, curves, errors, lines, magnitudes, rate_distortion, shown_quantities
 from epslab.figures.images import image_grid, manifold, reconstructions, samples_through_time, strips
 from epslab.figures.laws import contours, densities, latent_scatter
 from epslab.figures.style import png
 
 __all__ = [
+    "accuracy_bars",
+    "accuracy_curves",
     "bars",
     "contours",
     "curves",
@@ -20,10 +23,12 @@ __all__ = [
     "lines",
     "magnitudes",
     "manifold",
+    "perturbations",
     "png",
     "rate_distortion",
     "reconstructions",
     "samples_through_time",
     "shown_quantities",
     "strips",
+    "transfer_matrix",
 ]
