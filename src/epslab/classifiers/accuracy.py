@@ -1,0 +1,86 @@
+"""What a classifier says about images, and how often it is right."""
+
+from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+
+from epslab.classifiers.proportion import Proportion
+from epslab.errors import UserError
+from epslab.nets.modes import evaluating
+from epslab.types import Classifier, Images, Labels, Logits
+
+
+def predict(model: Classifier, images: Images, batch_size: int = 256) -> Labels:
+    """The class with the largest logit, int64 [n] on the images' device.
+
+    Args:
+        model: Images to logits. A module is used in eval mode, on its own device and in its own dtype, and given back
+            as it was.
+        images: In [0, 1], n ≥ 1.
+        batch_size: Images at a time.
+
+    Raises:
+        UserError: No images, a batch size below 1, or a model whose output is not
+            one row of logits an image, none of them NaN.
+    """
+    return logits(model, images, batch_size).argmax(1).to(images.device)
+
+
+def accuracy(model: Classifier, images: Images, labels: Labels, batch_size: int = 256) -> Proportion:
+    """The share of images whose predicted class is their label; arguments as for ``predict``.
+
+    Raises:
+        UserError: As for ``predict``; labels that are not one an image, or outside the model's classes.
+    """
+    if len(labels) != len(images):
+        raise UserError(f"There are {len(images)} images and {len(labels)} labels; give one label for each image.")
+    values = logits(model, images, batch_size)
+    require_labels(labels, values.shape[1])
+    return Proportion.of(values.argmax(1) == labels.to(values.device))
+
+
+@torch.no_grad()
+def logits(model: Classifier, images: Images, batch_size: int = 256) -> Logits:
+    """The model's logits [n classes], without gradients, on the model's device; arguments as for ``predict``.
+
+    Raises:
+        UserError: As for ``predict``.
+    """
+    if not len(images):
+        raise UserError("There are no images: give at least one.")
+    if batch_size < 1:
+        raise UserError(f"batch_size={batch_size}: it must be at least 1.")
+    own = chain(model.parameters(), model.buffers()) if isinstance(model, nn.Module) else ()
+    like = next((tensor for tensor in own if tensor.is_floating_point()), images)
+    with _as_found(model):
+        return torch.cat([_checked(model(x.to(like)), x) for x in torch.split(images, batch_size)])
+
+
+def require_labels(labels: Labels, classes: int) -> None:
+    """Check that labels are classes.
+
+    Raises:
+        UserError: One lies outside 0..classes−1.
+    """
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        raise UserError(
+            f"Labels run from {low} to {high}, but the model has {classes} classes: labels must lie in"
+            f" 0..{classes - 1}."
+        )
+
+
+def _as_found(model: object) -> AbstractContextManager[None]:
+    return evaluating(model) if isinstance(model, nn.Module) else nullcontext()
+
+
+def _checked(values: Tensor, images: Tensor) -> Tensor:
+    if values.ndim != 2 or len(values) != len(images):
+        raise UserError(
+            f"The model gave {list(values.shape)} for {len(images)} images; a classifier gives logits [n classes]."
+        )
+    if values.isnan().any():
+        raise UserError("The model gave logits that are NaN, which name no class; mend the model or its weights.")
+    return values

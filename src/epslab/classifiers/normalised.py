@@ -1,0 +1,53 @@
+"""Normalisation as a layer, so that a classifier takes images in [0, 1] and a radius is always in pixel units."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from epslab.errors import UserError
+from epslab.types import Images, Logits
+
+
+class Normalised(nn.Module):
+    """net((x − mean)/std): a net that was made for normalised images, as a classifier of images in [0, 1].
+
+    Mean and standard deviation move with the module (device, dtype) and are no part of its state dict: ``net.`` is all
+    there is in it, so weights of the net alone load into ``.net`` under their own names.
+
+    Args:
+        net: Normalised images to logits.
+        mean: One for every channel, or one for all: a number, a sequence of numbers or a tensor [channels].
+        std: Likewise, > 0.
+
+    Raises:
+        UserError: A mean that is not finite, a standard deviation that is not positive, or numbers for different
+            channels; on a call, images with another number of channels.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, net: nn.Module, mean: float | Sequence[float] | Tensor, std: float | Sequence[float] | Tensor
+    ) -> None:
+        super().__init__()
+        means, stds = (torch.as_tensor(value, dtype=torch.get_default_dtype()).flatten() for value in (mean, std))
+        if len(means) != len(stds) and 1 not in (len(means), len(stds)):
+            raise UserError(f"mean has {len(means)} channels and std {len(stds)}: give one number a channel to both.")
+        if not means.isfinite().all():
+            raise UserError(f"mean is {means.tolist()}: every channel's mean must be a finite number.")
+        if not (stds.isfinite() & (stds > 0)).all():
+            raise UserError(f"std is {stds.tolist()}: every channel's standard deviation must be positive and finite.")
+        self.net = net
+        like = next((tensor for tensor in net.parameters() if tensor.is_floating_point()), means)
+        self.register_buffer("mean", means.to(like).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", stds.to(like).view(-1, 1, 1), persistent=False)
+
+    def forward(self, images: Images) -> Logits:
+        """Logits of images in [0, 1]."""
+        channels = max(len(self.mean), len(self.std))
+        if channels not in (1, images.shape[1]):
+            raise UserError(f"The normalisation is for images of {channels} channels, but was given {images.shape[1]}.")
+        logits: Tensor = self.net((images - self.mean) / self.std)
+        return logits
