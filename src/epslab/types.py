@@ -75,6 +75,15 @@ class Objective(Protocol):
 
 
 @runtime_checkable
+class Classifier(Protocol):
+    """What an attack knows of a model: images to logits. Any ``nn.Module`` or function of that form is one."""
+
+    def __call__(self, images: Images, /) -> Logits:
+        """Unnormalised log-probabilities of the classes, a row an image."""
+        ...
+
+
+@runtime_checkable
 class Likelihood(Protocol):
     """p(x given parameters), independent over pixels: what a decoder's output means."""
 

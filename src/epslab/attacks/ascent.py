@@ -1,0 +1,159 @@
+"""The one loop behind FGSM, iterated FGSM, the least-likely class and PGD.
+
+    x_{t+1} = Π(x_t + α·d_t),   d_t = argmax of <g_t, d> over ‖d‖ ≤ 1,   g_t = μ·g_{t−1} + ∇J(x_t)/‖∇J(x_t)‖₁
+
+Π projects into the ball and the box [0, 1] (Madry et al., 2018, eq. 2.1 with steepest ascent for each norm; momentum μ
+from Dong et al., 2018, eq. 6). With α = radius, one step and no random start it is FGSM (Goodfellow et al., 2015).
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from jaxtyping import Float, Int
+from torch import Generator, Tensor
+
+from epslab.attacks.attacked import Attacked
+from epslab.attacks.checks import require_counts
+from epslab.attacks.goals import Goal, untargeted
+from epslab.attacks.objectives import Objective, cross_entropy
+from epslab.attacks.search import Search, searching
+from epslab.errors import UserError
+from epslab.geometry import Ball
+from epslab.types import Classifier
+
+
+@dataclass(frozen=True)
+class Ascent:
+    """How the loop runs.
+
+    Args:
+        steps: Gradient steps of each restart, ≥ 1.
+        step_size: α, in units of the radius' norm; None: 2.5·radius/steps, at most the radius.
+        random_start: Start from a point drawn uniformly from the ball, not from the image.
+        restarts: Runs an example, the worst of which is kept, ≥ 1.
+        objective: What is raised.
+        goal: What counts as success.
+        momentum: μ ≥ 0; 0: the plain gradient.
+        leave_early: An example goes at its first success that the caller's own model confirms. Without it every example
+            is pushed to the greatest loss met, those already wrong too.
+        compiled: Let ``torch.compile`` make the copy that gradients are taken from.
+
+    Raises:
+        UserError: A count below 1, a negative momentum, or a step size that is not positive.
+    """
+
+    steps: int
+    step_size: float | None = None
+    random_start: bool = False
+    restarts: int = 1
+    objective: Objective = cross_entropy
+    goal: Goal = untargeted
+    momentum: float = 0.0
+    leave_early: bool = True
+    compiled: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work."""
+        require_counts(steps=self.steps, restarts=self.restarts)
+        if self.step_size is not None and not self.step_size > 0:
+            raise UserError(f"step_size is {self.step_size}, but must be positive: leave it out for a good one.")
+        if not self.momentum >= 0:
+            raise UserError(f"momentum is {self.momentum}, but must be 0 or more.")
+
+    def __call__(
+        self,
+        model: Classifier,
+        images: Tensor,
+        labels: Tensor,
+        ball: Ball,
+        generator: Generator | None,
+        seeds: Tensor | None,
+    ) -> Attacked:
+        """Attack every image within its ball."""
+        with searching(
+            model,
+            images,
+            labels,
+            ball=ball,
+            generator=generator,
+            seeds=seeds,
+            goal=self.goal,
+            objective=self.objective,
+            leave_early=self.leave_early,
+            gradient_steps=self.steps * self.restarts,
+            compiled=self.compiled,
+        ) as search:
+            for restart in range(self.restarts):
+                if len(index := search.open()):
+                    self._climb(search, index, restart)
+            return search.result(images)
+
+    def _climb(self, search: Search, index: Int[Tensor, " k"], restart: int) -> None:
+        """One run for these examples; they leave it when they are solved."""
+        victim, ball = search.victim, search.ball
+        points = search.start(index, restart) if self.random_start else search.images[index]
+        velocity = torch.zeros_like(points)
+        project, alpha = search.projector(index), self._alpha(ball[index], points)
+        gradient = velocity
+        for _ in range(self.steps):
+            rise = partial(search.aim[index].rise, self.objective)
+            logits, value, gradient = victim.differentiate(points, index, rise)
+            left = search.offer(index, points, logits, value, trusted=victim.trusted)
+            if left.any():
+                stay = ~left
+                index, points, gradient, velocity = index[stay], points[stay], gradient[stay], velocity[stay]
+                if not len(index):
+                    return
+                project, alpha = search.projector(index), self._alpha(ball[index], points)
+            if self.momentum:
+                velocity = self.momentum * velocity + gradient / _mean_size(gradient)
+                gradient = velocity
+            points = project(points + alpha * ball[index].ascent(feasible(gradient, points, ball)))
+        left = look(search, index, points, self.objective)
+        if self.random_start and ball.norm != "linf":
+            # Where the model is affine the last gradient's vertex is the optimum, which steps from a random start only
+            # approach in a round ball; in a cube they reach it.
+            stay = ~left
+            index, gradient = index[stay], gradient[stay]
+            if len(index):
+                vertex = search.images[index] + _radius(ball[index], gradient) * ball[index].ascent(
+                    feasible(gradient, search.images[index], ball)
+                )
+                look(search, index, search.projector(index)(vertex), self.objective)
+
+    def _alpha(self, ball: Ball, like: Tensor) -> Tensor | float:
+        """The step size, a number or one for each example."""
+        if self.step_size is not None:
+            return self.step_size
+        return _radius(ball, like) * min(1.0, 2.5 / self.steps)
+
+
+def look(search: Search, index: Int[Tensor, " k"], points: Float[Tensor, "k c h w"], objective: Objective) -> Tensor:
+    """Offer points without taking a gradient there; say which examples have left."""
+    logits = search.victim.ask(points, index)
+    return search.offer(index, points, logits, search.aim[index].rise(objective, logits), trusted=True)
+
+
+def feasible(gradient: Float[Tensor, "k c h w"], points: Float[Tensor, "k c h w"], ball: Ball) -> Tensor:
+    """The gradient without the parts that point out of the box; a clamp does it for the maximum norm.
+
+    In the other norms a pixel at its bound would otherwise use up a part of the step, in L1 all of it.
+    """
+    if ball.norm == "linf":
+        return gradient
+    blocked = ((points >= 1) & (gradient > 0)) | ((points <= 0) & (gradient < 0))
+    return gradient.masked_fill(blocked, 0.0)
+
+
+def _radius(ball: Ball, like: Tensor) -> Tensor | float:
+    """The radius, ready to multiply images."""
+    if isinstance(ball.radius, Tensor):
+        return ball.radius.to(like).view(-1, 1, 1, 1)
+    return float(ball.radius)
+
+
+def _mean_size(gradient: Float[Tensor, "k c h w"]) -> Tensor:
+    """The mean absolute value of each example's gradient; 1 where it is zero."""
+    size = gradient.abs().mean((1, 2, 3), keepdim=True)
+    return size.where(size > 0, 1.0)

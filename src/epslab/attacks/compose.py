@@ -1,0 +1,124 @@
+"""Attacks made of attacks: several restarts of one, the worst of several."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import repeat
+
+import torch
+from torch import Generator, Tensor
+
+from epslab import seeds as noise
+from epslab.attacks.attacked import Attack, Attacked
+from epslab.attacks.borrowed import borrowed
+from epslab.attacks.checks import checked, checked_logits, require_counts
+from epslab.attacks.objectives import margin
+from epslab.errors import UserError
+from epslab.types import Classifier, Images, Labels
+
+
+@dataclass(frozen=True)
+class Restarts:
+    """One attack several times, each with noise of its own; of each example the worst run is kept.
+
+    An example leaves after the first run that succeeds on it. Among failures the greatest margin is the worst.
+
+    Args:
+        attack: Any attack that draws noise.
+        restarts: Runs, ≥ 1; the first has the example's own seed, as the attack alone would have.
+
+    Raises:
+        UserError: restarts < 1, and when called, what the attack raises.
+    """
+
+    attack: Attack
+    restarts: int = 5
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work."""
+        require_counts(restarts=self.restarts)
+
+    def __call__(
+        self,
+        model: Classifier,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        generator: Generator | None = None,
+        seeds: Tensor | None = None,
+    ) -> Attacked:
+        """Attack images [n c h w] in [0, 1] with their true labels [n]; see ``epslab.attacks.Attack``."""
+        return _worst(repeat(self.attack, self.restarts), model, images, labels, generator, seeds, fresh=True)
+
+
+@dataclass(frozen=True)
+class WorstCase:
+    """Several attacks one after the other; of each example the worst result is kept.
+
+    An example leaves after the first attack that succeeds on it: put the cheap ones first. Among failures the greatest
+    margin is the worst.
+
+    Args:
+        attacks: One or more; their distances are each in its own norm.
+
+    Raises:
+        UserError: There are none, and when called, what the attacks raise.
+    """
+
+    attacks: tuple[Attack, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work; a list becomes a tuple."""
+        object.__setattr__(self, "attacks", tuple(self.attacks))
+        if not self.attacks:
+            raise UserError("There is no attack to take the worst of: give WorstCase at least one.")
+
+    def __call__(
+        self,
+        model: Classifier,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        generator: Generator | None = None,
+        seeds: Tensor | None = None,
+    ) -> Attacked:
+        """Attack images [n c h w] in [0, 1] with their true labels [n]; see ``epslab.attacks.Attack``."""
+        return _worst(iter(self.attacks), model, images, labels, generator, seeds, fresh=False)
+
+
+def _worst(
+    attacks: Iterator[Attack],
+    model: Classifier,
+    images: Tensor,
+    labels: Tensor,
+    generator: Generator | None,
+    seeds: Tensor | None,
+    *,
+    fresh: bool,
+) -> Attacked:
+    """The worst result of each example; with ``fresh`` every attack after the first gets seeds of its own."""
+    x, y = checked(images, labels, seeds)
+    with borrowed(model, x.device):
+        own = noise.draw(len(x), generator, x.device) if seeds is None else seeds.to(x.device)
+        worst = next(attacks)(model, images, labels, seeds=own)
+        kept = [part.clone() for part in worst]
+        returned, success, distance, queries, gradients = kept
+        value = _margin(model, returned, y)
+        for run, attack in enumerate(attacks, start=1):
+            index = (~success).nonzero()[:, 0]
+            if not len(index):
+                break
+            again = noise.fork(own[index], "restart", run) if fresh else own[index]
+            found = attack(model, x[index], y[index], seeds=again)
+            queries[index] += found.queries
+            gradients[index] += found.gradients
+            margins = _margin(model, found.images, y[index])
+            better = found.success | (margins > value[index])
+            taken = index[better]
+            returned[taken], success[taken] = found.images[better], found.success[better]
+            distance[taken], value[taken] = found.distance[better], margins[better]
+        return Attacked(torch.empty_like(images).copy_(returned), success, distance, queries, gradients)
+
+
+@torch.no_grad()
+def _margin(model: Classifier, images: Images, labels: Labels) -> Tensor:
+    return margin(checked_logits(model(images), labels), labels)

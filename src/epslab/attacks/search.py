@@ -1,0 +1,171 @@
+"""The worst point of each example that a search has met, and which examples are still worth searching for.
+
+The state every attack of a ball shares: it offers points, the search keeps the better ones and lets an example go once
+the caller's own model confirms a success at full precision.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Generator, Tensor
+
+from epslab import seeds as noise
+from epslab.attacks.attacked import Attacked
+from epslab.attacks.borrowed import borrowed
+from epslab.attacks.checks import checked
+from epslab.attacks.goals import Aim, Goal, untargeted
+from epslab.attacks.objectives import Objective
+from epslab.attacks.victim import Victim
+from epslab.geometry import Ball
+from epslab.types import Classifier, Images, Logits, Seeds
+
+
+class Search:
+    """Made by ``searching``; see there.
+
+    Args:
+        victim: The model.
+        images: The clean images, [n c h w].
+        seeds: The examples' own, [n].
+        ball: Around each image.
+        leave_early: Let an example go at its first confirmed success.
+    """
+
+    def __init__(self, victim: Victim, images: Images, seeds: Seeds, ball: Ball, leave_early: bool) -> None:
+        self.victim = victim
+        self.images = images
+        self.seeds = seeds
+        # Radii per example are indexed by examples on the images' device.
+        self.ball = Ball(ball.norm, ball.radius.to(images.device)) if isinstance(ball.radius, Tensor) else ball
+        self.leave_early = leave_early
+        self.clean: Logits | None = None
+        self.aim = Aim(victim.labels)
+        self.worst = images.clone()
+        self.value = images.new_full((len(images),), -torch.inf, dtype=torch.promote_types(images.dtype, torch.float32))
+        self.success = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+        self.confirmed = torch.zeros_like(self.success)  # by the caller's own model, at the point kept
+
+    def open(self) -> Int[Tensor, " k"]:
+        """The examples still to search for."""
+        return (~(self.success & self.confirmed) if self.leave_early else torch.ones_like(self.success)).nonzero()[:, 0]
+
+    def offer(
+        self,
+        index: Int[Tensor, " k"],
+        points: Float[Tensor, "k c h w"],
+        logits: Float[Tensor, "k classes"],
+        value: Float[Tensor, " k"],
+        *,
+        trusted: bool,
+    ) -> Bool[Tensor, " k"]:
+        """Keep the points that are worse for the model than what there is, and say which examples have left.
+
+        A success is worse than a failure, and a greater value worse than a smaller.
+
+        Args:
+            index: The examples the points belong to.
+            points: In the ball and the box.
+            logits: There, of the caller's model or of its fast copy.
+            value: What is to rise, there.
+            trusted: Whether the logits are the caller's own model's.
+        """
+        success = self.aim[index].met(logits)
+        confirmed = torch.full_like(success, trusted)
+        if self.leave_early and not trusted and success.any():
+            found = success.nonzero()[:, 0]
+            success[found] = self.aim[index[found]].met(self.victim.ask(points[found], index[found]))
+            confirmed[found] = True
+        before, own = self.success[index], value.to(self.value.dtype)
+        better = (success & ~before) | ((success == before) & (own > self.value[index]))
+        if better.all():
+            kept, taken = index, points
+        else:
+            kept, taken, success, confirmed, own = (
+                index[better],
+                points[better],
+                success[better],
+                confirmed[better],
+                own[better],
+            )
+        self.worst[kept] = taken
+        self.value[kept] = own
+        self.success[kept] = success
+        self.confirmed[kept] = confirmed
+        left = self.success & self.confirmed
+        return left[index] if self.leave_early else torch.zeros_like(better)
+
+    def start(self, index: Int[Tensor, " k"], counter: int) -> Float[Tensor, "k c h w"]:
+        """Points drawn uniformly from the balls, in the box; the same for an example wherever it is."""
+        drawn = self.ball[index].sample(
+            self.images[index], seeds=noise.fork(self.seeds[index], "start"), counter=counter
+        )
+        return drawn.clamp_(0, 1)
+
+    def projector(self, index: Int[Tensor, " k"]) -> Callable[[Tensor], Tensor]:
+        """The map into balls and box; the box last, since clamping to it only moves a point closer to the image."""
+        into_ball = self.ball[index].projector(self.images[index])
+        return lambda points: into_ball(points).clamp_(0, 1)
+
+    def result(self, template: Images) -> Attacked:
+        """What was found, measured again on the images returned."""
+        returned = torch.empty_like(template).copy_(self.worst)
+        if self.leave_early or not self.confirmed.all():
+            self.success = self.aim.met(self.victim.measure(returned))
+        distance = self.ball.distance(returned, template)
+        return Attacked(returned, self.success, distance, self.victim.queries, self.victim.gradients)
+
+
+@contextmanager
+def searching(
+    model: Classifier,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    ball: Ball,
+    generator: Generator | None,
+    seeds: Tensor | None,
+    goal: Goal = untargeted,
+    objective: Objective,
+    leave_early: bool = True,
+    gradient_steps: int = 0,
+    compiled: bool = False,
+) -> Iterator[Search]:
+    """Check the inputs, borrow the model, and open a search that starts at the clean images.
+
+    With ``leave_early`` the clean images are looked at first: those that meet the goal already are not searched for.
+    Otherwise they are only looked at where the goal or a folded copy needs their logits.
+
+    Args:
+        model: Images to logits.
+        images: [n c h w] in [0, 1].
+        labels: The true classes, [n].
+        ball: Around each image.
+        generator: Where seeds are drawn, if none are given.
+        seeds: The examples' own.
+        goal: What counts as success.
+        objective: What is to rise (to fall, for a targeted goal).
+        leave_early: Let an example go at its first confirmed success.
+        gradient_steps: How many gradients an example may need: whether a folded copy is worth making.
+        compiled: Let ``torch.compile`` make that copy.
+
+    Raises:
+        UserError: The inputs are not what an attack can work on, or the model gives no finite logits.
+    """
+    x, y = checked(images, labels, seeds)
+    with borrowed(model, x.device):
+        own = noise.draw(len(x), generator, x.device) if seeds is None else seeds.to(x.device)
+        x = x.clone()  # a normal tensor, also of images made in inference mode
+        victim = Victim(model, y.clone())
+        search = Search(victim, x, own, ball, leave_early)
+        everyone = torch.arange(len(x), device=x.device)
+        if leave_early or goal is not untargeted or victim.worth_speeding_up(gradient_steps, compiled):
+            clean = victim.measure(x)
+            victim.queries += 1
+            search.clean = clean
+            search.aim = goal(clean, victim.labels)
+            search.offer(everyone, x, clean, search.aim.rise(objective, clean), trusted=True)
+            if victim.worth_speeding_up(gradient_steps, compiled):
+                victim.speed_up(x, clean, compiled)
+        yield search

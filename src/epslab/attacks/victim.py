@@ -1,0 +1,82 @@
+"""The model under attack: asked for logits and input gradients, with the questions counted for each example."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from epslab.attacks.checks import checked_logits, require_finite
+from epslab.attacks.folding import folded
+from epslab.types import Classifier, Images, Labels, Logits, PerExample
+
+_WORTH_FOLDING = 10
+"""Gradient steps from which a folded copy saves more than it costs to make."""
+
+
+class Victim:
+    """A model and what it has been asked.
+
+    Args:
+        model: In eval mode, its parameters without gradients.
+        labels: The true classes of the batch, [n].
+    """
+
+    def __init__(self, model: Classifier, labels: Labels) -> None:
+        self.model = model
+        self.fast = model
+        self.labels = labels
+        self.queries = torch.zeros_like(labels)
+        self.gradients = torch.zeros_like(labels)
+
+    @staticmethod
+    def worth_speeding_up(steps: int, compiled: bool) -> bool:
+        """Whether a copy for so many gradients is worth making."""
+        return compiled or steps >= _WORTH_FOLDING
+
+    def speed_up(self, images: Images, logits: Logits, compiled: bool) -> None:
+        """Take gradients from a folded copy, if its logits agree with these of the model's."""
+        self.fast = folded(self.model, images, logits, compiled=compiled)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether gradients come with the caller's own logits."""
+        return self.fast is self.model
+
+    @torch.no_grad()
+    def measure(self, images: Images) -> Logits:
+        """The caller's model in full precision on the whole batch; not counted.
+
+        Raises:
+            UserError: The logits are not what an attack can work on.
+        """
+        return checked_logits(self._exact(images), self.labels)
+
+    @torch.no_grad()
+    def ask(self, points: Float[Tensor, "k c h w"], index: Int[Tensor, " k"]) -> Float[Tensor, "k classes"]:
+        """The caller's model in full precision at points that belong to these examples."""
+        self.queries[index] += 1
+        logits = self._exact(points)
+        require_finite(logits)
+        return logits
+
+    def differentiate(
+        self,
+        points: Float[Tensor, "k c h w"],
+        index: Int[Tensor, " k"],
+        rise: Callable[[Logits], PerExample],
+    ) -> tuple[Float[Tensor, "k classes"], Float[Tensor, " k"], Float[Tensor, "k c h w"]]:
+        """Logits, what is to rise, and its gradient in the points: zero where there is none, or only a NaN."""
+        self.queries[index] += 1
+        self.gradients[index] += 1
+        x = points.detach().requires_grad_(True)
+        logits = checked_logits(self.fast(x), self.labels[index])
+        value = rise(logits)
+        if not value.requires_grad:  # the model cut its graph: there is no gradient to follow
+            return logits, value, torch.zeros_like(points)
+        (gradient,) = torch.autograd.grad(value.sum(), x, materialize_grads=True)
+        return logits.detach(), value.detach(), gradient.nan_to_num_()
+
+    def _exact(self, points: Tensor) -> Logits:
+        with torch.autocast(points.device.type, enabled=False):
+            return self.model(points)
