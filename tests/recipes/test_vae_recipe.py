@@ -23,7 +23,7 @@ def test_defaults_are_the_courses_settings() -> None:
 def test_settings_load_without_torch() -> None:
     code = "import sys, epslab.recipes; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    assert RECIPES == {"vae": VAERecipe}
+    assert RECIPES["vae"] is VAERecipe
 
 
 @pytest.mark.parametrize(

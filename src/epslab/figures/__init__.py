@@ -6,6 +6,7 @@ Every function returns a ``matplotlib.figure.Figure`` that belongs to nobody els
 
 from epslab.figures.adversarial import accuracy_bars, accuracy_curves, perturbations, transfer_matrix
 from epslab.figures.charts import bars, curves, errors, lines, magnitudes, rate_distortion, shown_quantities
+from epslab.figures.classification import confusion, mistakes, reliability
 from epslab.figures.images import image_grid, manifold, reconstructions, samples_through_time, strips
 from epslab.figures.laws import contours, densities, latent_scatter
 from epslab.figures.style import png
@@ -14,6 +15,7 @@ __all__ = [
     "accuracy_bars",
     "accuracy_curves",
     "bars",
+    "confusion",
     "contours",
     "curves",
     "densities",
@@ -23,10 +25,12 @@ __all__ = [
     "lines",
     "magnitudes",
     "manifold",
+    "mistakes",
     "perturbations",
     "png",
     "rate_distortion",
     "reconstructions",
+    "reliability",
     "samples_through_time",
     "shown_quantities",
     "strips",

@@ -5,6 +5,8 @@ The settings load without torch, so that help and wrong flags answer at once; th
 
 from typing import TYPE_CHECKING, Any
 
+from epslab.recipes.classifier import COURSE, ClassifierRecipe, ResNet18Recipe, SmallCNNRecipe
+from epslab.recipes.recipe import Recipe
 from epslab.recipes.vae import VAERecipe
 
 if TYPE_CHECKING:
@@ -15,12 +17,22 @@ if TYPE_CHECKING:
     from epslab.recipes.running import splits as splits
     from epslab.recipes.running import train as train
 
-RECIPES: dict[str, type[VAERecipe]] = {recipe.name: recipe for recipe in (VAERecipe,)}
+_ALL: tuple[type[Recipe], ...] = (VAERecipe, SmallCNNRecipe, ResNet18Recipe)
+RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in _ALL}
 """Every recipe by the name the command line knows it by."""
 
 _RUNNING = ("Splits", "evaluate", "load", "recipe_of", "splits", "train")
 
-__all__ = ["RECIPES", "VAERecipe", *_RUNNING]
+__all__ = [
+    "COURSE",
+    "RECIPES",
+    "ClassifierRecipe",
+    "Recipe",
+    "ResNet18Recipe",
+    "SmallCNNRecipe",
+    "VAERecipe",
+    *_RUNNING,
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,36 +3,21 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 
 from epslab import data as datasets
-from epslab.data import ImageSet
 from epslab.errors import UserError, unknown
-from epslab.evaluation.latents import evaluate_latents
-from epslab.evaluation.likelihood import evaluate_likelihood
-from epslab.generative.vae import VAE
 from epslab.recipes import RECIPES
-from epslab.recipes.vae import VAERecipe
-from epslab.recipes.vae_model import binary, build, objective
-from epslab.recipes.vae_pictures import draw_all, draw_samples
+from epslab.recipes.recipe import Recipe
+from epslab.recipes.work import Splits, Work
 from epslab.runs import Run
 from epslab.training import fit
 
 
-class Splits(NamedTuple):
-    """The three parts of a data set; validation is held out of the training images, never of the test images."""
-
-    train: ImageSet
-    validation: ImageSet
-    test: ImageSet
-
-
 def train(
-    recipe: VAERecipe,
+    recipe: Recipe,
     *,
     data: str = "digits",
     data_root: str | Path | None = None,
@@ -67,12 +52,12 @@ def train(
     Raises:
         UserError: The data cannot be read, the model cannot be built for it, or the folder cannot be used.
     """
-    parts = _split(recipe, data, data_root, seed)
-    vae = build(recipe, parts.train.image_shape, seed)
+    work = recipe.work()
+    parts = _split(recipe, work, data, data_root, seed)
+    model = work.build(parts.train, seed)
 
-    def look(model: torch.nn.Module, epoch: int, run: Run) -> None:
-        if epoch in recipe.sample_epochs or epoch == recipe.epochs:
-            draw_samples(vae, run, epoch, seed)
+    def look(_: torch.nn.Module, epoch: int, run: Run) -> None:
+        work.look(model, epoch, run, seed)
 
     settings = {
         "recipe": recipe.name,
@@ -87,16 +72,17 @@ def train(
         **_plain(dataclasses.asdict(recipe)),
     }
     return fit(
-        vae,
-        objective(recipe, vae),
+        model,
+        work.objective(model, parts.train.image_shape),
         parts.train,
         parts.validation,
         out=Path(out),
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
-        learning_rate=recipe.learning_rate,
+        learning_rate=work.learning_rate,
+        optimiser=work.optimiser(),
+        schedule=work.schedule(),
         seed=seed,
-        schedule=_cosine if recipe.schedule == "cosine" else None,
         gradient_clip=recipe.gradient_clip,
         ema_decay=recipe.ema_decay,
         patience=recipe.patience,
@@ -114,7 +100,7 @@ def train(
     )
 
 
-def recipe_of(run: Run) -> VAERecipe:
+def recipe_of(run: Run) -> Recipe:
     """The recipe a run was trained by.
 
     Raises:
@@ -131,23 +117,22 @@ def recipe_of(run: Run) -> VAERecipe:
 
 
 def splits(run: Run, data_root: str | Path | None = None) -> Splits:
-    """The run's data, split as it was in training; binary where the recipe says so."""
+    """The run's data, split as it was in training and as it is measured: binary where the recipe says so."""
     recipe, config = recipe_of(run), run.config
-    parts = _split(recipe, config["data"], data_root or config.get("data_root"), config["seed"])
-    return Splits(binary(recipe, parts.train, config["seed"], measuring=True), parts.validation, parts.test)
+    work, seed = recipe.work(), config["seed"]
+    parts = _split(recipe, work, config["data"], data_root or config.get("data_root"), seed)
+    return parts._replace(train=work.prepare(parts.train, seed, measuring=True))
 
 
-def load(run: Run) -> VAE:
-    """The trained model with its best weights, in eval mode.
+def load(run: Run) -> Any:
+    """The trained model with its best weights, in eval mode: a ``VAE``, or a ``Normalised`` classifier.
 
     Raises:
         UserError: The run has no weights yet, or they are not this recipe's.
     """
-    recipe = recipe_of(run)
-    shape = run.config["provenance"]["image_shape"]
-    vae = build(recipe, (shape[0], shape[1], shape[2]), run.config["seed"])
-    run.load_weights(vae)
-    return vae.eval()
+    model = recipe_of(run).work().rebuild(run.config["provenance"], run.config["seed"])
+    run.load_weights(model)
+    return model.eval()
 
 
 def evaluate(
@@ -155,34 +140,44 @@ def evaluate(
     *,
     split: str = "test",
     data_root: str | Path | None = None,
-    samples: int = 1,
-    importance_samples: int | None = None,
-    prior_samples: int | None = None,
     limit: int | None = None,
     batch_size: int = 256,
     seed: int = 0,
     progress: bool = False,
+    **estimates: int | None,
 ) -> dict[str, Any]:
-    """Measure a trained model: bounds in nats and bits/dim with standard errors, its latents, and pictures of both.
+    """Measure a trained model.
+
+    A VAE: bounds in nats and bits/dim with standard errors, and its latents. A classifier: accuracy with its interval,
+    cross-entropy, calibration. Pictures of either.
 
     Args:
         run: A trained run; its ``result.json`` gains the numbers, its ``figures`` the pictures.
         split: "test" or "validation".
         data_root: Where data sets lie, if elsewhere than in training.
-        samples: Draws of z an image for the ELBO.
-        importance_samples: K of the importance-weighted bound; not computed if None.
-        prior_samples: L of prior Monte Carlo; not computed if None.
         limit: Measure so many images, chosen by the seed; all if None.
         batch_size: Images at a time; the result depends on it by rounding only.
         seed: Of the choice of images and of every image's noise.
         progress: Show a progress bar.
+        estimates: What only some kinds of model are measured by, None standing for its default. A VAE: ``samples`` (1),
+            draws of z an image for the ELBO; ``importance_samples``, K of the importance-weighted bound, and
+            ``prior_samples``, L of prior Monte Carlo, neither computed without it.
 
     Returns:
         What was written to ``result.json`` under "evaluation".
 
     Raises:
-        UserError: An unknown split, a count below 1, or a run without weights.
+        UserError: An unknown split, a count below 1, an estimate for another kind of model, or a run without weights.
     """
+    recipe = recipe_of(run)
+    work = recipe.work()
+    wanted = {name: count for name, count in estimates.items() if count is not None}
+    for name in wanted:
+        if name not in work.estimates:
+            raise UserError(
+                f"--{name.replace('_', '-')} is nothing a '{recipe.name}' such as '{run.folder}' is measured by; leave"
+                " it out."
+            )
     parts = splits(run, data_root)
     if split not in ("test", "validation"):
         raise unknown("split", split, ("test", "validation"))
@@ -198,27 +193,15 @@ def evaluate(
         )
     if limit is not None and limit < len(images):
         images = images.take(limit, seed)
-    vae = load(run)
-    likelihood = evaluate_likelihood(
-        vae,
-        images,
-        samples=samples,
-        importance_samples=importance_samples,
-        prior_samples=prior_samples,
-        batch_size=batch_size,
-        seed=seed,
-        progress=progress,
-    )
-    latents = evaluate_latents(vae, images, batch_size=batch_size, seed=seed)
-    draw_all(vae, run, images, latents)
-    found = {"split": split, "images": len(images), **likelihood.to_dict(), "latents": latents.to_dict()}
+    numbers = work.measure(load(run), run, images, batch_size=batch_size, seed=seed, progress=progress, **wanted)
+    found = {"split": split, "images": len(images), **numbers}
     run.update_result(evaluation=found)
     return found
 
 
-def _split(recipe: VAERecipe, data: str, data_root: str | Path | None, seed: int) -> Splits:
-    """Training, validation and test images; those that are measured are binary already."""
-    whole = datasets.load(data, "train", data_root)
+def _split(recipe: Recipe, work: Work, data: str, data_root: str | Path | None, seed: int) -> Splits:
+    """Training, validation and test images; those that are measured are prepared for it already."""
+    whole = work.choose(datasets.load(data, "train", data_root))
     held_out = round(len(whole) * recipe.validation_fraction)
     if not 0 < held_out < len(whole):
         raise UserError(
@@ -227,15 +210,10 @@ def _split(recipe: VAERecipe, data: str, data_root: str | Path | None, seed: int
         )
     training, validation = whole.split([len(whole) - held_out, held_out], seed)
     return Splits(
-        binary(recipe, training, seed, measuring=False),
-        binary(recipe, validation, seed, measuring=True),
-        binary(recipe, datasets.load(data, "test", data_root), seed, measuring=True),
+        work.prepare(training, seed, measuring=False),
+        work.prepare(validation, seed, measuring=True),
+        work.prepare(datasets.load(data, "test", data_root), seed, measuring=True),
     )
-
-
-def _cosine(optimiser: Optimizer, steps: int) -> LRScheduler:
-    """Half a cosine from the learning rate to 0 over all steps (Loshchilov & Hutter, 2017, without restarts)."""
-    return CosineAnnealingLR(optimiser, max(1, steps))
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

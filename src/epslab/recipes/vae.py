@@ -1,9 +1,13 @@
 """The settings that train one variational autoencoder; its fields are the command's flags."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from epslab.errors import UserError
+from epslab.recipes.checks import require
+
+if TYPE_CHECKING:
+    from epslab.recipes.work import Work
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class VAERecipe:
     """
 
     name: ClassVar[str] = "vae"
+    verbs: ClassVar[tuple[str, ...]] = ("evaluate", "sample", "report")
 
     epochs: int = 80
     batch_size: int = 128
@@ -76,19 +81,19 @@ class VAERecipe:
             UserError: One sentence that names the setting, its value and what it may be.
         """
         for field in ("epochs", "batch_size", "latent_dim", "width", "mixtures", "components", "samples"):
-            _require(self, field, getattr(self, field) >= 1, "1 or more")
+            require(self, field, getattr(self, field) >= 1, "1 or more")
         for field in ("beta", "free_bits", "warmup_epochs"):
-            _require(self, field, getattr(self, field) >= 0, "0 or more")
+            require(self, field, getattr(self, field) >= 0, "0 or more")
         for field in ("learning_rate", "std"):
-            _require(self, field, getattr(self, field) > 0, "more than 0")
-        _require(self, "levels", 2 <= self.levels <= 256, "between 2 and 256")
-        _require(
+            require(self, field, getattr(self, field) > 0, "more than 0")
+        require(self, "levels", 2 <= self.levels <= 256, "between 2 and 256")
+        require(
             self, "hidden", len(self.hidden) >= 1 and min(self.hidden) >= 1, "one layer or more, each of 1 unit or more"
         )
-        _require(self, "validation_fraction", 0 < self.validation_fraction < 1, "between 0 and 1")
-        _require(self, "gradient_clip", self.gradient_clip is None or self.gradient_clip > 0, "more than 0, or null")
-        _require(self, "ema_decay", self.ema_decay is None or 0 < self.ema_decay < 1, "between 0 and 1, or null")
-        _require(self, "patience", self.patience is None or self.patience >= 1, "1 or more, or null")
+        require(self, "validation_fraction", 0 < self.validation_fraction < 1, "between 0 and 1")
+        require(self, "gradient_clip", self.gradient_clip is None or self.gradient_clip > 0, "more than 0, or null")
+        require(self, "ema_decay", self.ema_decay is None or 0 < self.ema_decay < 1, "between 0 and 1, or null")
+        require(self, "patience", self.patience is None or self.patience >= 1, "1 or more, or null")
         binary = self.likelihood == "bernoulli"
         if binary != (self.binarise != "none"):
             raise UserError(
@@ -114,8 +119,8 @@ class VAERecipe:
         """What chooses the best epoch: the bound itself, or the weighted loss where beta is not 1."""
         return "val/bits_per_dim" if self.beta == 1 else "val/loss"
 
+    def work(self) -> "Work":
+        """What trains and measures it."""
+        from epslab.recipes.vae_work import VAEWork
 
-def _require(recipe: VAERecipe, field: str, holds: bool, wanted: str) -> None:
-    if not holds:
-        flag = field.replace("_", "-")
-        raise UserError(f"--{flag} is {getattr(recipe, field)}, but must be {wanted}.")
+        return VAEWork(self)

@@ -171,6 +171,7 @@ def fit(
         about = {
             "data": {"train": identity["train"], "validation": identity["validation"]},
             "image_shape": list(train.image_shape),
+            "classes": list(train.classes),
         }
         standing = _prepare(run, model, settings or plain, identity, about, resume=resume, overwrite=overwrite)
         if standing is None or not asked.reached(standing):

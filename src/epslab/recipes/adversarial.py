@@ -1,0 +1,114 @@
+"""Training against an attack, by a classifier's settings: the attack, the defence, and validation under attack."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from epslab import attacks, seeds
+from epslab.attacks import Attack
+from epslab.classifiers import ClassifierObjective
+from epslab.classifiers.objective import Augment, Loss
+from epslab.defences import AdversarialBatch, AdversarialLoss
+from epslab.errors import UserError, unknown
+from epslab.geometry import Ball
+from epslab.nets.modes import evaluating
+from epslab.recipes.checks import pixels
+from epslab.recipes.classifier import ClassifierRecipe
+from epslab.types import Batch, PerExample, Progress
+
+_STEPS = 7  # of an iterated attack in training (Madry et al., 2018, on CIFAR-10)
+
+
+@dataclass(frozen=True)
+class AdversarialObjective:
+    """A classifier's loss under attack.
+
+    The entries, each a curve: ``loss`` (what is minimised, in nats; in validation w·J(x) + (1 − w)·J(x_adv)), ``error``
+    (of the images as they are), and in validation ``robust_error`` (of the attacked images: what is to fall).
+
+    Every validation image is attacked once, at the full radius and with the noise of its own seed, the same in every
+    epoch: validation costs about as much an image as training.
+
+    Args:
+        model: Images in [0, 1] to logits.
+        recipe: Its defence, attack, clean weight and warm-up.
+        augment: (images, seeds) -> images, in training only.
+    """
+
+    model: nn.Module
+    recipe: ClassifierRecipe
+    augment: Augment | None = None
+
+    def __post_init__(self) -> None:
+        """Check the attack.
+
+        Raises:
+            UserError: It cannot be made as the recipe says.
+        """
+        attack(self.recipe)
+
+    def __call__(self, batch: Batch, progress: Progress) -> Mapping[str, PerExample]:
+        """Loss and errors of each image."""
+        if progress.training:
+            loss = defence(self.recipe, self._share(progress))
+            return ClassifierObjective(self.model, loss, self.augment)(batch, progress)
+        # Lightning validates in inference mode, whose tensors no gradient passes.
+        with torch.inference_mode(False):
+            images, labels, own = (part.clone() for part in batch)
+            # The greatest loss, not the first success: it is the defence's own loss that is validated.
+            attacked = greatest(attack(self.recipe))(self.model, images, labels, seeds=seeds.fork(own, "loss")).images
+        with torch.no_grad(), evaluating(self.model):
+            clean, adversarial = self.model(images), self.model(attacked)
+        w = self.recipe.clean_weight
+        losses = [F.cross_entropy(logits, labels, reduction="none") for logits in (clean, adversarial)]
+        wrong = [(logits.argmax(1) != labels).to(losses[0].dtype) for logits in (clean, adversarial)]
+        return {"loss": w * losses[0] + (1 - w) * losses[1], "error": wrong[0], "robust_error": wrong[1]}
+
+    def _share(self, progress: Progress) -> float:
+        """The share of the radius that has been reached."""
+        ramp = self.recipe.radius_warmup_epochs * progress.steps_per_epoch
+        return 1.0 if progress.step >= ramp else progress.step / ramp
+
+
+def defence(recipe: ClassifierRecipe, share: float = 1.0) -> Loss:
+    """The loss of the recipe's defence, its attack at so large a share of the radius."""
+    against = attack(recipe, share)
+    if recipe.defence == "adversarial-batch":
+        return AdversarialBatch(against)
+    return AdversarialLoss(against, recipe.clean_weight)
+
+
+def attack(recipe: ClassifierRecipe, share: float = 1.0) -> Attack:
+    """The attack that is trained against, its radius and its step so large a share of the recipe's.
+
+    Raises:
+        UserError: Nobody knows its name, or it was given a number of steps or a step size and has none.
+    """
+    if recipe.attack not in attacks.NAMES:
+        raise unknown("attack", recipe.attack, attacks.NAMES)
+    kind: Any = attacks.NAMES[recipe.attack]
+    fields = {field.name for field in dataclasses.fields(kind)}
+    for name in ("steps", "step_size"):
+        value = getattr(recipe, f"attack_{name}")
+        if value is not None and name not in fields:
+            raise UserError(
+                f"--attack-{name.replace('_', '-')} {value} is nothing that --attack {recipe.attack} has; leave it out."
+            )
+    options: dict[str, Any] = {}
+    if "steps" in fields:
+        options["steps"] = recipe.attack_steps or _STEPS
+    if recipe.attack_step_size is not None:
+        options["step_size"] = share * pixels(recipe.attack_step_size, "attack-step-size")
+    made: Attack = kind(Ball(recipe.norm, share * pixels(recipe.radius, "radius")), **options)
+    return made
+
+
+def greatest(against: Attack) -> Attack:
+    """The attack going on for the greatest loss, where it would otherwise leave an example once it is solved."""
+    fields = {field.name for field in dataclasses.fields(against)}  # type: ignore[arg-type]
+    return dataclasses.replace(against, leave_early=False) if "leave_early" in fields else against  # type: ignore[type-var]

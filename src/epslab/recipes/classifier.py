@@ -1,0 +1,196 @@
+"""The settings that train a classifier, plainly or against an attack; their fields are the command's flags."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from epslab.errors import UserError
+from epslab.recipes.checks import pixels, require
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from epslab.recipes.work import Work
+
+
+@dataclass(frozen=True)
+class ClassifierRecipe(ABC):
+    """What all classifiers are trained by: by default SGD with momentum and one cycle of the learning rate.
+
+    Args:
+        epochs: Passes over the training images.
+        batch_size: Images a step, over all processes together.
+        optimiser: "sgd" with momentum, or "adam" (AdamW: its weight decay is decoupled).
+        learning_rate: Learning rate at its highest; null: 0.1 for sgd, 0.003 for adam.
+        momentum: Momentum of sgd.
+        weight_decay: Pull of each step on the weights towards 0, relative to the learning rate.
+        schedule: Learning rate over training: "one-cycle" up and down to 0; "step", a tenth after every 7 epochs;
+            "cosine" down to 0; "constant".
+        label_smoothing: Share of a label's weight that is spread over all classes, 0 to 1.
+        ema_decay: Decay a step of the moving average of the weights that is evaluated and saved; none if null.
+        gradient_clip: Largest gradient norm of a step, in nats an image; none if null.
+        patience: Epochs without a smaller validation error after which training stops; never if null.
+        augment: Random changes of training images: "crop" shifts by up to an eighth of the side, "flip-crop" mirrors
+            half of them, too (no good for digits), "none"; "auto": flip-crop for colour images, crop for grey ones of
+            16 pixels and more a side.
+        validation_fraction: Share of the training images held out to choose the best epoch.
+        half: Train and validate on "all" training images, or on one of two disjoint halves of them, "A" or "B", which
+            are the same for every seed.
+        weights: File (.pth, .safetensors) or URL of weights to start from; a last layer for other classes is left new.
+        defence: Train against an attack: "adversarial-loss", clean_weight·J(x) + (1 − clean_weight)·J(x_adv);
+            "adversarial-batch", clean and attacked images in one batch; "none". Then the validation images are
+            attacked as well, at the full radius, and the error under attack chooses the best epoch.
+        attack: Attack to train against, by name: fgsm, pgd, ...
+        norm: Norm of its ball: "linf", "l2" or "l1".
+        radius: Radius of its ball, in units of the pixel range [0, 1], e.g. 0.3 or 8/255.
+        attack_steps: Steps of an iterated attack; null: 7.
+        attack_step_size: Length of one step, in the radius's unit; null: 2.5 times radius/steps, at most radius.
+        clean_weight: Weight of the unattacked images in the adversarial loss, 0 to 1; 0 trains on attacked ones alone.
+        radius_warmup_epochs: Epochs over which the radius (and the step) of the training attack rises from 0.
+    """
+
+    verbs: ClassVar[tuple[str, ...]] = ("evaluate", "attack", "report")
+
+    epochs: int = 20
+    batch_size: int = 128
+    optimiser: Literal["sgd", "adam"] = "sgd"
+    learning_rate: float | None = None
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: Literal["one-cycle", "step", "cosine", "constant"] = "one-cycle"
+    label_smoothing: float = 0.0
+    ema_decay: float | None = None
+    gradient_clip: float | None = None
+    patience: int | None = None
+    augment: Literal["auto", "none", "crop", "flip-crop"] = "auto"
+    validation_fraction: float = 0.1
+    half: Literal["all", "A", "B"] = "all"
+    weights: str | None = None
+    defence: Literal["none", "adversarial-loss", "adversarial-batch"] = "none"
+    attack: str = "pgd"
+    norm: Literal["linf", "l2", "l1"] = "linf"
+    radius: float | str = "8/255"
+    attack_steps: int | None = None
+    attack_step_size: float | str | None = None
+    clean_weight: float = 0.5
+    radius_warmup_epochs: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work, before anything is loaded or written.
+
+        Raises:
+            UserError: One sentence that names the setting, its value and what it may be.
+        """
+        for field in ("epochs", "batch_size"):
+            require(self, field, getattr(self, field) >= 1, "1 or more")
+        for field in ("patience", "attack_steps"):
+            require(self, field, getattr(self, field) is None or getattr(self, field) >= 1, "1 or more, or null")
+        for field in ("learning_rate", "gradient_clip"):
+            require(self, field, getattr(self, field) is None or getattr(self, field) > 0, "more than 0, or null")
+        for field in ("weight_decay", "radius_warmup_epochs"):
+            require(self, field, getattr(self, field) >= 0, "0 or more")
+        for field in ("label_smoothing", "clean_weight"):
+            require(self, field, 0 <= getattr(self, field) <= 1, "between 0 and 1")
+        require(self, "momentum", 0 <= self.momentum < 1, "0 or more and below 1")
+        require(self, "ema_decay", self.ema_decay is None or 0 < self.ema_decay < 1, "between 0 and 1, or null")
+        require(self, "validation_fraction", 0 < self.validation_fraction < 1, "between 0 and 1")
+        pixels(self.radius, "radius")
+        if self.attack_step_size is not None:
+            pixels(self.attack_step_size, "attack-step-size")
+        if self.defence != "none" and self.label_smoothing > 0:
+            raise UserError(
+                f"--label-smoothing {self.label_smoothing} is not for --defence {self.defence}, which is trained on the"
+                " labels as they are; leave one of them out."
+            )
+        if self.defence == "adversarial-batch" and self.clean_weight != 0.5:
+            raise UserError(
+                f"--clean-weight {self.clean_weight} is for --defence adversarial-loss; an adversarial batch is half"
+                " clean and half attacked."
+            )
+
+    @property
+    def monitor(self) -> str:
+        """What chooses the best epoch: the error, under attack where the classifier is trained against one."""
+        return "val/error" if self.defence == "none" else "val/robust_error"
+
+    def augmentation(self, image_shape: tuple[int, int, int]) -> Literal["none", "crop", "flip-crop"]:
+        """What "auto" stands for."""
+        if self.augment != "auto":
+            return self.augment
+        if image_shape[0] == 3:
+            return "flip-crop"
+        return "crop" if min(image_shape[1:]) >= 16 else "none"
+
+    @abstractmethod
+    def net(self, image_shape: tuple[int, int, int], classes: int) -> "nn.Module":
+        """The untrained net, normalised images to logits."""
+
+    def work(self) -> "Work":
+        """What trains and measures it."""
+        from epslab.recipes.classifier_work import ClassifierWork
+
+        return ClassifierWork(self)
+
+
+@dataclass(frozen=True)
+class SmallCNNRecipe(ClassifierRecipe):
+    """A small convolutional classifier: four convolutions, seconds on digits, minutes on MNIST on one CPU core.
+
+    Args:
+        width: Channels of the first convolutions; the later ones have twice as many.
+    """
+
+    name: ClassVar[str] = "small-cnn"
+
+    width: int = 32
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work.
+
+        Raises:
+            UserError: As for every classifier, or a width below 1.
+        """
+        super().__post_init__()
+        require(self, "width", self.width >= 1, "1 or more")
+
+    def net(self, image_shape: tuple[int, int, int], classes: int) -> "nn.Module":
+        """The small CNN of this width."""
+        from epslab.nets.small import small_cnn
+
+        return small_cnn(image_shape, classes, self.width)
+
+
+@dataclass(frozen=True)
+class ResNet18Recipe(ClassifierRecipe):
+    """A residual network of 18 layers (He et al., 2016), torchvision's parameter names.
+
+    Args:
+        stem: First layers: "cifar", a 3x3 convolution; "cifar-pool", with max-pooling (the course's); "imagenet", a 7x7
+            one of stride 2 with max-pooling, which published weights are for.
+    """
+
+    name: ClassVar[str] = "resnet18"
+
+    epochs: int = 30
+    stem: Literal["cifar", "cifar-pool", "imagenet"] = "cifar"
+
+    def net(self, image_shape: tuple[int, int, int], classes: int) -> "nn.Module":
+        """The residual network with this stem."""
+        from epslab.nets.residual import resnet18
+
+        return resnet18(classes, self.stem, channels=image_shape[0])
+
+
+COURSE = ResNet18Recipe(
+    epochs=30,
+    batch_size=64,
+    optimiser="sgd",
+    learning_rate=5e-4,
+    momentum=0.9,
+    weight_decay=0.0,
+    schedule="step",
+    augment="flip-crop",
+    stem="cifar-pool",
+)
+"""The course's classifier, for comparison. The same by flags: ``epslab train resnet18 --data cifar10 --epochs 30
+--batch-size 64 --learning-rate 5e-4 --weight-decay 0 --schedule step --augment flip-crop --stem cifar-pool``."""

@@ -1,0 +1,58 @@
+"""From a classifier's settings to its parts: the net with the normalisation inside, and the augmentation."""
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from epslab import seeds
+from epslab.classifiers import Normalised
+from epslab.classifiers.objective import Augment
+from epslab.data import ImageSet
+from epslab.recipes.classifier import ClassifierRecipe
+from epslab.types import ImageShape
+
+
+def build(
+    recipe: ClassifierRecipe,
+    image_shape: ImageShape,
+    classes: int,
+    seed: int,
+    mean: Float64[Tensor, " c"] | None = None,
+    std: Float64[Tensor, " c"] | None = None,
+) -> Normalised:
+    """The untrained classifier of images [0, 1], normalised by mean and std of each channel (0 and 1 if not given).
+
+    Both are saved with the weights.
+    """
+    with seeds.seeded(seed, "weights"):
+        net = recipe.net(image_shape, classes)
+    channels = image_shape[0]
+    model = Normalised(
+        net, torch.zeros(channels) if mean is None else mean, torch.ones(channels) if std is None else std
+    )
+    for name in ("mean", "std"):
+        model.register_buffer(name, getattr(model, name), persistent=True)
+    return model
+
+
+def channel_statistics(images: ImageSet) -> tuple[Float64[Tensor, " c"], Float64[Tensor, " c"]]:
+    """Mean and standard deviation of each channel's pixels in [0, 1], exact; a channel of one value has deviation 1."""
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    # Counted, so that no floating-point copy of the images is made.
+    counts = torch.stack(
+        [torch.bincount(channel.flatten(), minlength=256) for channel in images.pixels.unbind(1)]
+    ).double()
+    share = counts / counts.sum(1, keepdim=True)
+    mean = share @ levels
+    std = (share * (levels - mean[:, None]) ** 2).sum(1).sqrt()
+    return mean, torch.where(std > 0, std, 1.0)
+
+
+def augmentation(recipe: ClassifierRecipe, image_shape: ImageShape) -> Augment | None:
+    """Shifts by up to an eighth of the smaller side, and mirror images, as the recipe says."""
+    kind = recipe.augmentation(image_shape)
+    if kind == "none":
+        return None
+    from epslab.classifiers.augmentation import Augmentation
+
+    return Augmentation(flip=kind == "flip-crop", pad=max(1, min(image_shape[1:]) // 8))

@@ -1,0 +1,279 @@
+"""The user's own classifier: found by its import path, given its weights, and held to what a classifier is here."""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from epslab.classifiers import Normalised
+from epslab.errors import UserError
+from epslab.types import Classifier, ImageShape
+
+_NESTED = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+)  # where training scripts commonly keep the weights in a checkpoint
+
+
+class LogitsOf(nn.Module):
+    """A net whose output holds its logits, as ``output.logits`` or ``output["logits"]``, as one that returns them.
+
+    So it is with Hugging Face's classifiers. A tensor is passed on as it is.
+
+    Args:
+        net: Images to such an output; any callable.
+    """
+
+    def __init__(self, net: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> Any:
+        """The logits, wherever the output has them; an output without any is returned as it came."""
+        output = self.net(images)
+        if isinstance(output, Mapping):
+            return output.get("logits", output)
+        return getattr(output, "logits", output)
+
+
+def load_model(
+    path: str,
+    image_shape: ImageShape,
+    classes: int,
+    *,
+    state: Path | str | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> Classifier:
+    """The classifier at an import path, in eval mode: images [n c h w] in [0, 1] to logits [n classes].
+
+    The working folder can be imported from. What the path names may be a factory without arguments (a function or a
+    class), a module object, or a function of images; it may return its logits within an object (``LogitsOf``).
+
+    Args:
+        path: ``package.module:name``.
+        image_shape: Of the images it will be given.
+        classes: How many classes they have.
+        state: Weights to load into it: safetensors, or a file of ``torch.save`` read with ``weights_only=True``.
+        mean: What its normalisation subtracts, one a channel or one for all; None: it takes images in [0, 1] itself.
+        std: What its normalisation divides by, after that.
+
+    Raises:
+        UserError: There is no such thing, it cannot be imported or made, the weights are not its own, or it is no
+            classifier of such images.
+    """
+    if (mean is None) != (std is None):
+        given, missing = ("mean", "std") if std is None else ("std", "mean")
+        raise UserError(f"--{given} was given without --{missing}: a normalisation needs both, (x − mean)/std.")
+    with _importable_from_here():
+        net = _made(_found(path), path)
+    if state is not None:
+        if not isinstance(net, nn.Module):
+            raise UserError(f"'{path}' is a function of images, which has no weights to load; leave --state out.")
+        load_state(net, Path(state))
+    if isinstance(net, nn.Module):
+        net.eval()
+    # Wrapped only where it must be: what an attack gains by tracing a net is lost on a net whose output it cannot.
+    model: Classifier = LogitsOf(net) if _holds_logits(net, image_shape) else net
+    if mean is not None and std is not None:
+        model = Normalised(model if isinstance(model, nn.Module) else LogitsOf(model), mean, std).eval()
+    require_classifier(model, path, image_shape, classes)
+    return model
+
+
+def load_state(model: nn.Module, file: Path) -> None:
+    """Put the weights of a file into a model, all of them and no others.
+
+    A checkpoint that holds them under ``state_dict``, ``model_state_dict`` or ``model`` is understood, and so are the
+    names of a model that was trained in parallel (``module.`` before each).
+
+    Raises:
+        UserError: There is no such file, it holds no weights or is an unsafe pickle, or they are another model's.
+    """
+    entries = _read(file)
+    own = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    if entries and all(name.startswith("module.") for name in entries) and not set(entries) <= set(own):
+        entries = {name.removeprefix("module."): tensor for name, tensor in entries.items()}
+    given = {name: tuple(tensor.shape) for name, tensor in entries.items()}
+    if different := [name for name in sorted(own.keys() | given.keys()) if own.get(name) != given.get(name)]:
+        name = different[0]
+        raise UserError(
+            f"The weights in '{file}' belong to another model: {len(different)} entries differ, first '{name}' (file:"
+            f" {_described(given.get(name))}, model: {_described(own.get(name))}); give the file of this very model."
+        )
+    model.load_state_dict(entries)
+
+
+def require_classifier(model: Classifier, name: str, image_shape: ImageShape, classes: int) -> None:
+    """Check on two grey images that a model gives one row of finite logits an image, one a class of the data.
+
+    Args:
+        model: What is asked.
+        name: How the sentence calls it.
+        image_shape: Of the images it will be given.
+        classes: How many classes the data has.
+
+    Raises:
+        UserError: It cannot take such images, or its output is something else.
+    """
+    try:
+        with torch.no_grad():
+            logits: Any = model(_grey(model, image_shape))
+    except UserError:
+        raise
+    except Exception as error:
+        # Whatever the user's code raises: the sentence says what was tried, --debug shows where it broke.
+        raise UserError(
+            f"'{name}' cannot take images of shape {_described(image_shape)} ({_cause(error)}); give data of the shape"
+            " it was made for."
+        ) from error
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 2:
+        what = f"a tensor of shape {list(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+        raise UserError(
+            f"'{name}' gives {what} for two images, but a classifier gives logits, one a class for each image, [2"
+            f" {classes}] here, or an object with such `.logits`."
+        )
+    if not logits.isfinite().all():
+        raise UserError(f"'{name}' gives logits that are not finite for grey images; mend it, or give its weights.")
+    if logits.shape[1] != classes:
+        raise UserError(
+            f"'{name}' tells {logits.shape[1]} classes apart, but the data has {classes}; give data labelled with the"
+            " model's own classes."
+        )
+
+
+def _holds_logits(net: Callable[[Tensor], Any], image_shape: ImageShape) -> bool:
+    """Whether the net's output is not its logits but holds them; a net that fails is found out later."""
+    try:
+        with torch.no_grad():
+            output = net(_grey(net, image_shape))
+    except Exception:
+        return False
+    return not isinstance(output, Tensor) and LogitsOf(lambda _: output)(torch.empty(0)) is not output
+
+
+def _grey(model: Callable[[Tensor], Any], image_shape: ImageShape) -> Tensor:
+    """Two grey images in the model's own type, on its device."""
+    like = next(iter(model.parameters()), None) if isinstance(model, nn.Module) else None
+    images = torch.full((2, *image_shape), 0.5)
+    return images.to(like) if like is not None and like.is_floating_point() else images
+
+
+@contextmanager
+def _importable_from_here() -> Iterator[None]:
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)
+
+
+def _found(path: str) -> Any:
+    """What the import path names."""
+    module_name, colon, name = path.partition(":")
+    if not (colon and name and module_name) or not all(part.isidentifier() for part in module_name.split(".")):
+        raise UserError(f"'{path}' is no import path; write package.module:name, e.g. my_models:resnet.")
+    try:
+        found = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            raise UserError(f"'{module_name}' needs '{error.name}', which is not installed; install it.") from error
+        raise UserError(
+            f"There is no module '{error.name}' here or among the installed packages; check the path, or go to the"
+            " folder it lies in."
+        ) from error
+    except Exception as error:
+        raise UserError(f"'{module_name}' cannot be imported ({_cause(error)}); mend it first.") from error
+    for part in name.split("."):
+        if not hasattr(found, part):
+            known = sorted(key for key, value in vars(found).items() if callable(value) and not key.startswith("_"))
+            listed = f"; it has {', '.join(known[:8])}{', …' if len(known) > 8 else ''}" if known else ""
+            raise UserError(f"'{module_name}' has no '{name}'{listed}: write package.module:name.")
+        found = getattr(found, part)
+    return found
+
+
+def _made(found: Any, path: str) -> Callable[[Tensor], Any]:
+    """The model itself: what was found, or what it makes when it is called without arguments."""
+    if isinstance(found, nn.Module):
+        return found
+    if not callable(found):
+        raise UserError(
+            f"'{path}' is {_article(found)}, but must be a model, a function of images, or a factory without arguments."
+        )
+    needed = _needed(found)
+    if len(needed) == 1 and not inspect.isclass(found):
+        return found  # type: ignore[no-any-return]
+    if needed:
+        raise UserError(
+            f"'{path}' needs arguments ({', '.join(needed)}); name a factory without any, which calls it with yours."
+        )
+    try:
+        made = found()
+    except Exception as error:
+        raise UserError(f"'{path}' made no model: it raised {_cause(error)}.") from error
+    if not callable(made):
+        raise UserError(f"'{path}' returned {_article(made)}, but must return a model: images to logits.")
+    return made  # type: ignore[no-any-return]
+
+
+def _needed(function: Callable[..., Any]) -> list[str]:
+    """The arguments a call must give; none where the function does not say."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    optional = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [p.name for p in parameters if p.default is inspect.Parameter.empty and p.kind not in optional]
+
+
+def _read(file: Path) -> dict[str, Tensor]:
+    """The tensors of a file of weights, by name."""
+    import pickle
+
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not file.is_file():
+        raise UserError(f"There is no file '{file}'; --state takes a .safetensors or .pth file of weights.")
+    if file.suffix == ".safetensors":
+        try:
+            return dict(load_file(file))
+        except SafetensorError as error:
+            raise UserError(f"'{file}' is not a safetensors file, or is damaged; give another --state.") from error
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"'{file}' holds more than weights, and loading it could run foreign code; save model.state_dict() instead."
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise UserError(f"'{file}' is not a file of weights, or is damaged; give another --state.") from error
+    for key in _NESTED:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not all(isinstance(entry, Tensor) for entry in content.values()):
+        raise UserError(f"'{file}' holds no state dict (names to tensors); save model.state_dict() and give that.")
+    return {str(name): tensor for name, tensor in content.items()}
+
+
+def _cause(error: Exception) -> str:
+    """An exception's type and the first line it says."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first[:200]}" if first else type(error).__name__
+
+
+def _article(thing: object) -> str:
+    return "None" if thing is None else f"of type {type(thing).__name__}"
+
+
+def _described(shape: Sequence[int] | None) -> str:
+    return "missing" if shape is None else "×".join(map(str, shape)) or "a number"
