@@ -81,7 +81,7 @@ def load_model(
     if isinstance(net, nn.Module):
         net.eval()
     # Wrapped only where it must be: what an attack gains by tracing a net is lost on a net whose output it cannot.
-    model: Classifier = LogitsOf(net) if _holds_logits(net, image_shape) else net
+    model: Classifier = LogitsOf(net).eval() if _holds_logits(net, image_shape) else net
     if mean is not None and std is not None:
         model = Normalised(model if isinstance(model, nn.Module) else LogitsOf(model), mean, std).eval()
     require_classifier(model, path, image_shape, classes)
