@@ -1,6 +1,6 @@
 """Adversarial images made on one model and shown to another."""
 
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -58,7 +58,6 @@ class Transfer:
 def thorough(attack: Attack) -> Attack:
     """The attack with ``leave_early=False``, where it has that field: it goes for the greatest loss."""
     settings: Any = attack
-    if is_dataclass(settings) and any(field.name == "leave_early" for field in fields(settings)):
-        thorough_one: Attack = replace(settings, leave_early=False)  # type: ignore[type-var]
-        return thorough_one
-    return attack
+    if "leave_early" not in getattr(settings, "__dataclass_fields__", {}):
+        return attack
+    return replace(settings, leave_early=False)
