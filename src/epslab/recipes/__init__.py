@@ -10,18 +10,18 @@ from epslab.recipes.recipe import Recipe
 from epslab.recipes.vae import VAERecipe
 
 if TYPE_CHECKING:
-    from epslab.recipes.running import Splits as Splits
     from epslab.recipes.running import evaluate as evaluate
     from epslab.recipes.running import load as load
     from epslab.recipes.running import recipe_of as recipe_of
     from epslab.recipes.running import splits as splits
     from epslab.recipes.running import train as train
+    from epslab.recipes.work import Splits as Splits
 
 _ALL: tuple[type[Recipe], ...] = (VAERecipe, SmallCNNRecipe, ResNet18Recipe)
 RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in _ALL}
 """Every recipe by the name the command line knows it by."""
 
-_RUNNING = ("Splits", "evaluate", "load", "recipe_of", "splits", "train")
+_RUNNING = ("evaluate", "load", "recipe_of", "splits", "train")
 
 __all__ = [
     "COURSE",
@@ -30,12 +30,17 @@ __all__ = [
     "Recipe",
     "ResNet18Recipe",
     "SmallCNNRecipe",
+    "Splits",
     "VAERecipe",
     *_RUNNING,
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "Splits":
+        from epslab.recipes.work import Splits
+
+        return Splits
     if name in _RUNNING:
         from epslab.recipes import running
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from epslab import attacks, seeds
-from epslab.attacks import Attack
+from epslab.attacks import Attack, thorough
 from epslab.classifiers import ClassifierObjective
 from epslab.classifiers.objective import Augment, Loss
 from epslab.defences import AdversarialBatch, AdversarialLoss
@@ -21,7 +21,7 @@ from epslab.recipes.checks import pixels
 from epslab.recipes.classifier import ClassifierRecipe
 from epslab.types import Batch, PerExample, Progress
 
-_STEPS = 7  # of an iterated attack in training (Madry et al., 2018, on CIFAR-10)
+_STEPS = 7  # of an iterated attack in training, at most (Madry et al., 2018, on CIFAR-10)
 
 
 @dataclass(frozen=True)
@@ -61,26 +61,30 @@ class AdversarialObjective:
         with torch.inference_mode(False):
             images, labels, own = (part.clone() for part in batch)
             # The greatest loss, not the first success: it is the defence's own loss that is validated.
-            attacked = greatest(attack(self.recipe))(self.model, images, labels, seeds=seeds.fork(own, "loss")).images
+            attacked = thorough(attack(self.recipe))(self.model, images, labels, seeds=seeds.fork(own, "loss")).images
         with torch.no_grad(), evaluating(self.model):
             clean, adversarial = self.model(images), self.model(attacked)
         w = self.recipe.clean_weight
-        losses = [F.cross_entropy(logits, labels, reduction="none") for logits in (clean, adversarial)]
+        smoothing = self.recipe.label_smoothing
+        losses = [
+            F.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
+            for logits in (clean, adversarial)
+        ]
         wrong = [(logits.argmax(1) != labels).to(losses[0].dtype) for logits in (clean, adversarial)]
         return {"loss": w * losses[0] + (1 - w) * losses[1], "error": wrong[0], "robust_error": wrong[1]}
 
     def _share(self, progress: Progress) -> float:
         """The share of the radius that has been reached."""
         ramp = self.recipe.radius_warmup_epochs * progress.steps_per_epoch
-        return 1.0 if progress.step >= ramp else progress.step / ramp
+        return 1.0 if progress.step + 1 >= ramp else (progress.step + 1) / ramp
 
 
 def defence(recipe: ClassifierRecipe, share: float = 1.0) -> Loss:
     """The loss of the recipe's defence, its attack at so large a share of the radius."""
     against = attack(recipe, share)
     if recipe.defence == "adversarial-batch":
-        return AdversarialBatch(against)
-    return AdversarialLoss(against, recipe.clean_weight)
+        return AdversarialBatch(against, recipe.label_smoothing)
+    return AdversarialLoss(against, recipe.clean_weight, recipe.label_smoothing)
 
 
 def attack(recipe: ClassifierRecipe, share: float = 1.0) -> Attack:
@@ -92,7 +96,7 @@ def attack(recipe: ClassifierRecipe, share: float = 1.0) -> Attack:
     if recipe.attack not in attacks.NAMES:
         raise unknown("attack", recipe.attack, attacks.NAMES)
     kind: Any = attacks.NAMES[recipe.attack]
-    fields = {field.name for field in dataclasses.fields(kind)}
+    fields: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(kind)}
     for name in ("steps", "step_size"):
         value = getattr(recipe, f"attack_{name}")
         if value is not None and name not in fields:
@@ -101,14 +105,8 @@ def attack(recipe: ClassifierRecipe, share: float = 1.0) -> Attack:
             )
     options: dict[str, Any] = {}
     if "steps" in fields:
-        options["steps"] = recipe.attack_steps or _STEPS
+        options["steps"] = recipe.attack_steps or min(_STEPS, fields["steps"])
     if recipe.attack_step_size is not None:
         options["step_size"] = share * pixels(recipe.attack_step_size, "attack-step-size")
     made: Attack = kind(Ball(recipe.norm, share * pixels(recipe.radius, "radius")), **options)
     return made
-
-
-def greatest(against: Attack) -> Attack:
-    """The attack going on for the greatest loss, where it would otherwise leave an example once it is solved."""
-    fields = {field.name for field in dataclasses.fields(against)}  # type: ignore[arg-type]
-    return dataclasses.replace(against, leave_early=False) if "leave_early" in fields else against  # type: ignore[type-var]

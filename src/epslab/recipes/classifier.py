@@ -26,7 +26,7 @@ class ClassifierRecipe(ABC):
         weight_decay: Pull of each step on the weights towards 0, relative to the learning rate.
         schedule: Learning rate over training: "one-cycle" up and down to 0; "step", a tenth after every 7 epochs;
             "cosine" down to 0; "constant".
-        label_smoothing: Share of a label's weight that is spread over all classes, 0 to 1.
+        label_smoothing: Share of a label's weight that is spread over all classes, from 0 to below 1.
         ema_decay: Decay a step of the moving average of the weights that is evaluated and saved; none if null.
         gradient_clip: Largest gradient norm of a step, in nats an image; none if null.
         patience: Epochs without a smaller validation error after which training stops; never if null.
@@ -36,20 +36,23 @@ class ClassifierRecipe(ABC):
         validation_fraction: Share of the training images held out to choose the best epoch.
         half: Train and validate on "all" training images, or on one of two disjoint halves of them, "A" or "B", which
             are the same for every seed.
-        weights: File (.pth, .safetensors) or URL of weights to start from; a last layer for other classes is left new.
+        weights: Run folder, file (.pth, .safetensors) or URL of weights to start from; a first or last layer for other
+            images or classes is left new.
         defence: Train against an attack: "adversarial-loss", clean_weight·J(x) + (1 − clean_weight)·J(x_adv);
             "adversarial-batch", clean and attacked images in one batch; "none". Then the validation images are
             attacked as well, at the full radius, and the error under attack chooses the best epoch.
         attack: Attack to train against, by name: fgsm, pgd, ...
         norm: Norm of its ball: "linf", "l2" or "l1".
         radius: Radius of its ball, in units of the pixel range [0, 1], e.g. 0.3 or 8/255.
-        attack_steps: Steps of an iterated attack; null: 7.
+        attack_steps: Steps of an iterated attack; null: 7, or the attack's own where that is less.
         attack_step_size: Length of one step, in the radius's unit; null: 2.5 times radius/steps, at most radius.
         clean_weight: Weight of the unattacked images in the adversarial loss, 0 to 1; 0 trains on attacked ones alone.
         radius_warmup_epochs: Epochs over which the radius (and the step) of the training attack rises from 0.
     """
 
+    name: ClassVar[str]
     verbs: ClassVar[tuple[str, ...]] = ("evaluate", "attack", "report")
+    free: ClassVar[tuple[str, ...]]  # beginnings of the names of the first and of the last layer's weights
 
     epochs: int = 20
     batch_size: int = 128
@@ -89,19 +92,14 @@ class ClassifierRecipe(ABC):
             require(self, field, getattr(self, field) is None or getattr(self, field) > 0, "more than 0, or null")
         for field in ("weight_decay", "radius_warmup_epochs"):
             require(self, field, getattr(self, field) >= 0, "0 or more")
-        for field in ("label_smoothing", "clean_weight"):
-            require(self, field, 0 <= getattr(self, field) <= 1, "between 0 and 1")
+        require(self, "label_smoothing", 0 <= self.label_smoothing < 1, "0 or more and below 1")
+        require(self, "clean_weight", 0 <= self.clean_weight <= 1, "between 0 and 1")
         require(self, "momentum", 0 <= self.momentum < 1, "0 or more and below 1")
         require(self, "ema_decay", self.ema_decay is None or 0 < self.ema_decay < 1, "between 0 and 1, or null")
         require(self, "validation_fraction", 0 < self.validation_fraction < 1, "between 0 and 1")
         pixels(self.radius, "radius")
         if self.attack_step_size is not None:
             pixels(self.attack_step_size, "attack-step-size")
-        if self.defence != "none" and self.label_smoothing > 0:
-            raise UserError(
-                f"--label-smoothing {self.label_smoothing} is not for --defence {self.defence}, which is trained on the"
-                " labels as they are; leave one of them out."
-            )
         if self.defence == "adversarial-batch" and self.clean_weight != 0.5:
             raise UserError(
                 f"--clean-weight {self.clean_weight} is for --defence adversarial-loss; an adversarial batch is half"
@@ -141,6 +139,7 @@ class SmallCNNRecipe(ClassifierRecipe):
     """
 
     name: ClassVar[str] = "small-cnn"
+    free: ClassVar[tuple[str, ...]] = ("0.", "13.")
 
     width: int = 32
 
@@ -170,6 +169,7 @@ class ResNet18Recipe(ClassifierRecipe):
     """
 
     name: ClassVar[str] = "resnet18"
+    free: ClassVar[tuple[str, ...]] = ("conv1.", "fc.")
 
     epochs: int = 30
     stem: Literal["cifar", "cifar-pool", "imagenet"] = "cifar"

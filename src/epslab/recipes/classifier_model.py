@@ -1,5 +1,7 @@
 """From a classifier's settings to its parts: the net with the normalisation inside, and the augmentation."""
 
+from pathlib import Path
+
 import torch
 from jaxtyping import Float64
 from torch import Tensor
@@ -8,7 +10,9 @@ from epslab import seeds
 from epslab.classifiers import Normalised
 from epslab.classifiers.objective import Augment
 from epslab.data import ImageSet
+from epslab.nets.pretrained import load_pretrained
 from epslab.recipes.classifier import ClassifierRecipe
+from epslab.runs import Run
 from epslab.types import ImageShape
 
 
@@ -56,3 +60,23 @@ def augmentation(recipe: ClassifierRecipe, image_shape: ImageShape) -> Augment |
     from epslab.classifiers.augmentation import Augmentation
 
     return Augmentation(flip=kind == "flip-crop", pad=max(1, min(image_shape[1:]) // 8))
+
+
+def start_from(recipe: ClassifierRecipe, model: Normalised, source: str) -> None:
+    """Put weights into the classifier: of a run, whose normalisation comes with them, or of a net from elsewhere.
+
+    First and last layers that are for other images or classes stay as they were initialised.
+
+    Args:
+        recipe: Says which layers those are.
+        model: Changed in place.
+        source: A run folder, or what ``load_pretrained`` takes: a file or a URL.
+
+    Raises:
+        UserError: It cannot be read, or is of another net.
+    """
+    if Path(source).is_dir():
+        free = (*(f"net.{layer}" for layer in recipe.free), "mean", "std")
+        load_pretrained(model, Run.open(Path(source)).weights, free)
+    else:
+        load_pretrained(model.net, source, recipe.free)

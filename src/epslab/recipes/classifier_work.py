@@ -12,9 +12,10 @@ from epslab import seeds
 from epslab.classifiers import ClassifierObjective, CrossEntropy, Normalised
 from epslab.data import ImageSet
 from epslab.errors import UserError
+from epslab.recipes.adversarial import AdversarialObjective
 from epslab.recipes.classifier import ClassifierRecipe
 from epslab.recipes.classifier_measure import draw, measure
-from epslab.recipes.classifier_model import augmentation, build, channel_statistics
+from epslab.recipes.classifier_model import augmentation, build, channel_statistics, start_from
 from epslab.recipes.schedules import schedule
 from epslab.runs import Run
 from epslab.training.turns import OptimiserFactory, ScheduleFactory
@@ -56,9 +57,7 @@ class ClassifierWork:
         """
         model = build(self.recipe, images.image_shape, len(images.classes), seed, *channel_statistics(images))
         if self.recipe.weights is not None:
-            from epslab.nets.pretrained import load_weights
-
-            load_weights(model.net, self.recipe.weights)
+            start_from(self.recipe, model, self.recipe.weights)
         return model
 
     def rebuild(self, about: Mapping[str, Any], seed: int) -> nn.Module:
@@ -74,8 +73,6 @@ class ClassifierWork:
         """
         augment = augmentation(self.recipe, image_shape)
         if self.recipe.defence != "none":
-            from epslab.recipes.adversarial import AdversarialObjective
-
             return AdversarialObjective(model, self.recipe, augment)
         return ClassifierObjective(model, CrossEntropy(self.recipe.label_smoothing), augment)
 
@@ -86,10 +83,10 @@ class ClassifierWork:
 
     def optimiser(self) -> OptimiserFactory:
         """SGD with momentum, or AdamW."""
-        options = {"lr": self.learning_rate, "weight_decay": self.recipe.weight_decay}
+        rate, decay = self.learning_rate, self.recipe.weight_decay
         if self.recipe.optimiser == "adam":
-            return partial(AdamW, **options)
-        return partial(SGD, **options, momentum=self.recipe.momentum)
+            return partial(AdamW, lr=rate, weight_decay=decay)
+        return partial(SGD, lr=rate, weight_decay=decay, momentum=self.recipe.momentum)
 
     def schedule(self) -> ScheduleFactory | None:
         """As the recipe says."""
@@ -99,9 +96,17 @@ class ClassifierWork:
         """Nothing: a classifier is seen by its curves."""
 
     def measure(
-        self, model: nn.Module, run: Run, images: ImageSet, *, batch_size: int, seed: int, progress: bool
+        self,
+        model: nn.Module,
+        run: Run,
+        images: ImageSet,
+        *,
+        batch_size: int,
+        seed: int,
+        progress: bool,
+        **estimates: Any,
     ) -> dict[str, Any]:
-        """Accuracy, cross-entropy, calibration, and the pictures of them."""
+        """Accuracy, cross-entropy, calibration, and the pictures of them; there are no estimates to ask for."""
         measured = measure(cast(Normalised, model), images, batch_size)
         draw(measured, images, run.figures)
         return measured.to_dict(images.classes)

@@ -75,9 +75,7 @@ class VAEWork:
         batch_size: int,
         seed: int,
         progress: bool,
-        samples: int = 1,
-        importance_samples: int | None = None,
-        prior_samples: int | None = None,
+        **estimates: Any,
     ) -> dict[str, Any]:
         """Bounds in nats and bits/dim with standard errors, the latents, and pictures of both.
 
@@ -88,21 +86,10 @@ class VAEWork:
             batch_size: Images at a time.
             seed: Of every image's noise.
             progress: Show a progress bar.
-            samples: Draws of z an image for the ELBO.
-            importance_samples: K of the importance-weighted bound; not computed if None.
-            prior_samples: L of prior Monte Carlo; not computed if None.
+            estimates: ``samples``, ``importance_samples`` and ``prior_samples`` of ``evaluate_likelihood``.
         """
         vae = cast(VAE, model)
-        likelihood = evaluate_likelihood(
-            vae,
-            images,
-            samples=samples,
-            importance_samples=importance_samples,
-            prior_samples=prior_samples,
-            batch_size=batch_size,
-            seed=seed,
-            progress=progress,
-        )
+        likelihood = evaluate_likelihood(vae, images, **estimates, batch_size=batch_size, seed=seed, progress=progress)
         latents = evaluate_latents(vae, images, batch_size=batch_size, seed=seed)
         draw_all(vae, run, images, latents)
         return {**likelihood.to_dict(), "latents": latents.to_dict()}

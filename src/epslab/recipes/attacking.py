@@ -1,0 +1,207 @@
+"""Attacking a classifier, from a run folder or an import path to numbers, pictures and tables in a folder."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from epslab import data as datasets
+from epslab.attacks import NAMES, Attack, WorstCase
+from epslab.data import ImageSet
+from epslab.errors import UserError, unknown
+from epslab.geometry import Ball
+from epslab.recipes.running import load, recipe_of, splits
+from epslab.recipes.user_model import load_model, require_classifier
+from epslab.runs import Run
+from epslab.types import Classifier
+
+WORST_CASE = "worst-case"
+"""The name of all attacks run one after the other."""
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """A classifier and the images it is attacked on.
+
+    Args:
+        name: What it was given as: a run folder or an import path.
+        model: Images in [0, 1] to logits, in eval mode.
+        images: With their labels and classes.
+        data: The name of the data set they are of.
+        split: "test" or "validation".
+        run: The run it was trained in; None for the user's own model.
+    """
+
+    name: str
+    model: Classifier
+    images: ImageSet
+    data: str
+    split: str
+    run: Run | None = None
+
+
+def find(
+    name: str,
+    *,
+    data: str | None = None,
+    data_root: str | Path | None = None,
+    split: str = "test",
+    limit: int | None = None,
+    seed: int = 0,
+    state: str | Path | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    device: torch.device | str = "cpu",
+) -> Target:
+    """The classifier of a run folder or at an import path, with the images it is to be attacked on.
+
+    Args:
+        name: A run folder, or ``package.module:name`` (``epslab.recipes.user_model.load_model``).
+        data: A data set's name or a folder of images by class; None: the run's own.
+        data_root: Where data sets lie.
+        split: "test", or "validation": what the run held out of the training images.
+        limit: Take so many images, drawn by the seed; all if None.
+        seed: Of that draw.
+        state: A file of weights for the model at an import path.
+        mean: Its normalisation; a run's model has its own inside.
+        std: Its normalisation.
+        device: Where the model is put.
+
+    Raises:
+        UserError: There is no such model or data, the two do not belong together, or the model is no classifier.
+    """
+    if split not in ("test", "validation"):
+        raise unknown("split", split, ("test", "validation"))
+    if limit is not None and limit < 1:
+        raise UserError(f"--limit counts images and must be 1 or more, not {limit}.")
+    if Path(name).is_dir():
+        found = _of_a_run(Run.open(name), data, data_root, split, (state, mean, std))
+    elif ":" in name:
+        found = _of_an_import_path(name, data, data_root, split, state, mean, std)
+    else:
+        raise UserError(
+            f"'{name}' is neither a run folder nor an import path; give a folder that `epslab train` wrote, or"
+            " package.module:name."
+        )
+    images = found.images
+    if limit is not None and limit < len(images):
+        images = images.take(limit, seed)
+    model = found.model.to(device) if isinstance(found.model, torch.nn.Module) else found.model
+    return dataclasses.replace(found, model=model, images=images)
+
+
+def build(
+    names: Sequence[str],
+    ball: Ball,
+    *,
+    steps: int | None = None,
+    restarts: int | None = None,
+    worst_case: bool = False,
+) -> dict[str, Attack]:
+    """The attacks of these names in a ball, by name.
+
+    Args:
+        names: Of ``epslab.attacks.NAMES``.
+        ball: The perturbations allowed.
+        steps: Gradient steps, for those that take any number of them; None: each attack's own default.
+        restarts: Runs an example, for those that restart; None: each attack's own default.
+        worst_case: One attack of all of them, one after the other, each on what withstood those before.
+
+    Raises:
+        UserError: An unknown name, a name twice, none at all, or a setting that none of them has.
+    """
+    if not names:
+        raise UserError(f"There is no attack to run: name one or more of {', '.join(NAMES)}.")
+    for name in names:
+        if name not in NAMES:
+            raise unknown("attack", name, NAMES)
+        if list(names).count(name) > 1:
+            raise UserError(f"The attack '{name}' is named {list(names).count(name)} times; name it once.")
+    given = {"steps": steps, "restarts": restarts}
+    taken = {name: {field.name for field in dataclasses.fields(NAMES[name])} & given.keys() for name in names}
+    for setting, value in given.items():
+        if value is not None and value < 1:
+            raise UserError(f"--{setting} must be 1 or more, not {value}.")
+        if value is not None and not any(setting in fields for fields in taken.values()):
+            raise UserError(f"--{setting} is nothing {_joined(names)} takes; leave it out, or attack with pgd.")
+    attacks: dict[str, Attack] = {}
+    for name in names:
+        options = {setting: given[setting] for setting in taken[name] if given[setting] is not None}
+        attacks[name] = NAMES[name](ball, **options)
+    return {WORST_CASE: WorstCase(tuple(attacks.values()))} if worst_case else attacks
+
+
+def folder_name(
+    names: Sequence[str],
+    norm: str,
+    radius: str,
+    *,
+    steps: int | None = None,
+    restarts: int | None = None,
+    worst_case: bool = False,
+    data: str = "",
+    split: str = "test",
+    limit: int | None = None,
+    seed: int = 0,
+) -> str:
+    """What the folder of such an attack is called: its settings, those left at their default unsaid.
+
+    ``linf-8_255-random-fgsm-pgd``, ``l2-0.5-pgd-steps100-limit200``.
+    """
+    parts = [norm, radius.replace("/", "_"), *([WORST_CASE] if worst_case else []), *names]
+    for label, value in (("steps", steps), ("restarts", restarts), ("limit", limit), ("seed", seed or None)):
+        if value is not None:
+            parts.append(f"{label}{value}")
+    parts += [data] if data else []
+    parts += [split] if split != "test" else []
+    return re.sub(r"[^\w.+-]+", "_", "-".join(parts))
+
+
+def _of_a_run(run: Run, data: str | None, data_root: str | Path | None, split: str, extras: Sequence[object]) -> Target:
+    recipe = recipe_of(run)
+    if "attack" not in recipe.verbs:
+        raise UserError(
+            f"'{run.folder}' holds a '{recipe.name}', which is no classifier; give a run of one, e.g. of"
+            " `epslab train small-cnn`."
+        )
+    if any(extra is not None for extra in extras):
+        raise UserError(
+            f"'{run.folder}' has its weights and its normalisation inside; --state, --mean and --std are for a model at"
+            " an import path."
+        )
+    own = str(run.config["data"])
+    if data is None or data == own:
+        parts = splits(run, data_root)
+        images = parts.test if split == "test" else parts.validation
+    elif split != "test":
+        raise UserError(f"'{run.folder}' held nothing out of '{data}', only of '{own}'; use --split test.")
+    else:
+        images = datasets.load(data, "test", data_root or run.config.get("data_root"))
+    model = load(run)
+    require_classifier(model, str(run.folder), images.image_shape, len(images.classes))
+    return Target(str(run.folder), model, images, data or own, split, run)
+
+
+def _of_an_import_path(
+    path: str,
+    data: str | None,
+    data_root: str | Path | None,
+    split: str,
+    state: str | Path | None,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+) -> Target:
+    if data is None:
+        raise UserError(f"Which images is '{path}' attacked on? Give --data: {', '.join(datasets.NAMES)}, or a folder.")
+    if split != "test":
+        raise UserError(f"Only a run has validation images; '{path}' is attacked on --split test.")
+    images = datasets.load(data, "test", data_root)
+    model = load_model(path, images.image_shape, len(images.classes), state=state, mean=mean, std=std)
+    return Target(path, model, images, str(data), split)
+
+
+def _joined(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
