@@ -30,6 +30,7 @@ ALL = {
         marked=("8/255", 3.0),
     ),
     "bars": lambda: figures.accuracy_bars(["clean", "iterative-fgsm", "pgd"], VALUES, first=1),
+    "examples": lambda: figures.examples(ORIGINALS, [LONG, "cat 2/255"], title="Least robust"),
     "matrix": lambda: figures.transfer_matrix(np.eye(3), ["A", "B", "small-cnn"], ["A", "B", "small-cnn"], title="t"),
     "wide matrix": lambda: figures.transfer_matrix(
         np.eye(3), ["the first half", "the second", "x"], ["resnet18 on A", "resnet18 on B", "small-cnn on A"]

@@ -62,6 +62,19 @@ def perturbations(
 
 
 @styled
+def examples(images: ImageArray, labels: Sequence[str], *, columns: int = 3, title: str = "") -> Figure:
+    """Images [n c h w], each with a short text under it, cut where it would be wider than the image.
+
+    Args:
+        images: In [0, 1].
+        labels: Under each image: "cat 2/255".
+        columns: Images a row.
+        title: A line above.
+    """
+    return image_grid(images, columns=columns, title=title, labels=[_fitting(label, columns) for label in labels])
+
+
+@styled
 def accuracy_curves(
     radii: Vector,
     curves: Mapping[str, Interval],
@@ -176,9 +189,9 @@ def transfer_matrix(
     return drawing
 
 
-def _fitting(text: str) -> str:
-    """The text, its first word cut where it would be wider than a third of the figure."""
-    over = len(text) - int(WIDTH / 3 / _LETTER) + 1
+def _fitting(text: str, columns: int = 3) -> str:
+    """The text, its first word cut where it would be wider than its share of the figure."""
+    over = len(text) - int(WIDTH / columns / _LETTER) + 1
     first, space, rest = text.partition(" ")
     return text if over <= 0 else f"{first[: max(1, len(first) - over - 1)]}…{space}{rest}"
 
