@@ -6,6 +6,7 @@ centre goes one representable number back. No coordinate is then further from th
 norm is larger.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, SupportsFloat
@@ -248,7 +249,7 @@ def _draw_l1(seeds: Tensor, counter: int, shape: tuple[int, ...]) -> Tensor:
 
 def _draw_length(seeds: Tensor, counter: int, points: Tensor) -> Tensor:
     u = noise.uniform(noise.fork(seeds, "ball-radius"), counter, (1,), torch.float64)
-    return _beside(u.squeeze(1) ** (1.0 / points[:1].numel()) * _INSIDE, points)
+    return _beside(u.squeeze(1) ** (1.0 / math.prod(points.shape[1:])) * _INSIDE, points)
 
 
 def _placed(centre: Tensor, delta: Tensor) -> Tensor:
