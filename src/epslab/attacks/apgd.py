@@ -208,5 +208,6 @@ def _checkpoints(steps: int) -> dict[int, int]:
     p = [0.0, 0.22]
     while p[-1] < 1:
         p.append(p[-1] + max(p[-1] - p[-2] - 0.03, 0.06))
-    w = sorted({math.ceil(share * steps) for share in p if share <= 1})
+    # Rounded first: 0.57·100 is a little more than 57 in binary.
+    w = sorted({math.ceil(round(share * steps, 6)) for share in p if share <= 1})
     return {now: before for before, now in pairwise(w)}

@@ -62,7 +62,7 @@ class Search:
     ) -> Bool[Tensor, " k"]:
         """Keep the points that are worse for the model than what there is, and say which examples have left.
 
-        A success is worse than a failure, and a greater value worse than a smaller.
+        A success is worse than a failure, and a greater value worse than a smaller; of equals the later one is kept.
 
         Args:
             index: The examples the points belong to.
@@ -78,7 +78,8 @@ class Search:
             success[found] = self.aim[index[found]].met(self.victim.ask(points[found], index[found]))
             confirmed[found] = True
         before, own = self.success[index], value.to(self.value.dtype)
-        better = (success & ~before) | ((success == before) & (own > self.value[index]))
+        # Of equals the later one: where the objective is flat to rounding, steps still lead somewhere.
+        better = (success & ~before) | ((success == before) & (own >= self.value[index]))
         if better.all():
             kept, taken = index, points
         else:

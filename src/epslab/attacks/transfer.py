@@ -60,4 +60,5 @@ def thorough(attack: Attack) -> Attack:
     settings: Any = attack
     if "leave_early" not in getattr(settings, "__dataclass_fields__", {}):
         return attack
-    return replace(settings, leave_early=False)
+    changed: Attack = replace(settings, leave_early=False)
+    return changed

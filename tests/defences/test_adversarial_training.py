@@ -1,0 +1,162 @@
+"""Adversarial losses against their definitions, and against each other with and without BatchNorm."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from epslab.attacks import FGSM, PGD, Attack, Attacked, RandomNoise
+from epslab.defences import AdversarialBatch, AdversarialLoss
+from epslab.errors import UserError
+from epslab.geometry import Linf
+
+FGSM_01 = FGSM(Linf(0.1))
+
+
+def net(batch_norm: bool) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.default_generator.manual_seed(0)
+        norm = [nn.BatchNorm2d(4)] if batch_norm else []
+        layers = [nn.Conv2d(1, 4, 3, padding=1), *norm, nn.Tanh(), nn.Flatten(), nn.Linear(4 * 36, 3)]
+        return nn.Sequential(*layers).double()
+
+
+@pytest.fixture
+def batch() -> tuple[Tensor, Tensor]:
+    g = torch.Generator().manual_seed(1)
+    return torch.rand(8, 1, 6, 6, generator=g, dtype=torch.float64), torch.randint(3, (8,), generator=g)
+
+
+def gradients(model: nn.Module, loss: Tensor) -> Tensor:
+    return torch.cat([g.flatten() for g in torch.autograd.grad(loss.mean(), list(model.parameters()))])
+
+
+def fgsm_by_hand(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    model.eval()
+    x = x.clone().requires_grad_()
+    (g,) = torch.autograd.grad(F.cross_entropy(model(x), y, reduction="sum"), x)
+    model.train()
+    return (x + 0.1 * g.sign()).clamp(0, 1).detach()
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
+def test_the_loss_is_its_formula(batch: tuple[Tensor, Tensor], alpha: float) -> None:
+    x, y = batch
+    model = net(batch_norm=False)
+    loss = AdversarialLoss(FGSM_01, clean_weight=alpha)(model, x, y)
+    x_adv = fgsm_by_hand(model, x, y)
+    expected = alpha * F.cross_entropy(model(x), y, reduction="none") + (1 - alpha) * F.cross_entropy(
+        model(x_adv), y, reduction="none"
+    )
+    torch.testing.assert_close(loss, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_images_already_wrong_are_attacked_too(batch: tuple[Tensor, Tensor]) -> None:
+    x, _ = batch
+    model = net(batch_norm=False)
+    wrong = (model(x).argmax(1) + 1) % 3
+    loss = AdversarialLoss(FGSM_01, clean_weight=0.0)(model, x, wrong)
+    assert (loss > F.cross_entropy(model(x), wrong, reduction="none") + 1e-3).all()
+
+
+def test_without_batchnorm_both_defences_have_the_same_gradient(batch: tuple[Tensor, Tensor]) -> None:
+    x, y = batch
+    model = net(batch_norm=False)
+    one = gradients(model, AdversarialLoss(FGSM_01, clean_weight=0.5)(model, x, y))
+    other = gradients(model, AdversarialBatch(FGSM_01)(model, x, y))
+    torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
+
+def test_with_batchnorm_they_differ(batch: tuple[Tensor, Tensor]) -> None:
+    """Attacked images are the same for both; the batch statistics are not."""
+    x, y = batch
+    models = [net(batch_norm=True).train() for _ in range(2)]
+    one = gradients(models[0], AdversarialLoss(FGSM_01, clean_weight=0.5)(models[0], x, y))
+    other = gradients(models[1], AdversarialBatch(FGSM_01)(models[1], x, y))
+    assert (one - other).norm() > 1e-3 * one.norm()
+
+
+@pytest.mark.parametrize(
+    "defence", [AdversarialLoss(PGD(Linf(0.1), steps=3)), AdversarialBatch(PGD(Linf(0.1), steps=3))]
+)
+def test_the_attack_leaves_modes_and_running_statistics_alone(
+    batch: tuple[Tensor, Tensor], defence: AdversarialLoss | AdversarialBatch
+) -> None:
+    x, y = batch
+    model = net(batch_norm=True).train()
+    norm = model[1]
+    defence(model, x, y)
+    assert norm.training
+    assert norm.num_batches_tracked == (2 if isinstance(defence, AdversarialLoss) else 1)
+
+
+def test_the_attacked_images_carry_no_gradient(batch: tuple[Tensor, Tensor]) -> None:
+    """The perturbation is a constant of the loss: scaling it by a parameter-dependent amount would show here."""
+    x, y = batch
+    model = net(batch_norm=False)
+    x_adv = fgsm_by_hand(model, x, y)
+    expected = gradients(model, F.cross_entropy(model(x_adv), y, reduction="none"))
+    found = gradients(model, AdversarialLoss(FGSM_01, clean_weight=0.0)(model, x, y))
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_every_attack_goes_for_the_greatest_loss(batch: tuple[Tensor, Tensor]) -> None:
+    """An attack that can stop early is told not to; one that cannot is taken as it is."""
+    x, y = batch
+    asked: list[bool] = []
+
+    @dataclasses.dataclass(frozen=True)
+    class Spy:
+        leave_early: bool = True
+
+        def __call__(self, model: nn.Module, images: Tensor, labels: Tensor, **seeds: Tensor) -> Attacked:
+            asked.append(self.leave_early)
+            return RandomNoise(Linf(0.1))(model, images, labels, **seeds)
+
+    def plain(model: nn.Module, images: Tensor, labels: Tensor, **seeds: Tensor) -> Attacked:
+        asked.append(True)
+        return RandomNoise(Linf(0.1))(model, images, labels, **seeds)
+
+    attacks: tuple[Attack, ...] = (Spy(), plain)
+    for attack in attacks:
+        AdversarialLoss(attack)(net(batch_norm=False), x, y)
+    assert asked == [False, True]
+
+
+def test_noise_is_the_examples_own_or_the_generators(batch: tuple[Tensor, Tensor]) -> None:
+    x, y = batch
+    model = net(batch_norm=False)
+    defence = AdversarialLoss(PGD(Linf(0.1), steps=1, step_size=0.01), clean_weight=0.0)
+    seeds = torch.arange(8)
+    whole = defence(model, x, y, seeds=seeds)
+    torch.testing.assert_close(whole[3:5], defence(model, x[3:5], y[3:5], seeds=seeds[3:5]))
+    first, again = (defence(model, x, y, torch.Generator().manual_seed(s)) for s in (0, 0))
+    assert torch.equal(first, again)
+    with torch.random.fork_rng():
+        torch.default_generator.manual_seed(0)
+        assert not torch.equal(defence(model, x, y), defence(model, x, y)), "every batch has noise of its own"
+
+
+def test_label_smoothing_is_torchs(batch: tuple[Tensor, Tensor]) -> None:
+    x, y = batch
+    model = net(batch_norm=False)
+    loss = AdversarialLoss(FGSM_01, clean_weight=1.0, label_smoothing=0.1)(model, x, y)
+    torch.testing.assert_close(loss, F.cross_entropy(model(x), y, reduction="none", label_smoothing=0.1))
+    half = AdversarialBatch(FGSM_01, label_smoothing=0.1)(model, x, y)
+    both = AdversarialLoss(FGSM_01, clean_weight=0.5, label_smoothing=0.1)(model, x, y)
+    torch.testing.assert_close(half, both)
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (lambda: AdversarialLoss(FGSM_01, clean_weight=1.5), "clean_weight is 1.5"),
+        (lambda: AdversarialLoss(FGSM_01, label_smoothing=1.0), "label_smoothing is 1.0"),
+        (lambda: AdversarialBatch(FGSM_01, label_smoothing=-0.1), "label_smoothing is -0.1"),
+    ],
+)
+def test_wrong_settings(make: object, names: str) -> None:
+    with pytest.raises(UserError, match=names):
+        make()  # type: ignore[operator]
