@@ -12,8 +12,8 @@ from epslab.types import Images, Logits
 class Normalised(nn.Module):
     """net((x − mean)/std): a net that was made for normalised images, as a classifier of images in [0, 1].
 
-    Mean and standard deviation move with the module (device, dtype) and are no part of its state dict: ``net.`` is all
-    there is in it, so weights of the net alone load into ``.net`` under their own names.
+    Mean and standard deviation are buffers: they move with the module (device, dtype) and are saved with its weights,
+    beside those of ``.net``, into which weights of the net alone load under their own names.
 
     Args:
         net: Normalised images to logits.
@@ -41,8 +41,8 @@ class Normalised(nn.Module):
             raise UserError(f"std is {stds.tolist()}: every channel's standard deviation must be positive and finite.")
         self.net = net
         like = next((tensor for tensor in net.parameters() if tensor.is_floating_point()), means)
-        self.register_buffer("mean", means.to(like).view(-1, 1, 1), persistent=False)
-        self.register_buffer("std", stds.to(like).view(-1, 1, 1), persistent=False)
+        self.register_buffer("mean", means.to(like).view(-1, 1, 1))
+        self.register_buffer("std", stds.to(like).view(-1, 1, 1))
 
     def forward(self, images: Images) -> Logits:
         """Logits of images in [0, 1]."""

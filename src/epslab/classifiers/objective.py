@@ -43,7 +43,8 @@ class Augment(Protocol):
 class CrossEntropy:
     """−Σ_k q_k log softmax(model(x))_k in nats, with q = (1 − s)·onehot(y) + s/classes.
 
-    Label smoothing: Szegedy et al. (2016), section 7. The model's output is logits: the logarithm of the softmax is taken here.
+    The model's output is logits: the logarithm of the softmax is taken here. Label smoothing: Szegedy et al. (2016),
+    section 7.
 
     Args:
         label_smoothing: s in [0, 1].

@@ -2,6 +2,17 @@
 
 from epslab.nets.convolution import ConvDecoder, ConvEncoder
 from epslab.nets.perceptron import PerceptronDecoder, PerceptronEncoder, perceptron
+from epslab.nets.pretrained import load_pretrained
+from epslab.nets.residual import resnet18
 from epslab.nets.small import small_cnn
 
-__all__ = ["ConvDecoder", "ConvEncoder", "PerceptronDecoder", "PerceptronEncoder", "perceptron", "small_cnn"]
+__all__ = [
+    "ConvDecoder",
+    "ConvEncoder",
+    "PerceptronDecoder",
+    "PerceptronEncoder",
+    "load_pretrained",
+    "perceptron",
+    "resnet18",
+    "small_cnn",
+]

@@ -1,0 +1,115 @@
+"""Weights of other origin for a net: a file or a URL, read as tensors and plain values only."""
+
+import pickle
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.parse import urlsplit
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from epslab.errors import UserError
+
+FREE = ("conv1.", "fc.")
+"""The parts that may differ: the stem belongs to an image size, the head to a set of classes."""
+
+
+def load_pretrained(
+    net: nn.Module, source: Path | str, free: tuple[str, ...] = FREE, progress: bool = True
+) -> tuple[str, ...]:
+    """Load weights into ``net``, except for the parts that are free to differ and do.
+
+    Of a free part, the whole part stays as it was initialised where an entry of it has another shape, or is in one of
+    the two alone. Weights may stand under "state_dict" or "model" in the file, and their names begin with "module.".
+
+    Args:
+        net: Takes the weights in place, in its own dtype and on its device; untouched if anything is wrong.
+        source: A ``.safetensors`` file, another file that ``torch.save`` wrote (``.pth``, ``.pt``), or the URL of
+            such a ``.pth`` file, which is kept in torch's hub cache; where its name ends in a hash, it is checked.
+        free: Beginnings of the names that make a part.
+        progress: Show a bar while a URL is fetched.
+
+    Returns:
+        The names of ``net``'s entries that stayed as they were, in order: () where all were loaded.
+
+    Raises:
+        UserError: The source cannot be read, would run code, holds no weights, or weights that differ elsewhere.
+    """
+    weights, own = _weights(_read(source, progress), source), net.state_dict()
+
+    def differs(name: str) -> bool:
+        # Files from before torch 0.4.1 lack BatchNorm's count of batches, which no forward pass of these nets uses.
+        if name in own and name not in weights:
+            return not name.endswith("num_batches_tracked")
+        return name not in own or weights[name].shape != own[name].shape
+
+    wrong = [name for name in own | weights if differs(name)]
+    parts = tuple(part for part in free if any(name.startswith(part) for name in wrong))
+    elsewhere = [name for name in wrong if not name.startswith(parts)]
+    if elsewhere:
+        first = elsewhere[0]
+        given, wanted = (list(entries[first].shape) if first in entries else "none" for entries in (weights, own))
+        raise UserError(
+            f"The weights in '{source}' are for another net: {len(elsewhere)} of its entries differ, first '{first}'"
+            f" (shape there: {given}, in the net: {wanted}); build the net they were made for."
+        )
+    taken = {name: tensor for name, tensor in weights.items() if name in own and not name.startswith(parts)}
+    net.load_state_dict(taken, strict=False)
+    return tuple(name for name in own if name.startswith(parts))
+
+
+def _weights(content: Any, source: Path | str) -> dict[str, Tensor]:
+    """The tensors by their names in the net."""
+    for key in ("state_dict", "model", "state_dict"):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not content or not all(isinstance(t, Tensor) for t in content.values()):
+        raise UserError(
+            f"'{source}' holds no weights: a state dict was expected (names and tensors), or one under 'state_dict' or"
+            " 'model'; save it with torch.save(net.state_dict(), FILE)."
+        )
+    prefix = "module." if all(str(name).startswith("module.") for name in content) else ""
+    return {str(name).removeprefix(prefix): tensor.detach() for name, tensor in content.items()}
+
+
+def _read(source: Path | str, progress: bool) -> Any:
+    """What the source holds, on the CPU."""
+    url = str(source) if "://" in str(source) else None
+    if url is None and not Path(source).is_file():
+        raise UserError(f"There is no file '{source}': give a .safetensors or .pth file of weights, or a URL of one.")
+    safetensors = urlsplit(str(source)).path.endswith(".safetensors")
+    if url is not None and safetensors:
+        raise UserError(
+            f"'{source}' cannot be fetched: of URLs only .pth files are read; download it and give the file."
+        )
+    try:
+        if safetensors:
+            return load_file(source)
+        with warnings.catch_warnings():
+            # Torch wonders aloud about foreign pickles before it refuses them; the error says it all.
+            warnings.simplefilter("ignore", UserWarning)
+            if url is None:
+                return torch.load(source, map_location="cpu", weights_only=True)
+            # A name such as resnet18-f37072fd.pth holds the beginning of the content's SHA-256.
+            checked = re.search(r"-[0-9a-f]{8,}\.[^/]*$", urlsplit(url).path) is not None
+            return torch.hub.load_state_dict_from_url(
+                url, map_location="cpu", progress=progress, check_hash=checked, weights_only=True
+            )
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"'{source}' was not opened: it is no file of weights, or holds other things than tensors and plain values,"
+            " which could run any code; save the weights alone, torch.save(net.state_dict(), FILE)."
+        ) from error
+    except URLError as error:
+        raise UserError(
+            f"'{source}' could not be fetched ({error}); check the address and the network, or download the file by"
+            " other means and give its path."
+        ) from error
+    except Exception as error:  # whatever the damage makes the readers stumble over
+        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        raise UserError(f"'{source}' is no file of weights, or is damaged ({reason}); fetch it again.") from error
