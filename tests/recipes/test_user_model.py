@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from epslab.errors import UserError
-from epslab.recipes.user_model import LogitsOf, load_model, load_state, require_classifier
+from epslab.recipes.user_model import LogitsOf, load_model, require_classifier
 
 SHAPE = (3, 4, 4)
 MODELS = '''
@@ -225,14 +225,12 @@ def test_a_module_that_cannot_be_imported_gets_one_sentence(package, tmp_path, c
 
 def test_weights_of_another_model_are_refused(package, tmp_path):
     torch.save(nn.Linear(3, 2).state_dict(), tmp_path / "w.pth")
-    assert "belong to another model: 4 entries differ, first '1.bias' (file: missing" in refusal(
-        f"{package}:Net", state=tmp_path / "w.pth"
-    )
+    assert "are for another net: 4 of its entries differ, first" in refusal(f"{package}:Net", state=tmp_path / "w.pth")
 
 
 def test_a_pickle_that_runs_code_is_not_opened(package, tmp_path):
     torch.save({"weights": SimpleNamespace(a=1)}, tmp_path / "w.pth")
-    assert "foreign code" in refusal(f"{package}:Net", state=tmp_path / "w.pth")
+    assert "could run any code" in refusal(f"{package}:Net", state=tmp_path / "w.pth")
 
 
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
@@ -242,7 +240,7 @@ def test_files_that_hold_no_weights_are_refused(package, tmp_path, name):
     assert name in refusal(f"{package}:Net", state=tmp_path / name)
     if name.endswith("pth"):
         torch.save({"a": 1}, tmp_path / name)
-        assert "holds no state dict" in refusal(f"{package}:Net", state=tmp_path / name)
+        assert "holds no weights" in refusal(f"{package}:Net", state=tmp_path / name)
 
 
 def test_a_function_has_no_weights_to_load(package, tmp_path):
@@ -252,11 +250,3 @@ def test_a_function_has_no_weights_to_load(package, tmp_path):
 def test_a_double_precision_model_is_asked_in_its_own_type():
     model = nn.Sequential(nn.Flatten(), nn.Linear(48, 5)).double()
     require_classifier(model, "it", SHAPE, 5)
-
-
-def test_loading_keeps_names_that_begin_with_module(tmp_path):
-    source = nn.ModuleDict({"module": nn.Linear(2, 2)})
-    torch.save(source.state_dict(), tmp_path / "w.pth")
-    target = nn.ModuleDict({"module": nn.Linear(2, 2)})
-    load_state(target, tmp_path / "w.pth")
-    assert target["module"].weight.equal(source["module"].weight)

@@ -1,4 +1,4 @@
-"""Measure a trained model: likelihood bounds, bits/dim, latent space."""
+"""Measure a trained model: accuracy and calibration, or likelihood bounds and latent space."""
 
 from collections.abc import Sequence
 
@@ -29,8 +29,10 @@ def run(arguments: Sequence[str]) -> None:
     group.add_argument(
         "--data_root", type=str | None, metavar="DIR", help="where data sets lie, if elsewhere than in training"
     )
-    group = parser.add_argument_group("estimates")
-    group.add_argument("--samples", type=int, default=1, metavar="N", help="draws of z an image for the ELBO")
+    group = parser.add_argument_group("estimates, of a generative model only")
+    group.add_argument(
+        "--samples", type=int | None, metavar="N", help="draws of z an image for the ELBO; one without it"
+    )
     group.add_argument(
         "--importance_samples",
         type=int | None,
@@ -43,6 +45,7 @@ def run(arguments: Sequence[str]) -> None:
         metavar="L",
         help="draws of z an image for prior Monte Carlo; not computed without it",
     )
+    group = parser.add_argument_group("computation")
     group.add_argument(
         "--batch_size", type=int, default=256, metavar="N", help="images at a time: speed and memory only"
     )

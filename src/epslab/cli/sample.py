@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from epslab.cli.folders import writable_file
 from epslab.cli.parsing import Parser, at_least
 from epslab.cli.terminal import summary
+from epslab.errors import UserError
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -34,6 +35,12 @@ def run(arguments: Sequence[str]) -> None:
     from epslab.runs import Run
 
     opened = Run.open(values["run"])
+    recipe = recipes.recipe_of(opened)
+    if "sample" not in recipe.verbs:
+        raise UserError(
+            f"'{opened.folder}' is a '{recipe.name}' run, a classifier, which has no images to draw; try"
+            f" `epslab evaluate {opened.folder}`."
+        )
     out = writable_file(values["out"] or opened.figures / f"{'means' if means else 'samples'}-{n}.png")
     model = recipes.load(opened)
 

@@ -60,7 +60,7 @@ def _train(recipe_type: type, values: Mapping[str, Any], progress: bool) -> None
     result = trained.result()
     if progress and result.get("status") == "interrupted" and result.get("epochs", 0) < values["epochs"]:
         raise KeyboardInterrupt(f"Interrupted; `epslab train --out {folder} --resume` goes on where it stopped.")
-    then = [f"epslab {verb} {folder}" for verb in ("evaluate", "sample", "report")]
+    then = [f"epslab {verb} {folder}" for verb in recipe.verbs]
     summary(f"Trained {trained.folder}", _facts(trained, recipe.monitor), then)
 
 
@@ -70,10 +70,12 @@ def _facts(trained: "Run", monitor: str) -> dict[str, str]:
     facts = {}
     finite = [(value, i) for i, value in enumerate(metrics.get(monitor, [])) if math.isfinite(value)]
     if finite:
+        from epslab.report.numbers import validated
+
         value, i = min(finite)
-        unit = "bits/dim" if monitor.endswith("bits_per_dim") else "nats"
+        text, unit = validated(value, monitor.removeprefix("val/"))
         last = int(metrics["epoch"][-1])
-        facts["validation"] = f"{value:.4f} {unit} at the best epoch, {int(metrics['epoch'][i])} of {last}"
+        facts["validation"] = f"{text} {unit} at the best epoch, {int(metrics['epoch'][i])} of {last}"
     if seconds := timing.get("seconds"):
         facts["training time"] = (
             f"{sum(seconds):,.1f} s, {timing['images_per_second'][-1]:,.0f} images/s in the last epoch"

@@ -29,6 +29,8 @@ QUANTITIES = {
     "reconstruction": ("Reconstruction −E log p(x|z)", "nats"),
     "regularisation": ("KL from posterior to prior", "nats"),
     "kl": ("KL from posterior to prior", "nats"),
+    "error": ("Error", "share of images"),
+    "robust_error": ("Error under the training attack", "share of images"),
     "loss": ("Training objective", "loss"),
 }
 """Heading and unit of the quantities a run logs; others are shown under their own name."""

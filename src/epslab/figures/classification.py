@@ -1,4 +1,4 @@
-"""Pictures of a classifier: is it as often right as it is sure, which classes it confuses, where it errs most surely."""
+"""Pictures of a classifier: is it right as often as it is sure, what does it confuse, where does it err most surely."""
 
 from collections.abc import Sequence
 

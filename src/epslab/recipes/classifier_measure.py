@@ -52,7 +52,7 @@ class Measured:
         return torch.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
     def reliability(self) -> tuple[Float64[Tensor, " bins"], Float64[Tensor, " bins"], Float64[Tensor, " bins"]]:
-        """Mean confidence, accuracy and share of the images in each of 15 equal intervals (0, 1/15], …; NaN in empty ones."""
+        """Mean confidence, accuracy and share of the images in 15 equal intervals (0, 1/15], …; NaN in empty ones."""
         confidence, right = self.confidence, (self.predicted == self.labels).double()
         place = (confidence * BINS).ceil().long().sub(1).clamp_(0, BINS - 1)
         count = torch.bincount(place, minlength=BINS).double()
@@ -60,7 +60,7 @@ class Measured:
         return sums[0] / count, sums[1] / count, count / count.sum()
 
     def mistakes(self, n: int) -> Int64[Tensor, " k"]:
-        """Indices of the n wrong predictions made with the most confidence, that one first; fewer if fewer are wrong."""
+        """Indices of the n wrong predictions made with the most confidence, in that order; fewer if fewer are wrong."""
         wrong = torch.nonzero(self.predicted != self.labels).flatten()
         return wrong[self.confidence[wrong].argsort(descending=True, stable=True)[:n]]
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from epslab import seeds
 from epslab.classifiers import Normalised
-from epslab.classifiers.objective import Augment
+from epslab.classifiers.augmentation import Augmentation
 from epslab.data import ImageSet
 from epslab.nets.pretrained import load_pretrained
 from epslab.recipes.classifier import ClassifierRecipe
@@ -52,13 +52,11 @@ def channel_statistics(images: ImageSet) -> tuple[Float64[Tensor, " c"], Float64
     return mean, torch.where(std > 0, std, 1.0)
 
 
-def augmentation(recipe: ClassifierRecipe, image_shape: ImageShape) -> Augment | None:
+def augmentation(recipe: ClassifierRecipe, image_shape: ImageShape) -> Augmentation | None:
     """Shifts by up to an eighth of the smaller side, and mirror images, as the recipe says."""
     kind = recipe.augmentation(image_shape)
     if kind == "none":
         return None
-    from epslab.classifiers.augmentation import Augmentation
-
     return Augmentation(flip=kind == "flip-crop", pad=max(1, min(image_shape[1:]) // 8))
 
 

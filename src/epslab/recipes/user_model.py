@@ -13,13 +13,8 @@ from torch import Tensor, nn
 
 from epslab.classifiers import Normalised
 from epslab.errors import UserError
+from epslab.nets.pretrained import load_pretrained
 from epslab.types import Classifier, ImageShape
-
-_NESTED = (
-    "state_dict",
-    "model_state_dict",
-    "model",
-)  # where training scripts commonly keep the weights in a checkpoint
 
 
 class LogitsOf(nn.Module):
@@ -61,7 +56,8 @@ def load_model(
         path: ``package.module:name``.
         image_shape: Of the images it will be given.
         classes: How many classes they have.
-        state: Weights to load into it: safetensors, or a file of ``torch.save`` read with ``weights_only=True``.
+        state: All of its weights and no others: safetensors, or a file of ``torch.save`` read with
+            ``weights_only=True`` (``epslab.nets.pretrained``).
         mean: What its normalisation subtracts, one a channel or one for all; None: it takes images in [0, 1] itself.
         std: What its normalisation divides by, after that.
 
@@ -77,7 +73,7 @@ def load_model(
     if state is not None:
         if not isinstance(net, nn.Module):
             raise UserError(f"'{path}' is a function of images, which has no weights to load; leave --state out.")
-        load_state(net, Path(state))
+        load_pretrained(net, state, free=())
     if isinstance(net, nn.Module):
         net.eval()
     # Wrapped only where it must be: what an attack gains by tracing a net is lost on a net whose output it cannot.
@@ -86,29 +82,6 @@ def load_model(
         model = Normalised(model if isinstance(model, nn.Module) else LogitsOf(model), mean, std).eval()
     require_classifier(model, path, image_shape, classes)
     return model
-
-
-def load_state(model: nn.Module, file: Path) -> None:
-    """Put the weights of a file into a model, all of them and no others.
-
-    A checkpoint that holds them under ``state_dict``, ``model_state_dict`` or ``model`` is understood, and so are the
-    names of a model that was trained in parallel (``module.`` before each).
-
-    Raises:
-        UserError: There is no such file, it holds no weights or is an unsafe pickle, or they are another model's.
-    """
-    entries = _read(file)
-    own = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    if entries and all(name.startswith("module.") for name in entries) and not set(entries) <= set(own):
-        entries = {name.removeprefix("module."): tensor for name, tensor in entries.items()}
-    given = {name: tuple(tensor.shape) for name, tensor in entries.items()}
-    if different := [name for name in sorted(own.keys() | given.keys()) if own.get(name) != given.get(name)]:
-        name = different[0]
-        raise UserError(
-            f"The weights in '{file}' belong to another model: {len(different)} entries differ, first '{name}' (file:"
-            f" {_described(given.get(name))}, model: {_described(own.get(name))}); give the file of this very model."
-        )
-    model.load_state_dict(entries)
 
 
 def require_classifier(model: Classifier, name: str, image_shape: ImageShape, classes: int) -> None:
@@ -130,9 +103,9 @@ def require_classifier(model: Classifier, name: str, image_shape: ImageShape, cl
         raise
     except Exception as error:
         # Whatever the user's code raises: the sentence says what was tried, --debug shows where it broke.
+        shape = "×".join(map(str, image_shape))
         raise UserError(
-            f"'{name}' cannot take images of shape {_described(image_shape)} ({_cause(error)}); give data of the shape"
-            " it was made for."
+            f"'{name}' cannot take images of shape {shape} ({_cause(error)}); give data of the shape it was made for."
         ) from error
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 2:
         what = f"a tensor of shape {list(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
@@ -235,36 +208,6 @@ def _needed(function: Callable[..., Any]) -> list[str]:
     return [p.name for p in parameters if p.default is inspect.Parameter.empty and p.kind not in optional]
 
 
-def _read(file: Path) -> dict[str, Tensor]:
-    """The tensors of a file of weights, by name."""
-    import pickle
-
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if not file.is_file():
-        raise UserError(f"There is no file '{file}'; --state takes a .safetensors or .pth file of weights.")
-    if file.suffix == ".safetensors":
-        try:
-            return dict(load_file(file))
-        except SafetensorError as error:
-            raise UserError(f"'{file}' is not a safetensors file, or is damaged; give another --state.") from error
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"'{file}' holds more than weights, and loading it could run foreign code; save model.state_dict() instead."
-        ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise UserError(f"'{file}' is not a file of weights, or is damaged; give another --state.") from error
-    for key in _NESTED:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping) or not all(isinstance(entry, Tensor) for entry in content.values()):
-        raise UserError(f"'{file}' holds no state dict (names to tensors); save model.state_dict() and give that.")
-    return {str(name): tensor for name, tensor in content.items()}
-
-
 def _cause(error: Exception) -> str:
     """An exception's type and the first line it says."""
     first = (str(error).strip().splitlines() or [""])[0]
@@ -273,7 +216,3 @@ def _cause(error: Exception) -> str:
 
 def _article(thing: object) -> str:
     return "None" if thing is None else f"of type {type(thing).__name__}"
-
-
-def _described(shape: Sequence[int] | None) -> str:
-    return "missing" if shape is None else "×".join(map(str, shape)) or "a number"

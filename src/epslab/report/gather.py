@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from epslab.errors import UserError
-from epslab.report.blocks import Cell, Page, Section, Table, number
-from epslab.report.numbers import headline, measurements
+from epslab.report.blocks import Cell, Page, Section, Table
+from epslab.report.numbers import headline, measurements, validated
 from epslab.report.page import write
 from epslab.report.study import StudyResult, study_section
 from epslab.report.training_run import best, run_name, run_section
 from epslab.runs import Run
 
 COMPARED = {
+    "accuracy": "accuracy",
+    "cross_entropy": "cross-entropy, nats",
+    "calibration_error": "calibration error",
     "bits_per_dim": "bits/dim",
     "importance_weighted": "log p bound, nats",
     "kl": "KL, nats",
@@ -22,6 +25,8 @@ COMPARED = {
 
 
 _IMAGES = ("data", "likelihood", "levels", "binarise", "std")  # settings that say what an image is to a likelihood
+# What clean accuracy is given up for: with it, the more accurate classifier is not the better one.
+_DEFENCE = ("defence", "attack", "norm", "radius")
 
 
 def write_report(items: Sequence[Run | StudyResult | Path], out: Path, *, title: str = "", lead: str = "") -> Path:
@@ -59,7 +64,7 @@ def comparison(runs: Sequence[Run]) -> Section:
         at_best = best(config, run.metrics())
         row: list[Cell] = [run.folder.absolute().name, *(_cell(config.get(key)) for key in differing)]
         row += [numbers.get(key) for key in shown]
-        row += [None if at_best is None else f"{number(at_best[1])} (epoch {at_best[0]})"]
+        row += [None if at_best is None else f"{validated(at_best[1], at_best[2])[0]} (epoch {at_best[0]})"]
         rows.append(row)
     columns = [
         "run",
@@ -68,8 +73,14 @@ def comparison(runs: Sequence[Run]) -> Section:
         "best validation",
     ]
     note = "± is the standard error over images." if shown else "None of these runs has been evaluated yet."
-    if not _comparable(runs):
-        note += " These runs describe different images (data, levels or binarisation): their bounds do not compare."
+    if "accuracy" in shown:
+        note += " […] is the 95 % interval (Clopper & Pearson)."
+    if not _alike(runs, _IMAGES):
+        note += (
+            " These runs were measured on different data: their accuracies do not compare."
+            if "accuracy" in shown
+            else " These runs describe different images (data, levels or binarisation): their bounds do not compare."
+        )
     return Section("The runs compared", tables=(Table("", columns, rows, note),))
 
 
@@ -88,19 +99,23 @@ def _open(item: Run | StudyResult | Path) -> Run | StudyResult:
 
 def _lead(runs: Sequence[Run]) -> str:
     """The best measured run in words; empty if none was measured, or if their numbers do not compare."""
-    if not _comparable(runs):
+    if not _alike(runs, _IMAGES + _DEFENCE):
         return ""
-    lines = [(_bits(run), f"{run_name(run)}: {line}.") for run in runs if (line := headline(run.result())) is not None]
+    lines = [(_rank(run), f"{run_name(run)}: {line}.") for run in runs if (line := headline(run.result())) is not None]
     return f"Best of {len(lines)}: {min(lines)[1]}" if len(lines) > 1 else lines[0][1] if lines else ""
 
 
-def _comparable(runs: Sequence[Run]) -> bool:
-    """Whether all runs give probabilities to the same images: the same data, quantised or binarised alike."""
-    return len({tuple(str(run.config.get(key)) for key in _IMAGES) for run in runs}) <= 1
+def _alike(runs: Sequence[Run], settings: Sequence[str]) -> bool:
+    """Whether all runs agree in these settings."""
+    return len({tuple(str(run.config.get(key)) for key in settings) for run in runs}) <= 1
 
 
-def _bits(run: Run) -> float:
-    value = run.result()["evaluation"].get("bits_per_dim", float("inf"))
+def _rank(run: Run) -> float:
+    """The smaller the better, among comparable runs."""
+    evaluation = run.result()["evaluation"]
+    if "accuracy" in evaluation:
+        return -float(evaluation["accuracy"]["value"])
+    value = evaluation.get("bits_per_dim", float("inf"))
     return float(value["mean"] if isinstance(value, dict) else value)
 
 

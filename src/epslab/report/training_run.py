@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from epslab import figures
-from epslab.report.blocks import Cell, Picture, Section, Table, number
-from epslab.report.numbers import LEADING, headline, measurements
+from epslab.report.blocks import Cell, Picture, Section, Table
+from epslab.report.numbers import by_class, headline, leading, measurements, validated
 from epslab.report.published import Fact, matching
 from epslab.runs import Run
 
 CAPTIONS = {
+    "reliability": "How often the classifier is right against how sure it is; below the dashed line it is too sure."
+    " The bars are the images it is so sure of.",
+    "confusion": "What test images of each class (row) were wrongly taken for (column); right answers are left out.",
+    "mistakes": "The wrong answers given with the most confidence: class → answer, and how sure the classifier was.",
     "reconstructions": "Test images above, what the model makes of their codes below.",
     "manifold": "The latent plane: mean images decoded on a grid of normal quantiles, so each has the same prior mass.",
     "codes": "Where test images lie in the latent plane (posterior means), by class.",
@@ -22,6 +26,10 @@ CAPTIONS = {
     "kl-per-dimension": "What each latent dimension costs: KL from posterior to prior, averaged over test images.",
 }
 """What to see in the pictures a run folder may hold, by file name, in the order they are shown."""
+
+_CHOOSING = ("robust_error", "error", "bits_per_dim")  # what chooses the best epoch, the first that is logged
+_CLASSES = 20  # rows of the table of classes
+_INTERVAL = "[…] is the 95 % interval (Clopper & Pearson)."
 
 
 def run_section(run: Run) -> Section:
@@ -32,7 +40,7 @@ def run_section(run: Run) -> Section:
         lead=_lead(config, metrics, result),
         text=_statements(result),
         pictures=(*_curves(config, metrics, result), *_pictures(run)),
-        tables=tuple(table for table in (_numbers(config, metrics, result),) if table.rows),
+        tables=tuple(table for table in (_numbers(config, metrics, result), _classes(result)) if table.rows),
         warnings=_warnings(config, metrics, result),
         details=(_settings(config), _provenance(config)),
         code=_commands(run, config, unfinished=_unfinished(config, metrics, result)),
@@ -49,7 +57,9 @@ def run_name(run: Run) -> str:
 
 def best(config: Mapping[str, Any], metrics: Mapping[str, list[float]]) -> tuple[int, float, str] | None:
     """Epoch, value and quantity of the best validation after an epoch of training; None before there is one."""
-    wanted = "loss" if config.get("beta", 1) != 1 or "val/bits_per_dim" not in metrics else "bits_per_dim"
+    wanted = next((name for name in _CHOOSING if f"val/{name}" in metrics), "loss")
+    if wanted == "bits_per_dim" and config.get("beta", 1) != 1:
+        wanted = "loss"
     values = metrics.get(f"val/{wanted}", [])
     finite = [(value, i) for i, value in enumerate(values) if i and math.isfinite(value)]
     if not finite:
@@ -63,23 +73,29 @@ def _lead(config: Mapping[str, Any], metrics: Mapping[str, list[float]], result:
     found = best(config, metrics)
     done = int(max(metrics.get("epoch") or [0]))
     if (line := headline(result)) is not None:
-        published = "; ".join(f"{fact.value}, {fact.source}" for fact in matching(config) if fact.quantity == LEADING)
+        chosen = leading(result)
+        quoted = [fact for fact in matching(config) if chosen is not None and fact.quantity == chosen.quantity]
+        published = "; ".join(f"{fact.value}, {fact.source}" for fact in quoted)
         trained = f" after {_epochs(done)} of training" if done else ""
         return f"{line}{trained}{f' (published: {published})' if published else ''}."
     if found is None:
         return "No epoch has been completed yet, so there is nothing to show but the settings."
     epoch, value, quantity = found
-    unit = "bits/dim" if quantity == "bits_per_dim" else "nats of training objective"
     return (
-        f"{number(value)} {unit} on the validation images at the best epoch, {epoch} of {done};"
+        f"{' '.join(validated(value, quantity))} on the validation images at the best epoch, {epoch} of {done};"
         " not yet measured on the test images."
     )
 
 
 def _statements(result: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the evaluation says of the latent space in words; a collapse is a warning instead."""
-    latents = result.get("evaluation", {}).get("latents", {})
-    return (str(latents["statement"]),) if latents.get("statement") and not latents.get("collapsed") else ()
+    """What the evaluation says in words: of the latent space (a collapse is a warning instead), of the confidence."""
+    evaluation = result.get("evaluation", {})
+    latents, share, sure = evaluation.get("latents", {}), evaluation.get("accuracy"), evaluation.get("confidence")
+    found = [str(latents["statement"])] if latents.get("statement") and not latents.get("collapsed") else []
+    if share is not None and sure is not None and not share["low"] <= sure <= share["high"]:
+        which = "surer than it is right" if sure > share["high"] else "right more often than it is sure"
+        found.append(f"It is {which}: its mean confidence is {100 * sure:.1f} %.")
+    return tuple(found)
 
 
 def _warnings(
@@ -155,13 +171,21 @@ def _numbers(config: Mapping[str, Any], metrics: Mapping[str, list[float]], resu
         rows.append((name, found.text, "; ".join(fact.value for fact in same)))
     if (at_best := best(config, metrics)) is not None:
         epoch, value, quantity = at_best
-        unit = "bits/dim" if quantity == "bits_per_dim" else "nats"
-        rows.append((f"validation at the best epoch ({epoch}), {unit}", number(value), ""))
+        text, unit = validated(value, quantity)
+        rows.append((f"validation at the best epoch ({epoch}), {unit}", text, ""))
+    note = _INTERVAL if "accuracy" in result.get("evaluation", {}) else ""
     notes = [f"{fact.value}: {fact.source}." for fact in quoted]
     if quoted:
         columns = ("quantity", "this run", "published")
-        return Table("The numbers", columns, rows, "Published for the same settings: " + " ".join(notes))
-    return Table("The numbers", ("quantity", "this run"), [row[:2] for row in rows])
+        return Table("The numbers", columns, rows, f"{note} Published for the same settings: {' '.join(notes)}".strip())
+    return Table("The numbers", ("quantity", "this run"), [row[:2] for row in rows], note)
+
+
+def _classes(result: Mapping[str, Any]) -> Table:
+    """The accuracy of each class; of many, of the least accurate ones."""
+    rows = by_class(result)
+    which = f"The {_CLASSES} least accurate of {len(rows)} classes. " if len(rows) > _CLASSES else ""
+    return Table("Accuracy by class", ("class", "accuracy", "images"), rows[:_CLASSES], which + _INTERVAL)
 
 
 def _settings(config: Mapping[str, Any]) -> Table:

@@ -1,0 +1,117 @@
+"""What is to be seen of an attack: accuracies, the curve over radii, changed images, the least and most robust ones."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from epslab import figures
+from epslab.classifiers.accuracy import logits
+from epslab.data import ImageSet
+from epslab.evaluation.robustness_report import Example, RobustnessReport, TableData
+from epslab.files import write_atomic
+from epslab.types import Classifier, Images
+
+ROWS = 6
+"""Images in a grid, and in a picture of the least or most robust ones."""
+_UNITS = {
+    "linf": "Linf radius, 1/255 of the pixel range",
+    "l2": "L2 radius, pixel range 1",
+    "l1": "L1 radius, pixel range 1",
+}
+
+
+def draw(report: RobustnessReport, model: Classifier, images: ImageSet, radius: str, folder: Path) -> None:
+    """Draw a report into ``folder``.
+
+    Args:
+        report: With the adversarial images in its store.
+        model: The classifier that was attacked.
+        images: What it was attacked on.
+        radius: As it was asked for, e.g. "8/255".
+        folder: Where the PNG files go.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def save(name: str, figure: Figure) -> None:
+        write_atomic(folder / f"{name}.png", figures.png(figure))
+
+    rows = report.to_table().rows
+    save("accuracies", figures.accuracy_bars([str(row[0]) for row in rows], _interval(rows), first=1))
+    if report.sweep is not None:
+        save("radius", _curve(report, radius))
+        least, most = report.least_robust(ROWS), report.most_robust(ROWS)
+        if least:
+            save("least-robust", _extremes(least, images, report.sweep.radii))
+            save("most-robust", _extremes(most, images, report.sweep.radii))
+    for name, result in report.attacks.items():
+        if chosen := _broken_first(result.broken & report.right, report.right):
+            save(f"grid-{name}", _grid(report, name, chosen, model, images))
+
+
+def _interval(rows: Sequence[Sequence[object]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Accuracy, low and high of a table's rows."""
+    numbers = np.array([row[1:4] for row in rows], dtype=float)
+    return numbers[:, 0], numbers[:, 1], numbers[:, 2]
+
+
+def _curve(report: RobustnessReport, radius: str) -> Figure:
+    table: TableData = report.curve()
+    radii = np.array([row[0] for row in table.rows], dtype=float)
+    norm = report.sweep.norm if report.sweep else "linf"
+    scale = 255 if norm == "linf" else 1
+    own = {result.radius for result in report.attacks.values() if result.norm == norm and result.radius < float("inf")}
+    return figures.accuracy_curves(
+        radii * scale,
+        {"accuracy": _interval(table.rows)},
+        x_label=_UNITS[norm],
+        chance=1 / len(report.labels.unique()) if len(report.labels.unique()) > 1 else None,
+        marked=(radius, own.pop() * scale) if len(own) == 1 else None,
+    )
+
+
+def _extremes(chosen: Sequence[Example], images: ImageSet, radii: Sequence[float]) -> Figure:
+    """Images with their class and the radius that broke them."""
+    texts = [
+        f"{images.classes[example.label]}"
+        f" {figures.radius_text(example.radius) if example.radius < float('inf') else f'> {figures.radius_text(max(radii))}'}"
+        for example in chosen
+    ]
+    return figures.examples(images[torch.tensor([example.index for example in chosen])].images, texts)
+
+
+def _broken_first(broken: Tensor, right: Tensor) -> list[int]:
+    """The first examples the attack broke; where it broke fewer, others that the model gets right."""
+    order = [*broken.nonzero()[:, 0].tolist(), *(right & ~broken).nonzero()[:, 0].tolist()]
+    return order[:ROWS]
+
+
+def _grid(report: RobustnessReport, name: str, chosen: Sequence[int], model: Classifier, images: ImageSet) -> Figure:
+    before = images[torch.tensor(chosen)].images
+    after = report.adversarial(name, chosen).to(before)
+    norm = report.attacks[name].norm
+    distances = report.attacks[name].distance[list(chosen)].tolist()
+    return figures.perturbations(
+        before,
+        after,
+        _said(model, before, images.classes),
+        _said(model, after, images.classes),
+        change_labels=[f"{_NORM[norm]} {figures.radius_text(distance)}" for distance in distances],
+    )
+
+
+_NORM = {"linf": "Linf", "l2": "L2", "l1": "L1"}
+
+
+def _said(model: Classifier, images: Images, classes: Sequence[str]) -> list[str]:
+    """The predicted class of each image, and how sure of it the model is."""
+    confidence, prediction = logits(model, images).double().softmax(1).max(1)
+    return [f"{classes[i]} {_percent(p)}" for i, p in zip(prediction.tolist(), confidence.tolist(), strict=True)]
+
+
+def _percent(p: float) -> str:
+    """Never 100 % for what is less."""
+    return f"{min(99, round(100 * p)) if p < 1 else 100} %"

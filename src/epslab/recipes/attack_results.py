@@ -1,0 +1,135 @@
+"""An attack from start to end: evaluate, draw, write what the report and other programs read."""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from epslab.attacks import Attack
+from epslab.errors import UserError
+from epslab.evaluation import RadiusSweep, RobustnessReport, evaluate_robustness
+from epslab.files import write_atomic
+from epslab.recipes.attack_pictures import draw
+from epslab.recipes.attacking import Target
+
+_RESULT, _BEGUN = "result.json", "evaluation.json"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What several processes compute on; arguments as for Lightning.
+
+    Args:
+        accelerator: "auto", "cpu", "gpu", "mps".
+        devices: Processes on this machine.
+    """
+
+    accelerator: str = "auto"
+    devices: int | str = 1
+
+
+def attack(
+    target: Target,
+    attacks: Mapping[str, Attack],
+    *,
+    out: Path,
+    radius: str,
+    settings: Mapping[str, Any],
+    command: str = "",
+    batch_size: int = 256,
+    seed: int = 0,
+    sweep: RadiusSweep | None = None,
+    findings: bool = True,
+    resume: bool = False,
+    progress: bool = False,
+    machine: Machine | None = None,
+) -> RobustnessReport:
+    """Attack a classifier into a folder: numbers, tables, pictures and adversarial images.
+
+    To what ``evaluate_robustness`` writes, the folder gains ``result.json`` (all numbers, and the settings),
+    ``classes.csv`` and ``figures/*.png``; the run that was attacked notes the accuracies in its own ``result.json``.
+
+    Args:
+        target: The classifier and its images.
+        attacks: By name.
+        out: The folder; see ``require_free``.
+        radius: As it was asked for, e.g. "8/255"; how the pictures call it.
+        settings: What repeats the attack, as the page shows it.
+        command: The command that repeats it.
+        batch_size: Images at a time.
+        seed: Of all noise.
+        sweep: Which radii accuracy is measured at; None: at none.
+        findings: Check whether the attacks deserve to be believed.
+        resume: Carry on with what the folder holds.
+        progress: Show a bar.
+        machine: Processes that share the work; None: this one alone, where the model is.
+
+    Raises:
+        UserError: What ``evaluate_robustness`` refuses.
+    """
+    machine = machine or Machine()
+    report = evaluate_robustness(
+        target.model,
+        target.images.images,
+        target.images.labels,
+        attacks,
+        batch_size=batch_size,
+        seed=seed,
+        out=out,
+        resume=resume,
+        sweep=sweep,
+        findings=findings,
+        progress=progress,
+        devices=machine.devices,
+        accelerator=machine.accelerator,
+    )
+    draw(report, target.model, target.images, radius, out / "figures")
+    classes = report.per_class(target.images.classes)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([classes.columns, *classes.rows])
+    write_atomic(out / "classes.csv", text.getvalue())
+    content = {
+        "kind": "attack",
+        "settings": dict(settings),
+        "command": command,
+        **report.to_dict(),
+        "per_class": {"columns": classes.columns, "rows": classes.rows},
+    }
+    write_atomic(out / _RESULT, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    if target.run is not None:
+        known = target.run.result().get("attacks", {})
+        noted = {name: content[name] for name in ("settings", "clean_accuracy", "robust_accuracy", "worst_case")}
+        target.run.update_result(attacks={**known, out.name: {"folder": str(out), **noted}})
+    return report
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether an attack into this folder came to its end."""
+    return (folder / _RESULT).is_file()
+
+
+def require_free(folder: Path, *, resume: bool, overwrite: bool) -> None:
+    """Make sure that an attack may write to a folder; ``overwrite`` empties one that holds an attack.
+
+    Raises:
+        UserError: It holds an attack that is finished or can be carried on, and neither was asked for; or other things.
+    """
+    if not (folder / _BEGUN).is_file():
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"'{folder}' holds other things than an attack; give another --out.")
+        return
+    if overwrite:
+        shutil.rmtree(folder)
+    elif not resume and is_finished(folder):
+        raise UserError(
+            f"This attack is done already: `epslab report {folder}` shows it, --overwrite runs it once more, another"
+            " --out keeps both."
+        )
+    elif not resume:
+        raise UserError(
+            f"'{folder}' holds an attack that was not finished; --resume goes on with it, --overwrite starts afresh."
+        )
