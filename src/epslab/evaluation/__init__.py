@@ -1,7 +1,25 @@
-"""Measure a trained model: likelihood bounds, bits/dim, latent space."""
+"""Measure a trained model: likelihood bounds, bits/dim, latent space, robustness."""
 
 from epslab.evaluation.estimate import Estimate
+from epslab.evaluation.findings import Finding
 from epslab.evaluation.latents import LatentReport, evaluate_latents
 from epslab.evaluation.likelihood import LikelihoodReport, evaluate_likelihood
+from epslab.evaluation.radius_sweep import RadiusSweep, SweepResult
+from epslab.evaluation.robustness import evaluate_robustness
+from epslab.evaluation.robustness_report import AttackResult, RobustnessReport
+from epslab.evaluation.tables import TableData
 
-__all__ = ["Estimate", "LatentReport", "LikelihoodReport", "evaluate_latents", "evaluate_likelihood"]
+__all__ = [
+    "AttackResult",
+    "Estimate",
+    "Finding",
+    "LatentReport",
+    "LikelihoodReport",
+    "RadiusSweep",
+    "RobustnessReport",
+    "SweepResult",
+    "TableData",
+    "evaluate_latents",
+    "evaluate_likelihood",
+    "evaluate_robustness",
+]

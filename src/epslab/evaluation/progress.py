@@ -1,15 +1,25 @@
 """The bar a long evaluation shows: what is done, how fast, and how long is left."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 
+@runtime_checkable
+class Advance(Protocol):
+    """What a bar is told."""
+
+    def __call__(self, done: int, note: str = "") -> None:
+        """So many more units are done; the note, if any, is shown beside the description from now on."""
+        ...
+
+
 @contextmanager
-def progress_bar(description: str, total: int, unit: str, shown: bool = True) -> Iterator[Callable[[int], None]]:
+def progress_bar(description: str, total: int, unit: str, shown: bool = True) -> Iterator[Advance]:
     """A function to call with the number of units just done; the bar goes to standard error.
 
     Args:
@@ -21,7 +31,13 @@ def progress_bar(description: str, total: int, unit: str, shown: bool = True) ->
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(unit), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not shown) as progress:
         task = progress.add_task(description, total=total)
-        yield lambda done: progress.advance(task, done)
+
+        def advance(done: int, note: str = "") -> None:
+            if note:
+                progress.update(task, description=f"{description}: {note}")
+            progress.advance(task, done)
+
+        yield advance
 
 
 class _Rate(ProgressColumn):

@@ -1,0 +1,33 @@
+"""One check of an evaluation, with its evidence and verdict."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Verdict = Literal["pass", "fail", "not checked"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found.
+
+    Args:
+        name: The statement that was checked.
+        verdict: "pass", "fail", or "not checked" where the question has no answer here.
+        evidence: One or two sentences with the numbers, and with the reason where nothing was checked.
+        numbers: The numbers by name.
+    """
+
+    name: str
+    verdict: Verdict
+    evidence: str
+    numbers: Mapping[str, float | int] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return {
+            "name": self.name,
+            "verdict": self.verdict,
+            "evidence": self.evidence,
+            "numbers": dict(self.numbers),
+        }

@@ -1,0 +1,60 @@
+"""Direct looks at a model: its input gradients, whether it repeats itself, whether batch mates matter, its outputs."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from epslab.evaluation.robustness_jobs import Batch
+from epslab.evaluation.robustness_measure import answers
+from epslab.types import Classifier
+
+
+def probe(model: Classifier, batch: Batch) -> dict[str, Tensor]:
+    """What one batch shows, per example.
+
+    Returns:
+        ``zero`` and ``not_finite`` (of the cross-entropy's gradient in the image: every entry is exactly zero; some
+        entry is NaN or infinite), ``repeat`` (largest change of a logit when the same batch is asked again, relative to
+        the largest logit), ``flipped`` (whether the prediction changed), ``total``, ``lowest``, ``highest`` (of the
+        logits as they are), ``normaliser`` (log Σ exp z).
+    """
+    with torch.enable_grad(), torch.autocast(batch.images.device.type, enabled=False):
+        x = batch.images.detach().clone().requires_grad_(True)
+        loss = F.cross_entropy(model(x), batch.labels, reduction="sum")
+        gradient = torch.zeros_like(x)  # of a model that cuts its graph
+        if loss.requires_grad:
+            (gradient,) = torch.autograd.grad(loss, x, materialize_grads=True)
+    flat = gradient.flatten(1)
+    first, second = answers(model, batch.images, batch.labels), answers(model, batch.images, batch.labels)
+    z = first.double()
+    return {
+        "zero": (flat == 0).all(1),
+        "not_finite": ~flat.isfinite().all(1),
+        **_compared(first, second),
+        "total": z.sum(1),
+        "lowest": z.amin(1),
+        "highest": z.amax(1),
+        "normaliser": z.logsumexp(1),
+    }
+
+
+def alone(model: Classifier, batch: Batch) -> dict[str, Tensor]:
+    """The logits of each example alone against those in the batch: ``repeat`` and ``flipped``, as in ``probe``.
+
+    A model that refuses a single example, or has no finite answer for it, differs without bound.
+    """
+    together = answers(model, batch.images, batch.labels)
+    try:
+        each = [answers(model, batch.images[i : i + 1], batch.labels[i : i + 1]) for i in range(len(batch.labels))]
+    except ValueError:
+        different = torch.ones_like(batch.labels, dtype=torch.bool)
+        return {"repeat": different.double() * torch.inf, "flipped": different}
+    return _compared(together, torch.cat(each))
+
+
+def _compared(first: Tensor, second: Tensor) -> dict[str, Tensor]:
+    scale = first.abs().amax().double().clamp_min(1e-12)
+    return {
+        "repeat": (first.double() - second.double()).abs().amax(1) / scale,
+        "flipped": first.argmax(1) != second.argmax(1),
+    }

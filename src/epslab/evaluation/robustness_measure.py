@@ -1,0 +1,154 @@
+"""What an attack achieved, measured on the images it returned: nothing here believes the attack's own word."""
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from epslab.attacks.attacked import Attack
+from epslab.attacks.checks import checked_logits
+from epslab.attacks.objectives import margin
+from epslab.errors import UserError
+from epslab.evaluation.robustness_jobs import Batch
+from epslab.geometry import Ball
+from epslab.types import Classifier, Images, Labels, Logits, Seeds
+
+_SLACK = 1e-9
+"""Of the radius: what a float64 sum may be off by. A float32 overshoot of 8/255 is a thousand times larger."""
+
+
+def clean(model: Classifier, batch: Batch) -> dict[str, Tensor]:
+    """The model's answers to the images themselves; ``margin`` is z_y − max_{j≠y} z_j, positive where it is right."""
+    logits = answers(model, batch.images, batch.labels)
+    prediction = logits.argmax(1)
+    return {
+        "right": prediction == batch.labels,
+        "prediction": prediction,
+        "margin": -margin(logits, batch.labels).double(),
+        "eight_bit": batch.eight_bit,
+    }
+
+
+def attacked(model: Classifier, attack: Attack, name: str, batch: Batch, seeds: Seeds) -> dict[str, Tensor]:
+    """Run an attack on a batch, and measure what it returned.
+
+    Returns:
+        Per example: ``right`` (the model still says the label), ``prediction``, ``claimed`` (the attack's own idea of
+        its success), ``distance`` (measured in the attack's norm, L2 where it has none), ``queries``, ``gradients``,
+        ``images``, ``pixels`` (them in 8 bits, see ``rounded``), ``right_rounded`` (the model's answer to those).
+
+    Raises:
+        UserError: The attack broke its rules: images of another shape or type, outside the box or outside its ball (in
+            float64), or that are NaN.
+    """
+    found = attack(model, batch.images, batch.labels, seeds=seeds)
+    x = found.images.detach()
+    if x.shape != batch.images.shape or x.dtype != batch.images.dtype:
+        raise UserError(
+            f"The attack '{name}' returned images {x.dtype} {list(x.shape)} for {batch.images.dtype}"
+            f" {list(batch.images.shape)}: an attack keeps shape and type."
+        )
+    norm, radius = reach(attack)
+    distance = Ball(norm, 0.0).distance(x, batch.images)
+    wide = x.double().flatten(1)
+    outside = ~((wide >= 0) & (wide <= 1)).all(1) | ~(distance <= radius * (1 + _SLACK))
+    if outside.any():
+        worst = int(outside.nonzero()[0, 0])
+        raise UserError(
+            f"The attack '{name}' breaks its rules at example {int(batch.indices[worst])}: its image runs from"
+            f" {wide[worst].min():.9g} to {wide[worst].max():.9g} (allowed: 0 to 1) at {norm} distance"
+            f" {distance[worst]:.9g} (allowed: {radius:.9g}); project with Ball.project, and clamp."
+        )
+    pixels = rounded(x, batch, Ball(norm, radius) if radius < float("inf") else None)
+    prediction = answers(model, x, batch.labels).argmax(1)
+    prediction_rounded = answers(model, _shown(pixels, x), batch.labels).argmax(1)
+    return {
+        "right": prediction == batch.labels,
+        "prediction": prediction,
+        "claimed": found.success,
+        "distance": distance,
+        "queries": found.queries.long(),
+        "gradients": found.gradients.long(),
+        "images": x,
+        "pixels": pixels,
+        "right_rounded": prediction_rounded == batch.labels,
+    }
+
+
+def rounded(images: Images, batch: Batch, ball: Ball | None) -> Tensor:
+    """Adversarial images in 8 bits, uint8 [n c h w]: each pixel's nearest level, where that stays in the ball.
+
+    An example that leaves the ball by it has every pixel rounded towards the clean image instead, which cannot.
+    The ball is held to in exact levels of 1/255, so that a perturbation of 8/255 is one of 8 levels.
+    """
+    levels = batch.levels.double()
+    steps = images.double() * 255 - levels
+    nearest = steps.round()
+    if ball is not None:
+        radii = float(ball.radius) * (1 + _SLACK)
+        beyond = ball.distance(nearest / 255, torch.zeros_like(nearest)) > radii
+        # A whole step that float32 left a little short of is still a whole step.
+        inward = (steps + steps.sign() * 1e-3).trunc()
+        nearest = torch.where(beyond[:, None, None, None], inward, nearest)
+    return (levels + nearest).clamp_(0, 255).to(torch.uint8)
+
+
+@torch.no_grad()
+def answers(model: Classifier, images: Images, labels: Labels) -> Logits:
+    """The model's logits in its full precision.
+
+    Raises:
+        UserError: They are not finite logits [n classes] with a class for each label.
+    """
+    with torch.autocast(images.device.type, enabled=False):
+        return checked_logits(model(images), labels)
+
+
+def reach(attack: Attack) -> tuple[str, float]:
+    """The norm an attack is measured in, and how far it may go: infinitely, if it has no ball.
+
+    An attack made of others (``Restarts``, ``WorstCase``, ``Transfer``) reaches as far as the furthest of them.
+    """
+    balls = list(_balls(attack))
+    if None in balls or not balls or len({ball.norm for ball in balls if ball}) > 1:
+        own = getattr(attack, "norm", "l2")
+        return (str(own) if own in ("linf", "l2", "l1") else "l2"), float("inf")
+    furthest = max((ball for ball in balls if ball), key=lambda ball: float(ball.radius))
+    return str(furthest.norm), float(furthest.radius)
+
+
+def ball_of(attack: Attack) -> Ball | None:
+    """The ball an attack stays in; None if it has none."""
+    norm, radius = reach(attack)
+    return Ball(norm, radius) if radius < float("inf") else None
+
+
+def require_one_radius(name: str, attack: Attack) -> None:
+    """Refuse a ball with a radius per example: attacks meet the examples in batches.
+
+    Raises:
+        UserError: The attack has one.
+    """
+    if any(ball is not None and isinstance(ball.radius, Tensor) for ball in _balls(attack)):
+        raise UserError(
+            f"The attack '{name}' has a radius per example; an evaluation takes one radius for all of them."
+        )
+
+
+def _balls(attack: object) -> Iterator[Ball | None]:
+    ball = getattr(attack, "ball", None)
+    if isinstance(ball, Ball):
+        yield ball
+    elif hasattr(attack, "attack"):
+        yield from _balls(attack.attack)
+    elif isinstance(parts := getattr(attack, "attacks", None), tuple):
+        for part in parts:
+            yield from _balls(part)
+    else:
+        yield None
+
+
+def _shown(pixels: Tensor, like: Tensor) -> Float[Tensor, "n c h w"]:
+    """8-bit images as the model is given them."""
+    return (pixels.to(torch.float32) / 255).to(like.dtype)
