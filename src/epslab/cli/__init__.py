@@ -10,15 +10,17 @@ import sys
 from collections.abc import Sequence
 
 from epslab import __version__
-from epslab.cli import data, evaluate, report, sample, study, tour, train
+from epslab.cli import attack, data, evaluate, report, sample, study, tour, train
 from epslab.errors import UserError, unknown
 
-VERBS = {module.__name__.rpartition(".")[2]: module for module in (tour, train, sample, evaluate, report, study, data)}
+_MODULES = (tour, train, sample, evaluate, attack, report, study, data)
+VERBS = {module.__name__.rpartition(".")[2]: module for module in _MODULES}
 
 _HELP = """\
 usage: epslab VERB [options]
 
-Trains deep generative models and measures them with numbers that can be trusted.
+Trains deep generative models and image classifiers, attacks and defends the classifiers,
+and measures all of them with numbers that can be trusted.
 
 verbs:
 {verbs}
@@ -32,6 +34,8 @@ example:
   epslab train vae --data digits --epochs 10
   epslab evaluate runs/vae-digits
   epslab report runs/vae-digits
+  epslab train small-cnn --data digits
+  epslab attack runs/small-cnn-digits --attacks random,fgsm,pgd --radius 8/255
 """
 _USER_ERROR, _INTERRUPTED, _BROKEN_PIPE = 2, 130, 141
 _DISK_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}

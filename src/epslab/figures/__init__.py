@@ -4,7 +4,14 @@ Every function returns a ``matplotlib.figure.Figure`` that belongs to nobody els
 ``png(figure)`` gives its bytes.
 """
 
-from epslab.figures.adversarial import accuracy_bars, accuracy_curves, examples, perturbations, transfer_matrix
+from epslab.figures.adversarial import (
+    accuracy_bars,
+    accuracy_curves,
+    examples,
+    perturbations,
+    radius_text,
+    transfer_matrix,
+)
 from epslab.figures.charts import bars, curves, errors, lines, magnitudes, rate_distortion, shown_quantities
 from epslab.figures.classification import confusion, mistakes, reliability
 from epslab.figures.images import image_grid, manifold, reconstructions, samples_through_time, strips
@@ -29,6 +36,7 @@ __all__ = [
     "mistakes",
     "perturbations",
     "png",
+    "radius_text",
     "rate_distortion",
     "reconstructions",
     "reliability",

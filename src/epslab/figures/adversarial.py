@@ -196,6 +196,13 @@ def _fitting(text: str, columns: int = 3) -> str:
     return text if over <= 0 else f"{first[: max(1, len(first) - over - 1)]}…{space}{rest}"
 
 
+def radius_text(radius: float) -> str:
+    """A radius as a reader knows it: in 255ths where it is a whole or half number of them, "8/255", else "0.3"."""
+    levels = 255 * radius
+    halves = round(2 * levels)
+    return f"{halves / 2:g}/255" if halves and abs(2 * levels - halves) < 1e-4 and levels <= 64 else f"{radius:.3g}"
+
+
 def _column_headings(axes: Axes, headings: Sequence[str]) -> None:
     """A heading above the middle of each of a mosaic's columns."""
     for i, heading in enumerate(headings):

@@ -1,6 +1,7 @@
 """What is to be seen of an attack: accuracies, the curve over radii, changed images, the least and most robust ones."""
 
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +12,13 @@ from torch import Tensor
 from epslab import figures
 from epslab.classifiers.accuracy import logits
 from epslab.data import ImageSet
-from epslab.evaluation.robustness_report import Example, RobustnessReport, TableData
+from epslab.evaluation.robustness_report import Example, RobustnessReport
 from epslab.files import write_atomic
 from epslab.types import Classifier, Images
 
 ROWS = 6
 """Images in a grid, and in a picture of the least or most robust ones."""
-_UNITS = {
-    "linf": "Linf radius, 1/255 of the pixel range",
-    "l2": "L2 radius, pixel range 1",
-    "l1": "L1 radius, pixel range 1",
-}
+_NORMS = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 
 
 def draw(report: RobustnessReport, model: Classifier, images: ImageSet, radius: str, folder: Path) -> None:
@@ -42,7 +39,7 @@ def draw(report: RobustnessReport, model: Classifier, images: ImageSet, radius: 
     rows = report.to_table().rows
     save("accuracies", figures.accuracy_bars([str(row[0]) for row in rows], _interval(rows), first=1))
     if report.sweep is not None:
-        save("radius", _curve(report, radius))
+        save("radius", _curve(report, report.sweep.norm, radius, len(images.classes)))
         least, most = report.least_robust(ROWS), report.most_robust(ROWS)
         if least:
             save("least-robust", _extremes(least, images, report.sweep.radii))
@@ -58,28 +55,25 @@ def _interval(rows: Sequence[Sequence[object]]) -> tuple[np.ndarray, np.ndarray,
     return numbers[:, 0], numbers[:, 1], numbers[:, 2]
 
 
-def _curve(report: RobustnessReport, radius: str) -> Figure:
-    table: TableData = report.curve()
-    radii = np.array([row[0] for row in table.rows], dtype=float)
-    norm = report.sweep.norm if report.sweep else "linf"
-    scale = 255 if norm == "linf" else 1
+def _curve(report: RobustnessReport, norm: str, radius: str, classes: int) -> Figure:
+    rows = report.curve().rows
+    # Radii of the maximum norm are known as 255ths; those of the others are not.
+    scale, unit = (255, "1/255 of the pixel range") if norm == "linf" else (1, "the pixel range is 1")
     own = {result.radius for result in report.attacks.values() if result.norm == norm and result.radius < float("inf")}
     return figures.accuracy_curves(
-        radii * scale,
-        {"accuracy": _interval(table.rows)},
-        x_label=_UNITS[norm],
-        chance=1 / len(report.labels.unique()) if len(report.labels.unique()) > 1 else None,
+        scale * np.array([row[0] for row in rows], dtype=float),
+        {"under attack (pgd)": _interval(rows)},
+        x_label=f"{_NORMS[norm]} radius, {unit}",
+        chance=1 / classes,
         marked=(radius, own.pop() * scale) if len(own) == 1 else None,
     )
 
 
 def _extremes(chosen: Sequence[Example], images: ImageSet, radii: Sequence[float]) -> Figure:
     """Images with their class and the radius that broke them."""
-    texts = [
-        f"{images.classes[example.label]}"
-        f" {figures.radius_text(example.radius) if example.radius < float('inf') else f'> {figures.radius_text(max(radii))}'}"
-        for example in chosen
-    ]
+    beyond = f"> {figures.radius_text(max(radii))}"
+    broken_at = [figures.radius_text(example.radius) if isfinite(example.radius) else beyond for example in chosen]
+    texts = [f"{images.classes[example.label]}: {at}" for example, at in zip(chosen, broken_at, strict=True)]
     return figures.examples(images[torch.tensor([example.index for example in chosen])].images, texts)
 
 
@@ -99,17 +93,14 @@ def _grid(report: RobustnessReport, name: str, chosen: Sequence[int], model: Cla
         after,
         _said(model, before, images.classes),
         _said(model, after, images.classes),
-        change_labels=[f"{_NORM[norm]} {figures.radius_text(distance)}" for distance in distances],
+        change_labels=[f"{_NORMS[norm]} {figures.radius_text(distance)}" for distance in distances],
     )
-
-
-_NORM = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 
 
 def _said(model: Classifier, images: Images, classes: Sequence[str]) -> list[str]:
     """The predicted class of each image, and how sure of it the model is."""
     confidence, prediction = logits(model, images).double().softmax(1).max(1)
-    return [f"{classes[i]} {_percent(p)}" for i, p in zip(prediction.tolist(), confidence.tolist(), strict=True)]
+    return [f"{classes[i]}: {_percent(p)}" for i, p in zip(prediction.tolist(), confidence.tolist(), strict=True)]
 
 
 def _percent(p: float) -> str:

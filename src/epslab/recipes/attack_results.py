@@ -12,6 +12,7 @@ from typing import Any
 from epslab.attacks import Attack
 from epslab.errors import UserError
 from epslab.evaluation import RadiusSweep, RobustnessReport, evaluate_robustness
+from epslab.evaluation.robustness_jobs import OnBatch
 from epslab.files import write_atomic
 from epslab.recipes.attack_pictures import draw
 from epslab.recipes.attacking import Target
@@ -45,7 +46,7 @@ def attack(
     sweep: RadiusSweep | None = None,
     findings: bool = True,
     resume: bool = False,
-    progress: bool = False,
+    on_batch: OnBatch | None = None,
     machine: Machine | None = None,
 ) -> RobustnessReport:
     """Attack a classifier into a folder: numbers, tables, pictures and adversarial images.
@@ -65,7 +66,7 @@ def attack(
         sweep: Which radii accuracy is measured at; None: at none.
         findings: Check whether the attacks deserve to be believed.
         resume: Carry on with what the folder holds.
-        progress: Show a bar.
+        on_batch: Told of every batch as it is done.
         machine: Processes that share the work; None: this one alone, where the model is.
 
     Raises:
@@ -83,7 +84,7 @@ def attack(
         resume=resume,
         sweep=sweep,
         findings=findings,
-        progress=progress,
+        on_batch=on_batch,
         devices=machine.devices,
         accelerator=machine.accelerator,
     )

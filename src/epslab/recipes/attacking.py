@@ -18,9 +18,6 @@ from epslab.recipes.user_model import load_model, require_classifier
 from epslab.runs import Run
 from epslab.types import Classifier
 
-WORST_CASE = "worst-case"
-"""The name of all attacks run one after the other."""
-
 
 @dataclass(frozen=True, eq=False)
 class Target:
@@ -108,7 +105,7 @@ def build(
         ball: The perturbations allowed.
         steps: Gradient steps, for those that take any number of them; None: each attack's own default.
         restarts: Runs an example, for those that restart; None: each attack's own default.
-        worst_case: One attack of all of them, one after the other, each on what withstood those before.
+        worst_case: One attack of all of them, "random+pgd", one after the other on what withstood those before.
 
     Raises:
         UserError: An unknown name, a name twice, none at all, or a setting that none of them has.
@@ -131,7 +128,24 @@ def build(
     for name in names:
         options = {setting: given[setting] for setting in taken[name] if given[setting] is not None}
         attacks[name] = NAMES[name](ball, **options)
-    return {WORST_CASE: WorstCase(tuple(attacks.values()))} if worst_case else attacks
+    return {"+".join(attacks): WorstCase(tuple(attacks.values()))} if worst_case else attacks
+
+
+def device(accelerator: str) -> torch.device:
+    """The device a model is put on: that of the accelerator, of "auto" the best there is.
+
+    Raises:
+        UserError: An unknown accelerator, or one this machine does not have.
+    """
+    there = {"cpu": True, "gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    name = "gpu" if accelerator == "cuda" else accelerator
+    if name == "auto":
+        name = next(known for known in ("gpu", "mps", "cpu") if there[known])
+    if name not in there:
+        raise unknown("accelerator", accelerator, ("auto", *there))
+    if not there[name]:
+        raise UserError(f"--accelerator {accelerator} was asked for, but this machine has none; use auto or cpu.")
+    return torch.device("cuda" if name == "gpu" else name)
 
 
 def folder_name(
@@ -151,7 +165,7 @@ def folder_name(
 
     ``linf-8_255-random-fgsm-pgd``, ``l2-0.5-pgd-steps100-limit200``.
     """
-    parts = [norm, radius.replace("/", "_"), *([WORST_CASE] if worst_case else []), *names]
+    parts = [norm, radius.replace("/", "_"), "+".join(names) if worst_case else "-".join(names)]
     for label, value in (("steps", steps), ("restarts", restarts), ("limit", limit), ("seed", seed or None)):
         if value is not None:
             parts.append(f"{label}{value}")

@@ -1,4 +1,4 @@
-"""Run folders and studies put together on one page, with one table that compares the runs."""
+"""Run folders, attacks and studies put together on one page, with one table that compares the runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +8,7 @@ from epslab.errors import UserError
 from epslab.report.blocks import Cell, Page, Section, Table
 from epslab.report.numbers import headline, measurements, validated
 from epslab.report.page import write
+from epslab.report.robustness import AttackResult, attacks_of, is_attack, robustness_section
 from epslab.report.study import StudyResult, study_section
 from epslab.report.training_run import best, run_name, run_section
 from epslab.runs import Run
@@ -24,30 +25,36 @@ COMPARED = {
 """What the table of several runs shows, if any of them has it."""
 
 
+Item = Run | AttackResult | StudyResult
+"""What a page can show."""
 _IMAGES = ("data", "likelihood", "levels", "binarise", "std")  # settings that say what an image is to a likelihood
 # What clean accuracy is given up for: with it, the more accurate classifier is not the better one.
 _DEFENCE = ("defence", "attack", "norm", "radius")
 
 
-def write_report(items: Sequence[Run | StudyResult | Path], out: Path, *, title: str = "", lead: str = "") -> Path:
-    """One page of these runs and studies, in the order given; several runs are compared in a table first.
+def write_report(items: Sequence[Item | Path], out: Path, *, title: str = "", lead: str = "") -> Path:
+    """One page of these runs, attacks and studies, in the order given; several runs are compared in a table first.
+
+    A run's section is followed by those of its finished attacks.
 
     Args:
-        items: Runs, results of studies, or the folders of either.
+        items: Runs, attacks, results of studies, or the folders of any of them.
         out: The HTML file.
         title: Heading of the page; made from what is on it if empty.
         lead: The page's result in one line; made from the runs if empty.
 
     Raises:
-        UserError: A folder holds neither a run nor a study, or ``out`` cannot be written.
+        UserError: A folder holds none of them, or ``out`` cannot be written.
     """
     opened = [_open(item) for item in items]
     runs = [item for item in opened if isinstance(item, Run)]
-    sections = [run_section(item) if isinstance(item, Run) else study_section(item) for item in opened]
+    sections = [section for item in opened for section in _sections(item)]
     if len(runs) > 1:
         sections.insert(0, comparison(runs))
     if not title:
-        title = sections[0].title if len(opened) == 1 else f"epslab: {_count(runs, opened)}"
+        title = f"epslab: {_count(opened)}" if len(opened) > 1 else sections[0].title
+        # A page of one run and its attacks has more than that one section: it does not repeat its heading.
+        title += ", attacked" if len(opened) == 1 and len(sections) > 1 else ""
     return write(Page(title, lead or (_lead(runs) if len(opened) > 1 else ""), sections), out)
 
 
@@ -84,16 +91,24 @@ def comparison(runs: Sequence[Run]) -> Section:
     return Section("The runs compared", tables=(Table("", columns, rows, note),))
 
 
-def _open(item: Run | StudyResult | Path) -> Run | StudyResult:
-    if isinstance(item, Run | StudyResult):
+def _sections(item: Item) -> list[Section]:
+    if isinstance(item, Run):
+        return [run_section(item), *map(robustness_section, attacks_of(item.folder))]
+    return [robustness_section(item) if isinstance(item, AttackResult) else study_section(item)]
+
+
+def _open(item: Item | Path) -> Item:
+    if isinstance(item, Run | AttackResult | StudyResult):
         return item
+    if is_attack(item):
+        return AttackResult.load(item)
     if (item / "config.yaml").is_file():
         return Run.open(item)
     if (item / "result.json").is_file():
         return StudyResult.load(item)
     raise UserError(
-        f"'{item}' holds neither a run nor a study (no config.yaml, no result.json); give a folder that"
-        " `epslab train` or `epslab study` wrote."
+        f"'{item}' holds neither a run nor a study nor an attack (no config.yaml, no result.json); give a folder"
+        " that `epslab train`, `epslab attack` or `epslab study` wrote."
     )
 
 
@@ -123,6 +138,14 @@ def _cell(value: Any) -> Cell:
     return value if isinstance(value, str | int | float) or value is None else str(value)
 
 
-def _count(runs: Sequence[Run], opened: Sequence[object]) -> str:
-    counted = ((len(runs), "run", "runs"), (len(opened) - len(runs), "study", "studies"))
-    return " and ".join(f"{n} {one if n == 1 else many}" for n, one, many in counted if n)
+def _count(opened: Sequence[Item]) -> str:
+    counted = []
+    for kind, one, many in (
+        (Run, "run", "runs"),
+        (AttackResult, "attack", "attacks"),
+        (StudyResult, "study", "studies"),
+    ):
+        n = sum(isinstance(item, kind) for item in opened)
+        if n:
+            counted.append(f"{n} {one if n == 1 else many}")
+    return " and ".join(counted)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from epslab import figures
 from epslab.errors import UserError
 from epslab.report.blocks import Cell, Picture, Section, Table, number
 
@@ -20,6 +21,7 @@ CAPTIONS = {
 }
 """What to see in the pictures of an attack's folder, by file name, in the order they are shown."""
 _GRID = "grid-"
+_SWEEP = "By PGD at each radius in turn; an image broken at one radius counts as broken at all larger ones."
 _MARKS = {"pass": "✓", "fail": "✗"}
 _NORMS = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 
@@ -94,7 +96,7 @@ def robustness_section(result: AttackResult) -> Section:
             details=(_settings(content["settings"]),),
             code=str(content.get("command") or ""),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
             f"'{result.folder / 'result.json'}' is not as `epslab attack` writes it; attack again with --overwrite."
         ) from error
@@ -106,7 +108,7 @@ def headline(content: Mapping[str, Any]) -> str:
     return (
         f"Worst-case accuracy {share(content['worst_case'])} in the {_ball(settings)} over"
         f" {number(settings['images'])} {settings['split']} images of {Path(str(settings['data'])).name};"
-        f" {share(content['clean'])} without an attack."
+        f" {share(content['clean_accuracy'])} without an attack."
     )
 
 
@@ -141,25 +143,28 @@ def _pictures(folder: Path) -> tuple[Picture, ...]:
 
 
 def _accuracies(content: Mapping[str, Any]) -> Table:
-    rows: list[list[Cell]] = [["none (clean)", *_shares(content["clean"]), None, None, None]]
-    rows += [
+    rows: list[list[Cell]] = [
         [
-            entry["name"],
-            *_shares(entry["accuracy"]),
-            _percent(entry.get("rounded")),
-            entry.get("queries"),
-            entry.get("gradients"),
+            entry["attack"],
+            _percent(entry["accuracy"]),
+            f"{_percent(entry['low'])} to {_percent(entry['high'])}",
+            _percent(entry["accuracy in 8 bits"]),
+            entry["median distance"],
+            entry["queries"],
+            entry["gradients"],
         ]
-        for entry in content["attacks"]
+        for entry in _records(content["table"])
     ]
-    rows.append(["worst case of all", *_shares(content["worst_case"]), None, None, None])
-    columns = ("attack", "accuracy, %", "95 % interval, %", "after 8-bit rounding, %", "forward passes", "gradients")
+    columns = (
+        "attack", "accuracy, %", "95 % interval, %", "in 8 bits, %", "median distance", "queries", "gradients",
+    )  # fmt: skip
     return Table(
         f"Accuracy in the {_ball(content['settings'])}",
         columns,
         rows,
-        "The worst case counts an image as right only if it withstands every attack. Forward passes and gradients are"
-        " means an image.",
+        "Intervals are Clopper and Pearson's. In the worst case an image counts as right only if it withstands every"
+        " attack. In 8 bits: when the adversarial images are rounded to 8 bits within the ball. Median distance: of the"
+        " images that were broken. Queries (forward passes) and gradients: means an image.",
     )
 
 
@@ -174,21 +179,23 @@ def _findings(findings: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _classes(content: Mapping[str, Any]) -> Table:
-    entries = content.get("classes") or []
-    names = list(entries[0]["accuracy"]) if entries else []
-    rows = [
-        [str(entry["class"]), entry["images"], *(_percent(entry["accuracy"][name]) for name in names)]
-        for entry in entries
-    ]
-    return Table("By class, accuracy in %", ("class", "images", *names), rows)
+    table = content["per_class"]
+    rows = [[str(name), count, *map(_percent, shares)] for name, count, *shares in table["rows"]]
+    return Table("By class, accuracy in %", tuple(table["columns"]), rows)
 
 
 def _radii(content: Mapping[str, Any]) -> Table:
     sweep = content.get("sweep")
-    if not sweep:
-        return Table("", (), ())
-    rows = [[_radius(radius), *_shares(entry)] for radius, entry in zip(sweep["radii"], sweep["accuracy"], strict=True)]
-    return Table("By radius", ("radius", "accuracy, %", "95 % interval, %"), rows)
+    entries = _records(sweep["curve"]) if sweep else []
+    rows = [
+        [
+            figures.radius_text(entry["radius"]),
+            _percent(entry["accuracy"]),
+            f"{_percent(entry['low'])} to {_percent(entry['high'])}",
+        ]
+        for entry in entries
+    ]
+    return Table("By radius", ("radius", "accuracy, %", "95 % interval, %"), rows, _SWEEP)
 
 
 def _settings(settings: Mapping[str, Any]) -> Table:
@@ -200,16 +207,10 @@ def _settings(settings: Mapping[str, Any]) -> Table:
     return Table("Settings", ("setting", "value"), rows)
 
 
-def _shares(proportion: Mapping[str, float]) -> tuple[str, str]:
-    low, high = (100 * proportion[name] for name in ("low", "high"))
-    return f"{100 * proportion['value']:.1f}", f"{low:.1f} to {high:.1f}"
+def _records(table: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A table's rows, each by column."""
+    return [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
 
 
-def _percent(proportion: Mapping[str, float] | None) -> str | None:
-    return None if proportion is None else f"{100 * proportion['value']:.1f}"
-
-
-def _radius(radius: float) -> str:
-    """A radius as a reader knows it: in 255ths where it is a whole or half number of them."""
-    levels = 255 * radius
-    return f"{levels:g}/255" if abs(2 * levels - round(2 * levels)) < 1e-6 and levels <= 64 else f"{radius:.4g}"
+def _percent(part: float | None) -> str | None:
+    return None if part is None else f"{100 * part:.1f}"

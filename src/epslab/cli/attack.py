@@ -1,0 +1,267 @@
+"""Attack a classifier, a run's or your own: accuracies, and the evidence that the attacks worked."""
+
+import os
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from epslab.cli.attack_table import AttackTable
+from epslab.cli.folders import RUNS
+from epslab.cli.parsing import Parser, add_machine, at_least
+from epslab.cli.terminal import summary, table
+from epslab.errors import UserError, unknown
+from epslab.recipes.checks import pixels
+
+if TYPE_CHECKING:
+    from epslab.evaluation import RobustnessReport
+    from epslab.recipes.attacking import Target
+
+ATTACKS = ("random", "fgsm", "iterative-fgsm", "least-likely", "pgd", "apgd")
+_NORMS = ("linf", "l2", "l1")
+_MARKS = {"pass": "✓", "fail": "✗", "not checked": "–"}
+_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK")
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Attack as the command line says, and print accuracies and findings.
+
+    Raises:
+        UserError: The model, its weights, the data or the settings cannot work together; nothing was written.
+        KeyboardInterrupt: Interrupted; the message says how to go on.
+    """
+    values = _parser().read(arguments)
+    at_least(1, **{name: values[name] for name in ("limit", "batch_size", "steps", "restarts")})
+    for name in _listed(values["attacks"]):
+        if name not in ATTACKS:
+            raise unknown("attack", name, ATTACKS)
+    if values["norm"] not in _NORMS:
+        raise unknown("norm", values["norm"], _NORMS)
+    values["radius_value"] = pixels(values["radius"], "radius")
+    values["radii"] = tuple(pixels(text, "radii") for text in _listed(values["radii"]))
+    for name in ("mean", "std"):
+        values[name] = _numbers(name, values[name])
+    if values["resume"] and values["overwrite"]:
+        raise UserError("--resume keeps what is there and --overwrite deletes it; give one of them.")
+    _attack(values, f"epslab attack {shlex.join(arguments)}")
+
+
+def _attack(values: Mapping[str, Any], command: str) -> None:
+    from epslab.evaluation import RadiusSweep
+    from epslab.geometry import Ball
+    from epslab.recipes import attack_results, attacking
+
+    names = _listed(values["attacks"])
+    how = {name: values[name] for name in ("steps", "restarts", "worst_case")}
+    attacks = attacking.build(names, Ball(values["norm"], values["radius_value"]), **how)
+    sweep = RadiusSweep(values["radii"], values["norm"]) if values["radii"] else RadiusSweep()
+    target = attacking.find(
+        values["model"],
+        device=attacking.device(values["accelerator"]),
+        **{key: values[key] for key in ("data", "data_root", "split", "limit", "seed", "state", "mean", "std")},
+    )
+    out = Path(values["out"]) if values["out"] else _folder(target, names, values)
+    first = all(int(os.environ.get(rank) or 0) == 0 for rank in _RANKS)
+    if first:
+        attack_results.require_free(out, resume=values["resume"], overwrite=values["overwrite"])
+    again = re.sub(r" --(resume|overwrite)\b", "", command)
+    try:
+        with AttackTable(list(attacks), len(target.images), shown=first) as filled:
+            report = attack_results.attack(
+                target,
+                attacks,
+                out=out,
+                radius=values["radius"],
+                settings=_settings(target, names, values),
+                command=again,
+                batch_size=values["batch_size"],
+                seed=values["seed"],
+                sweep=None if values["no_sweep"] else sweep,
+                findings=not values["no_findings"],
+                resume=values["resume"] or not first,
+                machine=attack_results.Machine(values["accelerator"], values["devices"]),
+                on_batch=filled,
+            )
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(f"Interrupted; `{again} --resume` goes on where it stopped.") from interrupt
+    if first:
+        _print(report, target, values, out)
+
+
+def _print(report: "RobustnessReport", target: "Target", values: Mapping[str, Any], out: Path) -> None:
+    """Accuracies, findings, where everything is."""
+    ball = f"{values['norm']} radius {values['radius']}"
+    table(
+        f"{target.name} on {len(target.images):,} {target.split} images of {Path(target.data).name}, {ball}",
+        ("attack", "accuracy", "95 % interval", "in 8 bits", "queries", "gradients"),
+        [_row(row) for row in map(list, report.to_table().rows)],
+    )
+    if report.findings:
+        print()
+        table(
+            "Findings",
+            ("", "finding", "evidence"),
+            [(_MARKS[finding.verdict], finding.name, finding.evidence) for finding in report.findings],
+        )
+    print()
+    low, high = report.worst_case.interval()
+    failed = [finding.name for finding in report.findings if finding.verdict == "fail"]
+    facts = {"clean": str(report.clean_accuracy)}
+    if report.clean_accuracy.interval()[0] <= 1 / len(target.images.classes):
+        facts["caution"] = "no better than guessing without an attack: do weights, normalisation and labels fit?"
+    if report.findings:
+        facts["findings"] = f"not passed: {'; '.join(failed)}" if failed else "none speaks against the attacks"
+    facts |= {"numbers": str(out / "result.json"), "pictures": str(out / "figures"), "images": str(out / "results")}
+    summary(
+        f"Worst-case accuracy {100 * report.worst_case:.1f} % ({100 * low:.1f} to {100 * high:.1f}), {ball}",
+        facts,
+        [f"epslab report {shlex.quote(str(out))}"],
+    )
+
+
+def _row(row: Sequence[Any]) -> tuple[str, ...]:
+    name, accuracy, low, high, _, _, _, queries, gradients, rounded = row
+    return (
+        str(name),
+        f"{100 * accuracy:5.1f} %",
+        f"{100 * low:.1f} to {100 * high:.1f}",
+        "" if rounded is None else f"{100 * rounded:5.1f} %",
+        "" if queries is None else f"{queries:,.1f}",
+        "" if gradients is None else f"{gradients:,.1f}",
+    )
+
+
+def _settings(target: "Target", names: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page shows of how it was done."""
+    keys = ("steps", "restarts", "worst_case", "seed", "batch_size", "state", "mean", "std")
+    return {
+        "model": target.name,
+        "data": target.data,
+        "split": target.split,
+        "images": len(target.images),
+        "attacks": list(names),
+        "norm": values["norm"],
+        "radius": values["radius"],
+        **{key: values[key] for key in keys},
+    }
+
+
+def _folder(target: "Target", names: Sequence[str], values: Mapping[str, Any]) -> Path:
+    """Among a run's attacks; for the user's own model ``runs/attacks/MODEL``."""
+    from epslab.recipes.attacking import folder_name
+
+    foreign = target.run is not None and target.data != str(target.run.config["data"])
+    name = folder_name(
+        names,
+        values["norm"],
+        values["radius"],
+        data=Path(target.data).name if foreign else "",
+        **{key: values[key] for key in ("steps", "restarts", "worst_case", "split", "limit", "seed")},
+    )
+    if target.run is not None:
+        return target.run.folder / "attacks" / name
+    return RUNS / "attacks" / re.sub(r"[^\w.+-]+", "-", f"{target.name}-{Path(target.data).name}") / name
+
+
+def _listed(text: str | None) -> list[str]:
+    """The parts of a list written with commas."""
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
+def _numbers(flag: str, text: str | None) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in _listed(text)]
+    except ValueError as error:
+        raise UserError(
+            f"--{flag} is '{text}', but must be numbers with commas, one a channel: 0.49,0.48,0.45."
+        ) from error
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "attack",
+        "Attack a classifier: what is left of its accuracy, with intervals, and whether the attacks\n"
+        "deserve to be believed.\n\n"
+        "MODEL is a run folder, or package.module:name of your own: a factory without arguments, a torch\n"
+        "module or a function of images in [0, 1]. The folder you are in can be imported from.",
+        "epslab attack runs/small-cnn-digits --attacks random,fgsm,pgd --radius 8/255\n"
+        "  epslab attack my_models:resnet --data cifar10 --state weights.pth --mean 0.49,0.48,0.45 --std 0.2,0.2,0.2",
+    )
+    parser.add_argument("model", type=str, metavar="MODEL", help="run folder or import path")
+    group = parser.add_argument_group("attacks")
+    group.add_argument(
+        "--attacks",
+        type=str,
+        default="random,fgsm,pgd",
+        metavar="NAMES",
+        help=f"with commas, of {', '.join(ATTACKS)}",
+    )
+    group.add_argument(
+        "--radius",
+        type=str,
+        default="8/255",
+        metavar="R",
+        help="how far they may go, in units of the pixel range [0, 1]: 8/255 means 8/255, 0.03 means 0.03",
+    )
+    group.add_argument("--norm", type=str, default="linf", metavar="NORM", help="of the radius: linf, l2 or l1")
+    group.add_argument("--steps", type=int | None, metavar="N", help="gradient steps; without it each attack's own")
+    group.add_argument(
+        "--restarts",
+        type=int | None,
+        metavar="N",
+        help="random restarts an image, the worst kept; 1 without it",
+    )
+    group.add_argument(
+        "--worst_case",
+        action="store_true",
+        help="only the worst case: each attack on what withstood the others; faster",
+    )
+    group.add_argument(
+        "--radii",
+        type=str | None,
+        metavar="R,R,…",
+        help="radii at which accuracy is measured beside, ascending; without it 1/8 to 4 times the radius",
+    )
+    group.add_argument("--no_sweep", action="store_true", help="measure accuracy at no other radii")
+    group.add_argument("--no_findings", action="store_true", help="do not check whether the attacks worked")
+    group = parser.add_argument_group("images")
+    group.add_argument(
+        "--data",
+        type=str | None,
+        metavar="NAME",
+        help="digits, mnist, fashion-mnist, cifar10, or a folder of images by class; without it the run's own",
+    )
+    group.add_argument(
+        "--data_root", type=str | None, metavar="DIR", help="where data sets lie, if elsewhere than in training"
+    )
+    group.add_argument("--split", type=str, default="test", metavar="SPLIT", help="test or validation images")
+    group.add_argument(
+        "--limit", type=int | None, metavar="N", help="attack N images, drawn by the seed; without it all"
+    )
+    group.add_argument(
+        "--batch_size", type=int, default=256, metavar="N", help="images at a time: speed and memory only"
+    )
+    group.add_argument("--seed", type=int, default=0, metavar="S", help="of all noise: same seed, same numbers")
+    group = parser.add_argument_group("your own model")
+    group.add_argument("--state", type=str | None, metavar="FILE", help="its weights: .safetensors, or .pth of tensors")
+    group.add_argument(
+        "--mean",
+        type=str | None,
+        metavar="X,X,…",
+        help="what its normalisation subtracts, one a channel, of pixels in [0, 1]; without it none is added",
+    )
+    group.add_argument("--std", type=str | None, metavar="X,X,…", help="what its normalisation divides by, after that")
+    group = parser.add_argument_group("results")
+    group.add_argument(
+        "--out",
+        type=str | None,
+        metavar="DIR",
+        help="folder; without it RUN/attacks/SETTINGS or runs/attacks/MODEL",
+    )
+    group.add_argument("--resume", action="store_true", help="go on with an attack that was interrupted")
+    group.add_argument("--overwrite", action="store_true", help="delete what the folder holds, first")
+    add_machine(parser)
+    return parser
