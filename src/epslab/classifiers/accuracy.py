@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 
 import torch
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from epslab.classifiers.proportion import Proportion
@@ -28,7 +29,7 @@ def predict(model: Classifier, images: Images, batch_size: int = 256) -> Labels:
     return logits(model, images, batch_size).argmax(1).to(images.device)
 
 
-def accuracy(model: Classifier, images: Images, labels: Labels, batch_size: int = 256) -> Proportion:
+def accuracy(model: Classifier, images: Images, labels: Int[Tensor, " labels"], batch_size: int = 256) -> Proportion:
     """The share of images whose predicted class is their label; arguments as for ``predict``.
 
     Raises:

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, Int, Int64
 from torch import Tensor
 
 from epslab.classifiers.accuracy import require_labels
 from epslab.errors import UserError
-from epslab.types import Labels, Logits
+from epslab.types import Logits
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Calibration:
         return {"error": self.error, "bins": self.bins, **curve, "count": self.count.tolist()}
 
 
-def calibration(logits: Logits, labels: Labels, bins: int = 15) -> Calibration:
+def calibration(logits: Logits, labels: Int[Tensor, " labels"], bins: int = 15) -> Calibration:
     """Calibration of the predicted class's softmax probability (Guo et al., 2017, eqs. 2–3), computed in float64.
 
     Bin b of B, from 0, holds the confidences in (b/B, (b+1)/B].
@@ -75,6 +75,6 @@ def calibration(logits: Logits, labels: Labels, bins: int = 15) -> Calibration:
     return Calibration(float(error), (sums[0] / count).cpu(), (sums[1] / count).cpu(), count.cpu())
 
 
-def calibration_error(logits: Logits, labels: Labels, bins: int = 15) -> float:
+def calibration_error(logits: Logits, labels: Int[Tensor, " labels"], bins: int = 15) -> float:
     """The expected calibration error alone; arguments and errors as for ``calibration``."""
     return calibration(logits, labels, bins).error

@@ -33,7 +33,7 @@ class Normalised(nn.Module):
     ) -> None:
         super().__init__()
         means, stds = (torch.as_tensor(value, dtype=torch.get_default_dtype()).flatten() for value in (mean, std))
-        if len(means) != len(stds) and 1 not in (len(means), len(stds)):
+        if not len(means) or not len(stds) or (len(means) != len(stds) and 1 not in (len(means), len(stds))):
             raise UserError(f"mean has {len(means)} channels and std {len(stds)}: give one number a channel to both.")
         if not means.isfinite().all():
             raise UserError(f"mean is {means.tolist()}: every channel's mean must be a finite number.")
@@ -41,8 +41,8 @@ class Normalised(nn.Module):
             raise UserError(f"std is {stds.tolist()}: every channel's standard deviation must be positive and finite.")
         self.net = net
         like = next((tensor for tensor in net.parameters() if tensor.is_floating_point()), means)
-        self.register_buffer("mean", means.to(like).view(-1, 1, 1))
-        self.register_buffer("std", stds.to(like).view(-1, 1, 1))
+        self.register_buffer("mean", means.clone().to(like).view(-1, 1, 1))
+        self.register_buffer("std", stds.clone().to(like).view(-1, 1, 1))
 
     def forward(self, images: Images) -> Logits:
         """Logits of images in [0, 1]."""
