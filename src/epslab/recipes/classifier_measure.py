@@ -12,15 +12,14 @@ from torch import Tensor
 from epslab import figures
 from epslab.classifiers import Proportion
 from epslab.classifiers.accuracy import logits, require_labels
+from epslab.classifiers.calibration import calibration
 from epslab.data import ImageSet
 from epslab.evaluation.estimate import Estimate
 from epslab.files import write_atomic
 from epslab.types import Classifier, Labels, Logits
 
-BINS = 15
-"""Equal intervals of confidence that calibration is measured in (Guo et al., 2017)."""
 _MOST_CLASSES = 30  # a confusion matrix of more is no picture
-_MISTAKES = 24
+_MISTAKES = 16
 
 
 @dataclass(frozen=True)
@@ -51,14 +50,6 @@ class Measured:
         pairs = self.labels * classes + self.predicted
         return torch.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
-    def reliability(self) -> tuple[Float64[Tensor, " bins"], Float64[Tensor, " bins"], Float64[Tensor, " bins"]]:
-        """Mean confidence, accuracy and share of the images in 15 equal intervals (0, 1/15], …; NaN in empty ones."""
-        confidence, right = self.confidence, (self.predicted == self.labels).double()
-        place = (confidence * BINS).ceil().long().sub(1).clamp_(0, BINS - 1)
-        count = torch.bincount(place, minlength=BINS).double()
-        sums = [torch.bincount(place, weights=values, minlength=BINS) for values in (confidence, right)]
-        return sums[0] / count, sums[1] / count, count / count.sum()
-
     def mistakes(self, n: int) -> Int64[Tensor, " k"]:
         """Indices of the n wrong predictions made with the most confidence, in that order; fewer if fewer are wrong."""
         wrong = torch.nonzero(self.predicted != self.labels).flatten()
@@ -66,8 +57,6 @@ class Measured:
 
     def to_dict(self, classes: tuple[str, ...]) -> dict[str, Any]:
         """The numbers, for JSON: shares as ``Proportion.to_dict`` gives them, cross-entropy in nats."""
-        from epslab.classifiers.calibration import calibration_error
-
         right = self.predicted == self.labels
         per_class = {
             name: Proportion.of(right[self.labels == label]).to_dict()
@@ -78,7 +67,7 @@ class Measured:
         return {
             "accuracy": Proportion.of(right).to_dict(),
             "cross_entropy": Estimate.of(cross_entropy).to_dict(),
-            "calibration_error": float(calibration_error(self.logits, self.labels, bins=BINS)),
+            "calibration_error": calibration(self.logits, self.labels).error,
             "confidence": self.confidence.mean().item(),
             "accuracy_per_class": per_class,
         }
@@ -94,7 +83,9 @@ def measure(model: Classifier, images: ImageSet, batch_size: int) -> Measured:
 
 def draw(measured: Measured, images: ImageSet, folder: Path) -> None:
     """The reliability diagram, the confusion matrix, and the mistakes made with the most confidence."""
-    made = {"reliability": figures.reliability(*measured.reliability())}
+    curve = calibration(measured.logits, measured.labels)
+    share = curve.count / curve.count.sum()
+    made = {"reliability": figures.reliability(curve.confidence, curve.accuracy, share)}
     if len(images.classes) <= _MOST_CLASSES:
         made["confusion"] = figures.confusion(measured.confusion(), images.classes)
     mistakes = measured.mistakes(_MISTAKES)
