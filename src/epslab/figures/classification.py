@@ -33,7 +33,7 @@ def reliability(confidence: Vector, accuracy: Vector, share: Vector) -> Figure:
     above.plot(sure[known], right[known], color=BLUE, marker="o", markersize=5, label="classifier")
     width = 100 / len(size)
     below.bar((np.arange(len(size)) + 0.5) * width, size, width=0.9 * width, color="#8b949e")
-    above.set(xlim=(0, 100), ylim=(0, 102), ylabel="accuracy, %")
+    above.set(xlim=(0, 100), ylim=(0, 102), yticks=range(0, 101, 20), ylabel="accuracy, %")
     below.set(ylim=(0, 100), ylabel="images, %", xlabel="confidence, %")
     drawing.align_ylabels([above, below])
     key(drawing, above)
@@ -88,7 +88,7 @@ def mistakes(images: ImageArray, truth: Sequence[str], said: Sequence[str], conf
     percent = [f"{100 * value:.0f} %" for value in array(confidence)]
     longest = max(len(f"{a}→{b} {c}") for a, b, c in zip(truth, said, percent, strict=True))
     columns = min(6, max(2, int(WIDTH / (_LETTER * (longest + 1.5)))))
-    room = int(WIDTH / columns / _LETTER) - 8  # letters left for both names
+    room = int(WIDTH / columns / _LETTER) - 9  # letters left for both names
     labels = [f"{_cut(a, room)}→{_cut(b, room)} {c}" for a, b, c in zip(truth, said, percent, strict=True)]
     return image_grid(images, columns=columns, labels=labels)
 
