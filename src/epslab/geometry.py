@@ -58,7 +58,11 @@ class Ball:
 
     def __getitem__(self, examples: Bool[Tensor, " n"] | Int[Tensor, " m"] | slice) -> "Ball":
         """The ball of these examples, by mask, index or slice; a radius that is one number stays itself."""
-        return Ball(self.norm, self.radius[examples]) if isinstance(self.radius, Tensor) else self
+        if not isinstance(self.radius, Tensor):
+            return self
+        return Ball(
+            self.norm, self.radius[examples.to(self.radius.device) if isinstance(examples, Tensor) else examples]
+        )
 
     def scaled(self, factor: SupportsFloat | Float[Tensor, " n"]) -> "Ball":
         """The ball with factor times the radius; a factor per example [n] gives a radius per example."""

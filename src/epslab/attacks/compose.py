@@ -1,18 +1,22 @@
 """Attacks made of attacks: several restarts of one, the worst of several."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
+from typing import Any
 
 import torch
+from jaxtyping import Int
 from torch import Generator, Tensor
 
 from epslab import seeds as noise
 from epslab.attacks.attacked import Attack, Attacked
 from epslab.attacks.borrowed import borrowed
 from epslab.attacks.checks import checked, checked_logits, require_counts
+from epslab.attacks.goals import targeted
 from epslab.attacks.objectives import margin
 from epslab.errors import UserError
+from epslab.geometry import Ball
 from epslab.types import Classifier, Images, Labels
 
 
@@ -108,7 +112,7 @@ def _worst(
             if not len(index):
                 break
             again = noise.fork(own[index], "restart", run) if fresh else own[index]
-            found = attack(model, x[index], y[index], seeds=again)
+            found = part(attack, index)(model, x[index], y[index], seeds=again)
             queries[index] += found.queries
             gradients[index] += found.gradients
             margins = _margin(model, found.images, y[index])
@@ -117,6 +121,24 @@ def _worst(
             returned[taken], success[taken] = found.images[better], found.success[better]
             distance[taken], value[taken] = found.distance[better], margins[better]
         return Attacked(torch.empty_like(images).copy_(returned), success, distance, queries, gradients)
+
+
+def part(attack: Attack, index: Int[Tensor, " k"]) -> Attack:
+    """The attack for these examples: radii and target classes that are given per example go with them."""
+    settings: Any = attack
+    changes: dict[str, Any] = {}
+    for name in getattr(settings, "__dataclass_fields__", ()):
+        value = getattr(settings, name)
+        if isinstance(value, Ball):
+            changes[name] = value[index]
+        elif isinstance(value, targeted):
+            changes[name] = targeted(value.labels[index.to(value.labels.device)])
+        elif name == "attack":
+            changes[name] = part(value, index)
+        elif name == "attacks":
+            changes[name] = tuple(part(one, index) for one in value)
+    smaller: Attack = replace(settings, **changes) if changes else attack
+    return smaller
 
 
 @torch.no_grad()

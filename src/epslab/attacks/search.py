@@ -114,7 +114,7 @@ class Search:
         returned = torch.empty_like(template).copy_(self.worst)
         if self.leave_early or not self.confirmed.all():
             self.success = self.aim.met(self.victim.measure(returned))
-        distance = self.ball.distance(returned, template)
+        distance = self.ball.distance(returned, self.images)
         return Attacked(returned, self.success, distance, self.victim.queries, self.victim.gradients)
 
 

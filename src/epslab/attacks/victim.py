@@ -40,8 +40,8 @@ class Victim:
 
     @property
     def trusted(self) -> bool:
-        """Whether gradients come with the caller's own logits."""
-        return self.fast is self.model
+        """Whether gradients come with the caller's own logits, in full precision."""
+        return self.fast is self.model and not torch.is_autocast_enabled(self.labels.device.type)
 
     @torch.no_grad()
     def measure(self, images: Images) -> Logits:
