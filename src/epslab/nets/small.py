@@ -13,12 +13,12 @@ from epslab.types import ImageShape
 def small_cnn(image_shape: ImageShape, classes: int = 10, width: int = 32) -> nn.Sequential:
     """Images [n c h w] to logits [n classes].
 
-    Four 3×3 convolutions with width/2, width, 2·width and 2·width channels, the second and third with stride 2.
+    Four 3×3 convolutions with width, width, 2·width and 2·width channels, the second and third with stride 2.
 
     Args:
         image_shape: (channels, height, width), sides ≥ 4.
         classes: Number of logits.
-        width: Channels of the second layer; half of it is rounded up.
+        width: Channels of the first two layers.
 
     Raises:
         UserError: A side below 4, or a number of channels, classes or width below 1.
@@ -31,7 +31,7 @@ def small_cnn(image_shape: ImageShape, classes: int = 10, width: int = 32) -> nn
             raise UserError(f"{name}={value}: the small CNN needs at least 1.")
     layers: list[nn.Module] = []
     inputs = channels
-    for outputs, stride in (((width + 1) // 2, 1), (width, 2), (2 * width, 2), (2 * width, 1)):
+    for outputs, stride in ((width, 1), (width, 2), (2 * width, 2), (2 * width, 1)):
         layers += [
             nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
             nn.BatchNorm2d(outputs),
