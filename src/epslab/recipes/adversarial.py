@@ -57,11 +57,10 @@ class AdversarialObjective:
         if progress.training:
             loss = defence(self.recipe, self._share(progress))
             return ClassifierObjective(self.model, loss, self.augment)(batch, progress)
-        # Lightning validates in inference mode, whose tensors no gradient passes.
-        with torch.inference_mode(False):
-            images, labels, own = (part.clone() for part in batch)
-            # The greatest loss, not the first success: it is the defence's own loss that is validated.
-            attacked = thorough(attack(self.recipe))(self.model, images, labels, seeds=seeds.fork(own, "loss")).images
+        images, labels = batch.images, batch.labels
+        # The greatest loss, not the first success: it is the defence's own loss that is validated.
+        against = thorough(attack(self.recipe))
+        attacked = against(self.model, images, labels, seeds=seeds.fork(batch.seeds, "loss")).images
         with torch.no_grad(), evaluating(self.model):
             clean, adversarial = self.model(images), self.model(attacked)
         w = self.recipe.clean_weight

@@ -27,8 +27,7 @@ def cosine(done: float, epochs: int) -> float:
 
 def step(done: float, epochs: int) -> float:
     """A tenth after every 7 epochs."""
-    # The share of a whole epoch may be a rounding error short of it.
-    return float(0.1 ** math.floor(done * epochs / _EVERY + 1e-9))
+    return float(0.1 ** math.floor(done * epochs / _EVERY))
 
 
 FACTORS: dict[str, Callable[[float, int], float]] = {"one-cycle": one_cycle, "cosine": cosine, "step": step}
