@@ -38,6 +38,7 @@ def test_each_convolution_can_be_folded_with_the_batchnorm_behind_it() -> None:
 def test_channels_and_strides_are_those_described() -> None:
     convolutions = [layer for layer in small_cnn((1, 28, 28), width=8) if isinstance(layer, nn.Conv2d)]
     assert [layer.out_channels for layer in convolutions] == [8, 8, 16, 16]
+    assert all(layer.bias is None for layer in convolutions)
     assert [layer.stride[0] for layer in convolutions] == [1, 2, 2, 1]
 
 
