@@ -97,7 +97,7 @@ def rugged(x: Tensor) -> Tensor:
     return torch.stack([phase.sin() + 0.98, 0.3 * (2.3 * phase).cos(), 0.1 * phase.cos() - 3.0], dim=1)
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """What ``fail_at`` raises."""
 
 
@@ -109,6 +109,6 @@ def fail_at(model: nn.Module, call: int) -> None:
         nonlocal calls
         calls += 1
         if calls == call:
-            raise Refusal
+            raise RefusalError
 
     model.register_forward_pre_hook(hook)

@@ -22,6 +22,8 @@ def checked(images: Tensor, labels: Tensor, seeds: Tensor | None) -> tuple[Image
         raise UserError(f"Images have shape {list(images.shape)}; an attack takes [n c h w]: images[None] for one.")
     if not len(images):
         raise UserError("There are no images to attack: give a batch of at least one.")
+    if not images.numel():
+        raise UserError(f"Images have shape {list(images.shape)}; an attack takes images of at least one pixel.")
     low, high = images.detach().aminmax()
     if not (low >= 0 and high <= 1):
         raise UserError(
