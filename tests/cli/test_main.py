@@ -20,14 +20,14 @@ def raising(monkeypatch, error):
 def test_help_lists_every_verb_with_a_line_and_an_example(epslab):
     outcome = epslab("--help")
     assert outcome.code == 0
-    for verb in ("tour", "train", "sample", "evaluate", "report", "study", "data"):
+    for verb in cli.VERBS:
         line = next(line for line in outcome.out.splitlines() if line.startswith(f"  {verb} "))
         assert len(line.split()) > 4
     assert "epslab train vae --data digits" in outcome.out
     assert epslab().out == outcome.out
 
 
-@pytest.mark.parametrize("verb", ["tour", "train", "sample", "evaluate", "report", "study", "data"])
+@pytest.mark.parametrize("verb", cli.VERBS)
 def test_every_verb_has_help_with_an_example(epslab, verb):
     outcome = epslab(verb, "--help")
     assert outcome.code == 0

@@ -125,3 +125,11 @@ def test_every_cell_of_a_matrix_reads_at_any_shade():
 def test_a_cell_without_a_number_is_empty():
     figure = figures.transfer_matrix(np.array([[np.nan, 0.5]]), ["a"], ["b", "c"])
     assert [text.get_text() for text in figure.axes[0].texts] == ["50 %"]
+
+
+@pytest.mark.parametrize(
+    ("radius", "text"),
+    [(8 / 255, "8/255"), (0.5 / 255, "0.5/255"), (0.0, "0"), (0.3, "0.3"), (1.0, "1"), (0.01, "0.01")],
+)
+def test_a_radius_is_said_in_255ths_where_it_is_some(radius, text):
+    assert figures.radius_text(radius) == text

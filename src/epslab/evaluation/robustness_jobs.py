@@ -37,7 +37,7 @@ class OnBatch(Protocol):
         Args:
             job: "clean", "attacks/NAME", "sweep" or "checks/NAME".
             examples: How many.
-            right: How many of them the model still gets right; None where that is not the question, or not fresh.
+            right: How many of them the model still gets right; None where that is not the question.
             fresh: Whether it was computed now, not by an earlier start.
         """
         ...
@@ -116,6 +116,7 @@ def walk(
     """
     for number, job in enumerate(jobs):
         done = store.done(job.name, len(examples.labels))
+        stood = _stood(store, job.name, done) if on_batch is not None else None
         for place, indices in enumerate(job.batches(batch_size)):
             if (place + number) % processes != rank:
                 continue
@@ -123,7 +124,7 @@ def walk(
             if not len(todo):
                 advance(len(indices), job.name)
                 if on_batch is not None:
-                    on_batch(job.name, len(indices), None, False)
+                    on_batch(job.name, len(indices), None if stood is None else int(stood[indices].sum()), False)
             else:
                 reseed(examples.device, seed, "robustness", job.name, int(todo[0]))
                 results = job.work(examples.batch(todo))
@@ -131,7 +132,18 @@ def walk(
                 right = results.get("right")
                 advance(len(indices), job.name if right is None else f"{job.name}, right {right.float().mean():.0%}")
                 if on_batch is not None:
-                    on_batch(job.name, len(indices), None if right is None else int(right.sum()), True)
+                    before = 0 if stood is None else int(stood[indices].sum())
+                    on_batch(job.name, len(indices), None if right is None else before + int(right.sum()), True)
+
+
+def _stood(store: Store, job: str, done: Bool[Tensor, " n"]) -> Bool[Tensor, " n"] | None:
+    """Of the examples done earlier those the model got right; None where that is not what the job asks."""
+    rows = store.read(job) if done.any() else {}
+    if "right" not in rows:
+        return None
+    stood = torch.zeros_like(done)
+    stood[rows["indices"]] = rows["right"]
+    return stood
 
 
 def share(jobs: Sequence[Job], batch_size: int, rank: int, processes: int) -> int:

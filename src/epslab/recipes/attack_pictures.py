@@ -16,8 +16,10 @@ from epslab.evaluation.robustness_report import Example, RobustnessReport
 from epslab.files import write_atomic
 from epslab.types import Classifier, Images
 
-ROWS = 6
-"""Images in a grid, and in a picture of the least or most robust ones."""
+ROWS = 4
+"""Images in a grid."""
+EXTREMES = 6
+"""Images in a picture of the least or most robust ones."""
 _NORMS = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 
 
@@ -40,7 +42,7 @@ def draw(report: RobustnessReport, model: Classifier, images: ImageSet, radius: 
     save("accuracies", figures.accuracy_bars([str(row[0]) for row in rows], _interval(rows), first=1))
     if report.sweep is not None:
         save("radius", _curve(report, report.sweep.norm, radius, len(images.classes)))
-        least, most = report.least_robust(ROWS), report.most_robust(ROWS)
+        least, most = report.least_robust(EXTREMES), report.most_robust(EXTREMES)
         if least:
             save("least-robust", _extremes(least, images, report.sweep.radii))
             save("most-robust", _extremes(most, images, report.sweep.radii))

@@ -83,17 +83,13 @@ def robustness_section(result: AttackResult) -> Section:
             title=_title(content["settings"]),
             lead=headline(content),
             pictures=_pictures(result.folder),
-            tables=tuple(
-                table
-                for table in (_accuracies(content), _findings(content["findings"]), _classes(content), _radii(content))
-                if table.rows
-            ),
+            tables=_filled(_accuracies(content), _findings(content["findings"]), _classes(content)),
             warnings=[
                 f"Not passed: {finding['name']}. {finding['evidence']}"
                 for finding in content["findings"]
                 if finding["verdict"] == "fail"
             ],
-            details=(_settings(content["settings"]),),
+            details=_filled(_radii(content), _settings(content["settings"])),
             code=str(content.get("command") or ""),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -149,7 +145,7 @@ def _accuracies(content: Mapping[str, Any]) -> Table:
             _percent(entry["accuracy"]),
             f"{_percent(entry['low'])} to {_percent(entry['high'])}",
             _percent(entry["accuracy in 8 bits"]),
-            entry["median distance"],
+            None if entry["median distance"] is None else figures.radius_text(entry["median distance"]),
             entry["queries"],
             entry["gradients"],
         ]
@@ -169,10 +165,10 @@ def _accuracies(content: Mapping[str, Any]) -> Table:
 
 
 def _findings(findings: Sequence[Mapping[str, Any]]) -> Table:
-    rows = [(_MARKS.get(finding["verdict"], "–"), finding["name"], finding["evidence"]) for finding in findings]
+    rows = [(f"{_MARKS.get(finding['verdict'], '–')} {finding['name']}", finding["evidence"]) for finding in findings]
     return Table(
         "Findings: did the attack work?",
-        ("", "finding", "evidence"),
+        ("finding", "evidence"),
         rows,
         "✓ holds · ✗ does not: the accuracies above may say more of the attack than of the model · – not checked.",
     )
@@ -205,6 +201,11 @@ def _settings(settings: Mapping[str, Any]) -> Table:
             text = ", ".join(map(str, value)) if isinstance(value, list) else value
             rows.append((key.replace("_", " "), text))
     return Table("Settings", ("setting", "value"), rows)
+
+
+def _filled(*tables: Table) -> tuple[Table, ...]:
+    """Those that have rows."""
+    return tuple(table for table in tables if table.rows)
 
 
 def _records(table: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -1,0 +1,289 @@
+"""``epslab attack`` on a run and on the user's own model: numbers, files, going on, and what cannot work."""
+
+import csv
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from epslab.attacks import NAMES
+from epslab.cli import main
+from epslab.cli.attack import ATTACKS
+from epslab.runs import Run
+
+from .conftest import files_in
+
+QUICK = ("--limit", "12", "--steps", "3", "--no-sweep", "--no-findings")
+MODULE = '''
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    """As a Hugging Face classifier: logits in an object, normalised inputs expected, weights from a file."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, pixel_values):
+        return SimpleNamespace(logits=self.head(pixel_values.flatten(1)))
+
+
+class Bare(Net):
+    def forward(self, x):
+        calls = Path("calls")
+        if calls.exists():  # a user who loses patience
+            left = int(calls.read_text()) - 1
+            calls.write_text(str(left))
+            if left < 0:
+                raise KeyboardInterrupt
+        return super().forward(x).logits
+
+
+class Wide(Bare):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(64, 7)
+'''
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    words = ("--epochs", "4", "--width", "4", "--accelerator", "cpu", "--out", str(folder))
+    assert main(["train", "small-cnn", *words]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(trained):
+    """A trained run, by its folder's name, in the working folder."""
+    shutil.copytree(trained, "run")
+    return Path("run")
+
+
+@pytest.fixture
+def module(elsewhere):
+    """The user's module in the working folder, with weights that read digits a little."""
+    (elsewhere / "users_own.py").write_text(MODULE)
+    torch.manual_seed(0)
+    torch.save({"head.weight": torch.randn(10, 64), "head.bias": torch.zeros(10)}, elsewhere / "weights.pth")
+    yield "users_own"
+    sys.modules.pop("users_own", None)
+
+
+def result(folder):
+    return json.loads((Path(folder) / "result.json").read_text())
+
+
+def numbers(folder):
+    """What was measured, without where and when."""
+    return {name: value for name, value in result(folder).items() if name not in ("command", "settings")}
+
+
+def test_a_run_is_attacked_into_a_folder_of_its_own(epslab, run):
+    outcome = epslab("attack", "run", "--radius", "32/255", "--limit", "20", "--steps", "5")
+    assert outcome.code == 0, outcome.err
+    folder = run / "attacks" / "linf-32_255-random-fgsm-pgd-steps5-limit20"
+    content = result(folder)
+    assert content["examples"] == 20
+    assert set(content["robust_accuracy"]) == {"random", "fgsm", "pgd"}
+    for name in ("clean", "random", "fgsm", "pgd", "worst-case"):
+        assert f"\n{name} " in outcome.out
+    low, high = (100 * content["worst_case"][end] for end in ("low", "high"))
+    assert f"Worst-case accuracy {100 * content['worst_case']['value']:.1f} % ({low:.1f} to {high:.1f})" in outcome.out
+    assert len(content["findings"]) >= 10
+    for finding in content["findings"]:
+        assert finding["name"] in outcome.out
+        assert finding["evidence"] in outcome.out
+    assert "✓" in outcome.out
+    assert "\x1b" not in outcome.out
+    assert f"  epslab report {folder}\n" in outcome.out
+    noted = Run.open(run).result()["attacks"][folder.name]
+    assert noted["worst_case"] == content["worst_case"]
+    pictures = {path.stem for path in (folder / "figures").glob("*.png")}
+    assert pictures == {
+        "accuracies", "radius", "grid-random", "grid-fgsm", "grid-pgd", "least-robust", "most-robust"
+    }  # fmt: skip
+    for name in ("robustness", "sweep", "examples", "classes"):
+        with (folder / f"{name}.csv").open() as file:
+            header, *rows = csv.reader(file)
+        assert rows
+        assert {len(row) for row in rows} == {len(header)}
+
+
+def test_the_page_of_a_run_has_its_attacks_and_an_attack_has_a_page(epslab, run):
+    assert epslab("attack", "run", *QUICK, "--attacks", "fgsm,pgd", "--out", "run/attacks/mine").code == 0
+    assert epslab("report", "run").code == 0
+    assert epslab("report", "run/attacks/mine", "--out", "mine.html").code == 0
+    for page in (Path("run/report.html"), Path("mine.html")):
+        text = page.read_text()
+        assert "under attack: fgsm, pgd" in text
+        assert "Worst-case accuracy" in text
+        assert "epslab attack run --limit 12" in text
+
+
+def test_an_import_path_with_weights_and_normalisation_is_attacked(epslab, module):
+    words = ("--data", "digits", "--state", "weights.pth", "--mean", "0.5", "--std", "0.25", *QUICK)
+    outcome = epslab("attack", f"{module}:Net", *words, "--attacks", "pgd", "--norm", "l2", "--radius", "0.5")
+    assert outcome.code == 0, outcome.err
+    folder = Path("runs/attacks/users_own-Net-digits/l2-0.5-pgd-steps3-limit12")
+    assert result(folder)["settings"]["mean"] == [0.5]
+    assert "l2 radius 0.5" in outcome.out
+
+
+def test_a_radius_is_a_fraction_or_a_number(epslab, run):
+    for radius, out in (("51/255", "a"), ("0.2", "b")):
+        assert epslab("attack", "run", *QUICK, "--radius", radius, "--out", out, "--attacks", "pgd").code == 0
+    assert numbers("a") == numbers("b")
+
+
+def test_radii_of_the_sweep_are_those_asked_for(epslab, run):
+    words = ("--limit", "8", "--attacks", "fgsm", "--no-findings", "--radii", "1/255,0.1,0.2", "--out", "out")
+    assert epslab("attack", "run", *words).code == 0
+    assert [row[0] for row in result("out")["sweep"]["curve"]["rows"]] == pytest.approx([0, 1 / 255, 0.1, 0.2])
+
+
+def test_the_worst_case_alone_is_as_bad_as_all_of_them(epslab, run):
+    words = (*QUICK, "--radius", "0.2", "--attacks", "fgsm,pgd")
+    assert epslab("attack", "run", *words, "--out", "all").code == 0
+    assert epslab("attack", "run", *words, "--worst-case", "--out", "worst").code == 0
+    assert set(result("worst")["robust_accuracy"]) == {"fgsm+pgd"}
+    assert result("worst")["worst_case"]["value"] <= result("all")["robust_accuracy"]["fgsm"]["value"]
+
+
+def test_validation_images_and_other_data_are_those_asked_for(epslab, run):
+    assert epslab("attack", "run", *QUICK, "--split", "validation", "--attacks", "fgsm", "--out", "v").code == 2
+    words = ("--limit", "12", "--no-sweep", "--no-findings", "--attacks", "fgsm")
+    assert epslab("attack", "run", *words, "--split", "validation", "--out", "v").code == 0
+    assert result("v")["settings"]["split"] == "validation"
+    assert epslab("attack", "run", *words, "--data", "digits", "--out", "d").code == 0
+
+
+def test_an_interrupted_attack_says_how_to_go_on_and_goes_on_to_the_same_result(epslab, module, refused):
+    words = ("attack", f"{module}:Bare", "--data", "digits", "--state", "weights.pth", *QUICK, "--batch-size", "4")
+    assert epslab(*words, "--out", "straight").code == 0
+    Path("calls").write_text("40")
+    outcome = epslab(*words, "--out", "out")
+    Path("calls").unlink()
+    assert outcome.code == 130
+    command = f"epslab {' '.join(words)} --out out --resume"
+    assert outcome.err == f"epslab: Interrupted; `{command}` goes on where it stopped.\n"
+    assert list(Path("out/results").rglob("*.safetensors"))
+    assert "was not finished; --resume" in refused(*words, "--out", "out")
+    assert epslab(*command.split()[1:]).code == 0
+    assert numbers("out") == numbers("straight")
+
+
+def test_a_finished_attack_is_not_run_again_unless_asked(epslab, run, refused):
+    words = ("attack", "run", *QUICK, "--attacks", "pgd", "--out", "out")
+    assert epslab(*words).code == 0
+    before = files_in(Path("out"))
+    assert "is done already: `epslab report out`" in refused(*words)
+    assert files_in(Path("out")) == before
+    assert epslab(*words, "--resume").code == 0
+    assert epslab(*words, "--overwrite").code == 0
+    after = files_in(Path("out"))
+    assert {name: content for name, content in after.items() if name != "result.json"} == {
+        name: content for name, content in before.items() if name != "result.json"
+    }
+
+
+def test_a_resumed_attack_must_be_the_same(epslab, run, refused):
+    words = ("attack", "run", *QUICK, "--attacks", "pgd", "--out", "out")
+    assert epslab(*words).code == 0
+    assert "other settings" in refused(*words, "--restarts", "2", "--resume")
+
+
+def test_other_things_in_the_folder_are_left_alone(epslab, run, refused):
+    Path("out").mkdir()
+    Path("out/mine.txt").write_text("mine")
+    assert "holds other things" in refused("attack", "run", *QUICK, "--out", "out", "--overwrite")
+    assert Path("out/mine.txt").read_text() == "mine"
+
+
+def test_a_model_no_better_than_guessing_is_said(epslab, module):
+    words = ("--data", "digits", "--limit", "40", "--no-sweep", "--no-findings", "--attacks", "fgsm")
+    assert "no better than guessing" in epslab("attack", f"{module}:Bare", *words, "--out", "out").out
+
+
+REFUSED = {
+    ("--attacks", "pdg"): "Did you mean 'pgd'?",
+    ("--attacks", "pgd,pgd"): "named 2 times",
+    ("--attacks", ","): "no attack to run",
+    ("--radius", "8/0"): "--radius",
+    ("--radius", "-1"): "--radius",
+    ("--radius", "wide"): "8/255",
+    ("--radius", "nan"): "--radius",
+    ("--radii", "1/255,x"): "--radii",
+    ("--radii", "0.2,0.1"): "ascending",
+    ("--norm", "l3"): "norm 'l3'",
+    ("--steps", "0"): "--steps must be at least 1",
+    ("--restarts", "0"): "--restarts must be at least 1",
+    ("--limit", "0"): "--limit must be at least 1",
+    ("--batch-size", "0"): "--batch-size must be at least 1",
+    ("--attacks", "fgsm", "--restarts", "3"): "--restarts is nothing fgsm takes",
+    ("--attacks", "random,fgsm", "--steps", "3"): "--steps is nothing random or fgsm takes",
+    ("--split", "train"): "split 'train'",
+    ("--accelerator", "abacus"): "accelerator 'abacus'",
+    ("--resume", "--overwrite"): "give one of them",
+    ("--data", "dgits"): "data set 'dgits'",
+    ("--state", "w.pth"): "for a model at an import path",
+    ("--mean", "0.5", "--std", "0.5"): "for a model at an import path",
+    ("--mean", "half"): "--mean",
+}
+
+
+@pytest.mark.parametrize("words", REFUSED, ids=" ".join)
+def test_what_cannot_work_on_a_run_is_one_sentence_and_writes_nothing(refused, run, words):
+    before = files_in(Path())
+    assert REFUSED[words] in refused("attack", "run", *words)
+    assert files_in(Path()) == before
+
+
+REFUSED_IMPORTS = {
+    ("{}:Bare",): "Give --data",
+    ("{}:Bare", "--data", "digits", "--split", "validation"): "Only a run has validation images",
+    ("{}:Missing", "--data", "digits"): "has no 'Missing'",
+    ("{}s:Net", "--data", "digits"): "no module",
+    ("{}", "--data", "digits"): "neither a run folder nor an import path",
+    ("{}:Wide", "--data", "digits"): "tells 7 classes apart, but the data has 10",
+    ("{}:Bare", "--data", "digits", "--state", "nowhere.pth"): "no file 'nowhere.pth'",
+    ("{}:Wide", "--data", "digits", "--state", "weights.pth"): "another net",
+    ("{}:Bare", "--data", "digits", "--mean", "0.5"): "needs both",
+    ("{}:Bare", "--data", "digits", "--mean", "0.5,0.5", "--std", "1"): "channels",
+    ("{}:Bare", "--data", "digits", "--mean", "0.5", "--std", "0"): "must be positive",
+}
+
+
+@pytest.mark.parametrize("words", REFUSED_IMPORTS, ids=" ".join)
+def test_what_cannot_work_on_an_import_path_is_one_sentence(refused, module, words):
+    first, *rest = words
+    assert REFUSED_IMPORTS[words] in refused("attack", first.format(module), *rest)
+    assert not Path("runs").exists()
+
+
+def test_a_run_of_a_generative_model_is_no_classifier(epslab, refused):
+    words = ("--epochs", "1", "--width", "4", "--latent-dim", "2", "--accelerator", "cpu", "--out", "vae")
+    assert epslab("train", "vae", *words).code == 0
+    assert "holds a 'vae', which is no classifier" in refused("attack", "vae")
+
+
+def test_an_empty_folder_is_no_run(refused):
+    Path("empty").mkdir()
+    assert "is not a run" in refused("attack", "empty")
+
+
+def test_the_help_names_every_attack_and_says_the_unit(epslab):
+    text = " ".join(epslab("attack", "--help").out.split())
+    assert tuple(NAMES) == ATTACKS
+    for name in NAMES:
+        assert name in text
+    assert "units of the pixel range [0, 1]: 8/255 means 8/255" in text

@@ -1,0 +1,161 @@
+import json
+import shutil
+
+import pytest
+import torch
+
+from epslab import figures
+from epslab.errors import UserError
+from epslab.report import write_report
+from epslab.report.robustness import AttackResult, attacks_of, headline, is_attack, robustness_section
+
+SHARE = {"value": 0.5, "successes": 100, "n": 200, "low": 0.4287, "high": 0.5713}
+CLEAN = {"value": 0.98, "successes": 196, "n": 200, "low": 0.9496, "high": 0.9945}
+TABLE = {
+    "columns": [
+        "attack", "accuracy", "low", "high", "broken", "median distance", "norm", "queries", "gradients",
+        "accuracy in 8 bits",
+    ],
+    "rows": [
+        ["clean", 0.98, 0.9496, 0.9945, None, None, None, None, None, None],
+        ["pgd", 0.5, 0.4287, 0.5713, 0.49, 8 / 255, "linf", 31.5, 30.0, 0.51],
+        ["worst-case", 0.5, 0.4287, 0.5713, 0.49, None, None, 31.5, 30.0, 0.51],
+    ],
+}  # fmt: skip
+CONTENT = {
+    "kind": "attack",
+    "settings": {
+        "model": "runs/cnn", "data": "digits", "split": "test", "images": 200, "attacks": ["pgd"], "norm": "linf",
+        "radius": "8/255", "steps": None, "seed": 0,
+    },
+    "command": "epslab attack runs/cnn --attacks pgd --radius 8/255",
+    "clean_accuracy": CLEAN,
+    "worst_case": SHARE,
+    "table": TABLE,
+    "per_class": {
+        "columns": ["class", "examples", "clean", "pgd", "worst-case"], "rows": [["<cat>", 20, 1.0, 0.4, 0.4]]
+    },
+    "findings": [
+        {"name": "gradients are not zero or NaN", "verdict": "pass", "evidence": "0 of 200.", "numbers": {}},
+        {"name": "outputs are logits", "verdict": "fail", "evidence": "Rows sum to 1.", "numbers": {}},
+        {"name": "white-box beats black-box", "verdict": "not checked", "evidence": "There is none.", "numbers": {}},
+    ],
+    "sweep": {
+        "norm": "linf",
+        "curve": {
+            "columns": ["radius", "accuracy", "low", "high"],
+            "rows": [[0.0, 0.98, 0.95, 0.99], [8 / 255, 0.5, 0.43, 0.57]],
+        },
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def attacked(tmp_path):
+    """An attack's folder as ``epslab attack`` leaves it, with changes to its result."""
+
+    def make(folder=None, pictures=(), **changes):
+        folder = folder or tmp_path / "attack"
+        (folder / "figures").mkdir(parents=True)
+        (folder / "result.json").write_text(json.dumps({**CONTENT, **changes}))
+        for picture in pictures:
+            png = figures.png(figures.image_grid(torch.zeros(4, 1, 8, 8)))
+            (folder / "figures" / f"{picture}.png").write_bytes(png)
+        return folder
+
+    return make
+
+
+def section(folder):
+    return robustness_section(AttackResult.load(folder))
+
+
+def test_the_headline_is_the_worst_case_with_its_interval():
+    assert headline(CONTENT) == (
+        "Worst-case accuracy 50.0 % (42.9 to 57.1) in the Linf ball of radius 8/255 over 200 test images of digits;"
+        " 98.0 % (95.0 to 99.5) without an attack."
+    )
+
+
+def test_accuracies_are_in_percent_with_intervals_and_costs(attacked):
+    table = section(attacked()).tables[0]
+    rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    assert rows["pgd"]["accuracy, %"] == "50.0"
+    assert rows["pgd"]["95 % interval, %"] == "42.9 to 57.1"
+    assert rows["pgd"]["in 8 bits, %"] == "51.0"
+    assert rows["pgd"]["median distance"] == "8/255"
+    assert rows["pgd"]["gradients"] == 30.0
+    assert rows["clean"]["in 8 bits, %"] is None
+
+
+def test_findings_have_marks_and_evidence_and_failures_are_warnings(attacked):
+    made = section(attacked())
+    rows = made.tables[1].rows
+    assert [row[0][0] for row in rows] == ["✓", "✗", "–"]
+    assert [row[1] for row in rows] == ["0 of 200.", "Rows sum to 1.", "There is none."]
+    assert made.warnings == ["Not passed: outputs are logits. Rows sum to 1."]
+
+
+def test_classes_radii_settings_and_the_command_are_there(attacked):
+    made = section(attacked())
+    assert list(made.tables[2].rows[0]) == ["<cat>", 20, "100.0", "40.0", "40.0"]
+    assert [row[0] for row in made.details[0].rows] == ["0", "8/255"]
+    settings = dict(made.details[1].rows)
+    assert settings["attacks"] == "pgd"
+    assert "steps" not in settings
+    assert made.code == CONTENT["command"]
+
+
+def test_pictures_come_in_order_with_captions_and_strangers_are_left_out(attacked):
+    names = ["most-robust", "grid-pgd", "accuracies", "radius", "least-robust", "mine"]
+    made = section(attacked(pictures=names))
+    assert [picture.image.stem for picture in made.pictures] == [
+        "accuracies", "radius", "grid-pgd", "least-robust", "most-robust",
+    ]  # fmt: skip
+    assert all(picture.caption for picture in made.pictures)
+    assert "pgd" in made.pictures[2].caption
+
+
+def test_without_sweep_and_findings_their_tables_are_missing(attacked):
+    made = section(attacked(sweep=None, findings=[]))
+    assert [table.title for table in made.tables] == [
+        "Accuracy in the Linf ball of radius 8/255",
+        "By class, accuracy in %",
+    ]
+    assert [table.title for table in made.details] == ["Settings"]
+    assert not made.warnings
+
+
+def test_a_page_of_an_attack_alone_and_of_a_run_with_it(attacked, make_run, tmp_path):
+    run = make_run()
+    folder = attacked(run.folder / "attacks" / "pgd")
+    (run.folder / "attacks" / "unfinished").mkdir()
+    alone = write_report([folder], tmp_path / "alone.html").read_text()
+    both = write_report([run], tmp_path / "both.html").read_text()
+    for page in (alone, both):
+        assert page.count("Worst-case accuracy 50.0 %") == 1
+        assert "&lt;cat&gt;" in page
+        assert "<cat>" not in page
+    assert "first (vae on mnist), attacked" in both
+    assert len(attacks_of(run.folder)) == 1
+    many = write_report([run, folder], tmp_path / "many.html").read_text()
+    assert "epslab: 1 run and 1 attack" in many
+
+
+def test_folders_without_a_finished_attack_are_refused(attacked, tmp_path, make_run):
+    assert not is_attack(tmp_path)
+    assert not is_attack(make_run().folder)
+    with pytest.raises(UserError, match="no finished attack"):
+        AttackResult.load(tmp_path)
+    with pytest.raises(UserError, match="holds no attack"):
+        AttackResult.load(attacked(kind="study"))
+
+
+@pytest.mark.parametrize("lost", ["settings", "worst_case", "table", "findings", "per_class"])
+def test_a_result_that_lacks_its_parts_is_refused(attacked, lost):
+    folder = attacked()
+    content = {name: value for name, value in CONTENT.items() if name != lost}
+    (folder / "result.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match="not as `epslab attack` writes it"):
+        section(folder)
+    shutil.rmtree(folder)
