@@ -11,14 +11,14 @@ def run(arguments: Sequence[str]) -> None:
     """Write the page, and print where it is.
 
     Raises:
-        UserError: A folder holds neither a run nor a study, or the page cannot be written.
+        UserError: A folder holds no run, attack or study, or the page cannot be written.
     """
     parser = Parser(
         "report",
         "Put runs on one self-contained HTML page: settings, curves, pictures, numbers, how to repeat them.",
         "epslab report runs/vae-digits runs/vae-digits-2 --out comparison.html",
     )
-    parser.add_argument("runs", nargs="+", type=str, metavar="RUN", help="run folders")
+    parser.add_argument("runs", nargs="+", type=str, metavar="RUN", help="folders of runs (with the attacks on them), attacks or studies")
     parser.add_argument(
         "--out", type=str | None, metavar="FILE", help="page to write; without it report.html in the first run folder"
     )
