@@ -37,7 +37,8 @@ def run(arguments: Sequence[str]) -> None:
         type=str,
         default="quick",
         metavar="SCALE",
-        help="quick: small nets, one training seed, a minute or so; full: the course's settings, three training seeds",
+        help="quick: small nets, one training seed, a minute or so; full: the course's settings (generative models with"
+        " three training seeds)",
     )
     group.add_argument(
         "--seed", type=int, default=0, metavar="S", help="of all randomness; training seeds count up from it"
@@ -47,6 +48,28 @@ def run(arguments: Sequence[str]) -> None:
         type=str | None,
         metavar="DIR",
         help="folder of studies, which share the runs they train; without it runs/studies/DATA-SCALE",
+    )
+    attacked = parser.add_argument_group("classifiers under attack")
+    attacked.add_argument(
+        "--net",
+        type=str | None,
+        metavar="NET",
+        help="small-cnn or resnet18; without it small-cnn at quick scale, the course's resnet18 at full (small-cnn"
+        " makes full scale possible on a CPU)",
+    )
+    attacked.add_argument(
+        "--radius",
+        type=str | None,
+        metavar="R",
+        help="how far attacks may change a pixel, of the range [0, 1]: 0.1, 8/255; without it 0.15 for digits, 0.2 for"
+        " mnist, 0.1 for fashion-mnist, 2/255 (the course's) for cifar10 and other images",
+    )
+    attacked.add_argument(
+        "--weights",
+        type=str | None,
+        metavar="FROM",
+        help="run folder, file or URL that `defence` starts from where it does not train from scratch; without it its"
+        " own undefended classifier",
     )
     add_machine(parser)
     values = parser.read(arguments)
@@ -69,6 +92,9 @@ def run(arguments: Sequence[str]) -> None:
             data_root=None if values["data_root"] is None else Path(values["data_root"]),
             accelerator=values["accelerator"],
             devices=values["devices"],
+            net=values["net"],
+            radius=values["radius"],
+            weights=values["weights"],
         ),
     )
     folder = out / name

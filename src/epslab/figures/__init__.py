@@ -14,12 +14,14 @@ from epslab.figures.adversarial import (
 )
 from epslab.figures.charts import bars, curves, errors, lines, magnitudes, rate_distortion, shown_quantities
 from epslab.figures.classification import confusion, mistakes, reliability
+from epslab.figures.costs import accuracy_costs
 from epslab.figures.images import image_grid, manifold, reconstructions, samples_through_time, strips
 from epslab.figures.laws import contours, densities, latent_scatter
 from epslab.figures.style import png
 
 __all__ = [
     "accuracy_bars",
+    "accuracy_costs",
     "accuracy_curves",
     "bars",
     "confusion",

@@ -15,12 +15,21 @@ if TYPE_CHECKING:
     from epslab.studies.running import run_study as run_study
     from epslab.studies.running import tour as tour
 
-NAMES = ("vae", "manifold", "beta", "estimators", "reparameterisation", "divergences")
-"""Every study, in reading order; each is a module with its ``QUESTION`` and ``run(context)``."""
+GENERATIVE = ("vae", "manifold", "beta", "estimators", "reparameterisation", "divergences")
+"""The studies of generative models, in reading order."""
+ADVERSARIAL = ("fgsm", "fgsm-or-pgd", "defence", "transfer", "findings")
+"""Those of classifiers under attack."""
+NAMES = (*GENERATIVE, *ADVERSARIAL)
+"""Every study, in reading order; each is a module (``module``) with its ``QUESTION`` and ``run(context)``."""
 
 _LAZY = {"Context": "context", "run_study": "running", "tour": "running"}
 
-__all__ = ["NAMES", "question", *_LAZY]
+__all__ = ["ADVERSARIAL", "GENERATIVE", "NAMES", "module", "question", *_LAZY]
+
+
+def module(name: str) -> str:
+    """The module of a study: "fgsm-or-pgd" is ``epslab.studies.fgsm_or_pgd``."""
+    return f"{__name__}.{name.replace('-', '_')}"
 
 
 def question(name: str) -> str:
@@ -31,13 +40,13 @@ def question(name: str) -> str:
     """
     if name not in NAMES:
         raise unknown("study", name, NAMES)
-    spec = find_spec(f"{__name__}.{name}")
+    spec = find_spec(module(name))
     source = Path(spec.origin).read_text(encoding="utf-8") if spec is not None and spec.origin else ""
     for statement in ast.parse(source).body:
         match statement:
             case ast.Assign(targets=[ast.Name(id="QUESTION")], value=ast.Constant(value=str(text))):
                 return text
-    raise LookupError(f"{__name__}.{name} has no QUESTION")
+    raise LookupError(f"{module(name)} has no QUESTION")
 
 
 def __getattr__(name: str) -> Any:

@@ -19,7 +19,7 @@ from epslab.errors import UserError, unknown
 from epslab.files import write_atomic
 from epslab.report import Page, Section, StudyResult, Table, run_section, study_section, write
 from epslab.runs import Run
-from epslab.studies import NAMES, question
+from epslab.studies import NAMES, module, question
 from epslab.studies.context import Context
 
 _SETTINGS = "settings.json"  # written last: a folder with it is a finished study
@@ -86,7 +86,7 @@ def _measure(name: str, context: Context) -> Finished:
     folder = context.out / name
     (folder / _SETTINGS).unlink(missing_ok=True)
     start = time.perf_counter()
-    study = import_module(f"epslab.studies.{name}")
+    study = import_module(module(name))
     with _threads(context.scale):
         result: StudyResult = replace(study.run(context), code=context.command(name))
     result.save(folder)
@@ -127,6 +127,9 @@ def _settings(context: Context) -> dict[str, Any]:
         "scale": context.scale,
         "seed": context.seed,
         "accelerator": context.accelerator,
+        "net": context.net,
+        "radius": context.radius,
+        "weights": context.weights,
         "version": epslab.__version__,
     }
 
@@ -137,7 +140,7 @@ def _page(done: dict[str, Finished], context: Context) -> Page:
     measured = [run for run in map(Run, folders) if "evaluation" in run.result()]
     again = Section(
         "How to repeat this page",
-        lead="Each study can be run alone, at this scale or with the course's settings and three training seeds.",
+        lead="Each study can be run alone, at this scale or with the course's settings.",
         tables=(
             Table(
                 "What was run",
@@ -147,11 +150,14 @@ def _page(done: dict[str, Finished], context: Context) -> Page:
             ),
         ),
         code=f"epslab tour --data {shlex.quote(context.data)} --seed {context.seed}\n"
-        f"epslab study vae --data {shlex.quote(context.data)} --scale full",
+        f"epslab study vae --data {shlex.quote(context.data)} --scale full\n"
+        f"epslab study defence --data {shlex.quote(context.data)} --scale full",
     )
     return Page(
-        f"epslab: {len(done)} questions about generative models, on {Path(context.data).name}",
-        lead=f"{done['vae'].result.answer} Every number on this page was measured by this tour.",
+        f"epslab: {len(done)} questions about models that generate and models that are fooled, on"
+        f" {Path(context.data).name}",
+        lead=f"{done['vae'].result.answer} {done['fgsm'].result.answer} Every number on this page was measured by this"
+        " tour.",
         sections=(
             *(study_section(finished.result) for finished in done.values()),
             *(run_section(run) for run in measured),
