@@ -1,10 +1,11 @@
 # make tour   sets up, trains and measures on scikit-learn's digits, writes runs/tour/report.html
 # make test   sets up, checks everything
+# make bench  sets up beside other libraries' attacks, times epslab's against them
 PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test test-full lint clean
+.PHONY: help tour test test-full bench lint clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -32,5 +33,16 @@ test: lint
 test-full: lint
 	$(BIN)/pytest -rs
 
+# The other libraries have an environment of their own: nothing of theirs is needed here.
+.venv-bench/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . \
+		-r benchmarks/requirements.txt
+	@touch $@
+
+bench: .venv-bench/.ready
+	.venv-bench/bin/python benchmarks/pgd.py
+
 clean:
-	rm -rf .venv runs
+	rm -rf .venv .venv-bench runs

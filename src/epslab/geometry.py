@@ -9,7 +9,7 @@ norm is larger.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, SupportsFloat
+from typing import NamedTuple, Protocol, SupportsFloat, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -22,9 +22,21 @@ from epslab.types import PerExample, Seeds
 Points = Float[Tensor, "n *shape"]
 """Images, or any other points: one for each index of the first axis, which is not the only one."""
 Radii = Float[Tensor, " n"]
-Projector = Callable[[Points], Points]
 
 _INSIDE = 1.0 - 1e-12  # what a point is scaled by on its way into the ball, so that the sum of squares may be rounded
+
+
+@runtime_checkable
+class Projector(Protocol):
+    """The map into the balls around fixed centres; ``projector[index]`` is that of some of the examples."""
+
+    def __call__(self, points: Points) -> Points:
+        """The nearest points of the balls."""
+        ...
+
+    def __getitem__(self, examples: Bool[Tensor, " n"] | Int[Tensor, " m"] | slice) -> "Projector":
+        """The same for these examples, by mask, index or slice, without computing anything anew."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,43 +191,59 @@ class _Norm(NamedTuple):
     draw: Callable[[Tensor, int, tuple[int, ...]], Tensor]  # of seeds, counter, shape: uniform in the unit ball
 
 
+@dataclass(frozen=True, eq=False)
+class _Clamp:
+    low: Tensor
+    high: Tensor
+
+    def __call__(self, points: Tensor) -> Tensor:
+        return points.clamp(self.low, self.high)
+
+    def __getitem__(self, examples: Tensor | slice) -> "_Clamp":
+        return _Clamp(self.low[examples], self.high[examples])
+
+
 def _clamp_between_bounds(centre: Tensor, radii: Tensor) -> Projector:
-    low, high = _placed(centre, -radii), _placed(centre, radii)
-    return lambda points: points.clamp(low, high)
+    return _Clamp(_placed(centre, -radii), _placed(centre, radii))
 
 
-def _scale_into(centre: Tensor, radii: Tensor) -> Projector:
-    wide = centre.double()
+@dataclass(frozen=True, eq=False)
+class _ScaleInto:
+    centre: Tensor
+    radii: Tensor
 
-    def project(points: Tensor) -> Tensor:
-        delta = points.double() - wide
-        length = _length(delta, 2.0).view_as(radii)
-        scaled = delta * (radii * _INSIDE / length.clamp_min(_TINY))
-        return torch.where(length > radii, _placed(centre, scaled), points)
+    def __call__(self, points: Tensor) -> Tensor:
+        delta = points.double() - self.centre.double()
+        length = _length(delta, 2.0).view_as(self.radii)
+        scaled = delta * (self.radii * _INSIDE / length.clamp_min(_TINY))
+        return torch.where(length > self.radii, _placed(self.centre, scaled), points)
 
-    return project
+    def __getitem__(self, examples: Tensor | slice) -> "_ScaleInto":
+        return _ScaleInto(self.centre[examples], self.radii[examples])
 
 
-def _threshold_into(centre: Tensor, radii: Tensor) -> Projector:
-    wide = centre.double()
-    counts = torch.arange(1, centre[0].numel() + 1, device=centre.device) if len(centre) else None
+@dataclass(frozen=True, eq=False)
+class _ThresholdInto:
+    centre: Tensor
+    radii: Tensor
 
-    def project(points: Tensor) -> Tensor:
-        if counts is None:
+    def __call__(self, points: Tensor) -> Tensor:
+        if not len(points):
             return points
-        delta = points.double() - wide
+        radii, delta = self.radii, points.double() - self.centre.double()
         length = _length(delta, 1.0).view_as(radii)
         # The threshold θ for which Σ max(|δ_i| − θ, 0) = r: of the ρ largest magnitudes, ρ the last with u_ρ > θ_ρ.
         u = delta.abs().flatten(1).sort(dim=1, descending=True).values
-        thetas = (u.cumsum(1) - radii.flatten(1)) / counts
+        thetas = (u.cumsum(1) - radii.flatten(1)) / torch.arange(1, u.shape[1] + 1, device=u.device)
         rho = (u > thetas).sum(1, keepdim=True).clamp_min(1)
         theta = thetas.gather(1, rho - 1).view_as(radii)
         kept = delta.sign() * (delta.abs() - theta).clamp_min(0.0)
         # Rounding in the sums, of points far outside a small ball, is put right by a factor next to 1.
         kept *= (radii * _INSIDE / _length(kept, 1.0).view_as(radii).clamp_min(_TINY)).clamp_max(1.0)
-        return torch.where(length > radii, _placed(centre, kept), points)
+        return torch.where(length > radii, _placed(self.centre, kept), points)
 
-    return project
+    def __getitem__(self, examples: Tensor | slice) -> "_ThresholdInto":
+        return _ThresholdInto(self.centre[examples], self.radii[examples])
 
 
 def _unit_l2(gradient: Tensor) -> Tensor:
@@ -303,7 +331,7 @@ def _checked(value: SupportsFloat | Tensor, what: str = "radius") -> float | Ten
 _TINY = torch.finfo(torch.float64).tiny
 _NORMS = {
     "linf": _Norm(float("inf"), 1.0, _clamp_between_bounds, torch.sign, _draw_linf),
-    "l2": _Norm(2.0, 2.0, _scale_into, _unit_l2, _draw_l2),
-    "l1": _Norm(1.0, float("inf"), _threshold_into, _one_largest, _draw_l1),
+    "l2": _Norm(2.0, 2.0, _ScaleInto, _unit_l2, _draw_l2),
+    "l1": _Norm(1.0, float("inf"), _ThresholdInto, _one_largest, _draw_l1),
 }
 _NAMES: dict[str | float | int, str] = {name: name for name in _NORMS} | {norm.p: name for name, norm in _NORMS.items()}

@@ -1,11 +1,14 @@
 """The folded copy: the same function, fewer layers, and never believed."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from epslab.attacks import PGD
 from epslab.attacks.folding import folded
+from epslab.classifiers import Normalised
 from epslab.geometry import Linf
 
 from .models import conv_net, images, seeded
@@ -60,7 +63,7 @@ def test_what_is_used_twice_is_not_folded() -> None:
 
 
 class Branching(nn.Module):
-    """Cannot be traced: what it does depends on the images."""
+    """Cannot be traced as a whole: what it does depends on the images."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,7 +97,18 @@ class Counting(nn.Module):
         return self.net(x)
 
 
-@pytest.mark.parametrize("make", [Branching, Noisy, Counting])
+@pytest.mark.parametrize("make", [Branching, lambda: Normalised(conv_net(), 0.5, 0.25)])
+def test_a_model_that_cannot_be_traced_is_folded_in_its_parts(make: Callable[[], nn.Module]) -> None:
+    """So is every classifier that normalises its images, since that layer checks their channels."""
+    model = make().eval()
+    fast = folded(model, X, model(X))
+    assert norms(model) == 2
+    assert norms(fast) == 0
+    dark = images(16, seed=1) * 0.1  # where Branching takes its other branch
+    torch.testing.assert_close(fast(dark), model(dark), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [Noisy, Counting])
 def test_a_model_that_cannot_be_folded_is_used_itself(make: type[nn.Module]) -> None:
     model = make().eval()
     assert folded(model, X, model(X)) is model

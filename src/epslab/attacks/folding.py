@@ -25,14 +25,11 @@ def folded(model: Classifier, images: Images, logits: Logits, *, compiled: bool 
         logits: The model's at these images.
         compiled: Let ``torch.compile`` make the copy.
     """
-    if not isinstance(model, nn.Module):
-        return model
-    has_norm = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
-    if not (has_norm or compiled):
+    if not isinstance(model, nn.Module) or not (compiled or foldable(model)):
         return model
     try:
         # Not every model can be traced, copied or compiled, and each fails in its own way; the model itself always can.
-        own: nn.Module = _fold(model) if has_norm else copy.deepcopy(model)
+        own = _fold(copy.deepcopy(model))
         own.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         fast: Classifier = torch.compile(own) if compiled else own
         with torch.no_grad():
@@ -42,9 +39,29 @@ def folded(model: Classifier, images: Images, logits: Logits, *, compiled: bool 
     return fast if difference <= AGREEMENT * logits.abs().max() else model
 
 
+def foldable(model: Classifier) -> bool:
+    """Whether the model has a BatchNorm that may be folded."""
+    return isinstance(model, nn.Module) and any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+
+
 def _fold(model: nn.Module) -> nn.Module:
-    """A traced copy in which every BatchNorm that only follows a convolution is part of it."""
-    traced = fx.symbolic_trace(copy.deepcopy(model))
+    """The model with every BatchNorm that only follows a convolution made part of it; its own parts are changed.
+
+    Where the whole cannot be traced, because it checks or branches on what it is given, its parts are folded.
+    """
+    if not any(foldable(child) for child in model.children()):
+        return model
+    try:
+        traced = fx.symbolic_trace(model)
+    except Exception:  # as many kinds as there are models
+        for name, child in model.named_children():
+            setattr(model, name, _fold(child))
+        return model
+    _fold_traced(traced)
+    return traced
+
+
+def _fold_traced(traced: fx.GraphModule) -> None:
     modules = dict(traced.named_modules())
     for node in list(traced.graph.nodes):
         if node.op != "call_module" or not isinstance(norm := modules[node.target], nn.BatchNorm2d):
@@ -60,5 +77,5 @@ def _fold(model: nn.Module) -> nn.Module:
         setattr(traced.get_submodule(parent), name, fuse_conv_bn_eval(convolution, norm))
         node.replace_all_uses_with(before)
         traced.graph.erase_node(node)
+    traced.delete_all_unused_submodules()
     traced.recompile()
-    return traced

@@ -6,6 +6,7 @@ the caller's own model confirms a success at full precision.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,8 +18,8 @@ from epslab.attacks.borrowed import borrowed
 from epslab.attacks.checks import checked
 from epslab.attacks.goals import Aim, Goal, untargeted
 from epslab.attacks.objectives import Objective
-from epslab.attacks.victim import Victim
-from epslab.geometry import Ball
+from epslab.attacks.victim import Victim, worth_folding
+from epslab.geometry import Ball, Projector
 from epslab.types import Classifier, Images, Logits, Seeds
 
 
@@ -38,7 +39,8 @@ class Search:
         self.images = images
         self.seeds = seeds
         # Radii per example are indexed by examples on the images' device.
-        self.ball = Ball(ball.norm, ball.radius.to(images.device)) if isinstance(ball.radius, Tensor) else ball
+        radii = ball.radii(len(images), images.device)
+        self.ball = Ball(ball.norm, radii) if isinstance(ball.radius, Tensor) else ball
         self.leave_early = leave_early
         self.clean: Logits | None = None
         self.aim = Aim(victim.labels)
@@ -106,14 +108,19 @@ class Search:
 
     def projector(self, index: Int[Tensor, " k"]) -> Callable[[Tensor], Tensor]:
         """The map into balls and box; the box last, since clamping to it only moves a point closer to the image."""
-        into_ball = self.ball[index].projector(self.images[index])
+        into_ball = self._into_balls[index]
         return lambda points: into_ball(points).clamp_(0, 1)
+
+    @cached_property
+    def _into_balls(self) -> Projector:
+        return self.ball.projector(self.images)
 
     def result(self, template: Images) -> Attacked:
         """What was found, measured again on the images returned."""
         returned = torch.empty_like(template).copy_(self.worst)
-        if self.leave_early or not self.confirmed.all():
-            self.success = self.aim.met(self.victim.measure(returned))
+        again = (~self.confirmed | self.leave_early).nonzero()[:, 0]
+        if len(again):
+            self.success[again] = self.aim[again].met(self.victim.measure(returned[again], again))
         distance = self.ball.distance(returned, self.images)
         return Attacked(returned, self.success, distance, self.victim.queries, self.victim.gradients)
 
@@ -136,7 +143,7 @@ def searching(
     """Check the inputs, borrow the model, and open a search that starts at the clean images.
 
     With ``leave_early`` the clean images are looked at first: those that meet the goal already are not searched for.
-    Otherwise they are only looked at where the goal or a folded copy needs their logits.
+    Otherwise they are only looked at where the goal needs their logits.
 
     Args:
         model: Images to logits.
@@ -161,12 +168,13 @@ def searching(
         victim = Victim(model, y.clone())
         search = Search(victim, x, own, ball, leave_early)
         everyone = torch.arange(len(x), device=x.device)
-        if leave_early or goal is not untargeted or victim.worth_speeding_up(gradient_steps, compiled):
+        clean = None
+        if leave_early or goal is not untargeted:
             clean = victim.measure(x)
             victim.queries += 1
             search.clean = clean
             search.aim = goal(clean, victim.labels)
             search.offer(everyone, x, clean, search.aim.rise(objective, clean), trusted=True)
-            if victim.worth_speeding_up(gradient_steps, compiled):
-                victim.speed_up(x, clean, compiled)
+        if gradient_steps and (compiled or worth_folding(gradient_steps, tuple(x.shape[1:]))):
+            victim.speed_up(x, clean, compiled)
         yield search

@@ -1,17 +1,24 @@
 """The model under attack: asked for logits and input gradients, with the questions counted for each example."""
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from epslab.attacks.checks import checked_logits, require_finite
-from epslab.attacks.folding import folded
+from epslab.attacks.folding import foldable, folded
 from epslab.types import Classifier, Images, Labels, Logits, PerExample
 
-_WORTH_FOLDING = 10
-"""Gradient steps from which a folded copy saves more than it costs to make."""
+_SAMPLE = 8
+"""Images at which the copy's logits are compared with the model's."""
+
+
+def worth_folding(steps: int, image_shape: tuple[int, ...]) -> bool:
+    """Whether a copy for so many gradient steps saves more than it costs to make, some milliseconds."""
+    return steps >= 10 or (steps >= 4 and steps * math.prod(image_shape) >= 4096)
 
 
 class Victim:
@@ -29,14 +36,22 @@ class Victim:
         self.queries = torch.zeros_like(labels)
         self.gradients = torch.zeros_like(labels)
 
-    @staticmethod
-    def worth_speeding_up(steps: int, compiled: bool) -> bool:
-        """Whether a copy for so many gradients is worth making."""
-        return compiled or steps >= _WORTH_FOLDING
+    def speed_up(self, images: Images, logits: Logits | None, compiled: bool) -> None:
+        """Take gradients from a folded copy, if there is one and its logits agree with the model's.
 
-    def speed_up(self, images: Images, logits: Logits, compiled: bool) -> None:
-        """Take gradients from a folded copy, if its logits agree with these of the model's."""
-        self.fast = folded(self.model, images, logits, compiled=compiled)
+        Args:
+            images: The batch.
+            logits: The model's, if they are known: else it is asked for a few, which counts as one query an image.
+            compiled: Let ``torch.compile`` make the copy.
+        """
+        if not (compiled or foldable(self.model)):
+            return
+        sample = images[:_SAMPLE]
+        if logits is None:
+            self.queries += 1
+            with torch.no_grad():
+                logits = self._exact(sample)
+        self.fast = folded(self.model, sample, logits[:_SAMPLE], compiled=compiled)
 
     @property
     def trusted(self) -> bool:
@@ -44,13 +59,13 @@ class Victim:
         return self.fast is self.model and not torch.is_autocast_enabled(self.labels.device.type)
 
     @torch.no_grad()
-    def measure(self, images: Images) -> Logits:
-        """The caller's model in full precision on the whole batch; not counted.
+    def measure(self, images: Images, index: Int[Tensor, " k"] | slice = slice(None)) -> Logits:
+        """The caller's model in full precision at images of these examples, by default of all; not counted.
 
         Raises:
             UserError: The logits are not what an attack can work on.
         """
-        return checked_logits(self._exact(images), self.labels)
+        return checked_logits(self._exact(images), self.labels[index])
 
     @torch.no_grad()
     def ask(self, points: Float[Tensor, "k c h w"], index: Int[Tensor, " k"]) -> Float[Tensor, "k classes"]:
@@ -77,6 +92,6 @@ class Victim:
         (gradient,) = torch.autograd.grad(value.sum(), x, materialize_grads=True)
         return logits.detach(), value.detach(), gradient.nan_to_num_()
 
-    def _exact(self, points: Tensor) -> Logits:
+    def _exact(self, points: Tensor) -> Any:  # whatever the model gives: ``checked_logits`` has the sentence for it
         with torch.autocast(points.device.type, enabled=False):
             return self.model(points)
