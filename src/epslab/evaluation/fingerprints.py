@@ -1,7 +1,9 @@
 """What an evaluation was made of, in words that are the same in every process: to know its folder again."""
 
 import hashlib
+import inspect
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import partial
@@ -75,13 +77,20 @@ def _described(value: Any, within: frozenset[int]) -> str:
 
 
 def _used(function: FunctionType) -> dict[str, Any]:
-    """What a function encloses, and the modules and tensors among the globals it names."""
+    """What a function encloses, and the modules and tensors among the globals it names.
+
+    A function that can be imported is known by its name: what its decorators enclose is left out.
+    """
     used: dict[str, Any] = {}
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            used[name] = cell.cell_contents
-        except ValueError:  # a variable without a value yet
-            continue
+    home: Any = sys.modules.get(function.__module__)
+    if getattr(home, function.__qualname__, None) is function:
+        function = inspect.unwrap(function)
+    else:
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            try:
+                used[name] = cell.cell_contents
+            except ValueError:  # a variable without a value yet
+                continue
     named = {name: function.__globals__.get(name) for name in function.__code__.co_names}
     return used | {name: value for name, value in named.items() if isinstance(value, nn.Module | Tensor)}
 

@@ -45,7 +45,7 @@ class RadiusSweep:
                 raise UserError("A sweep in a norm of its own needs radii of its own: give radii=(…).")
             return
         steps = zip((0.0, *self.radii[:-1]), self.radii, strict=True)
-        if not self.radii or not all(math.isfinite(low) and low < high for low, high in steps):
+        if not self.radii or not all(low < high < math.inf for low, high in steps):
             raise UserError(f"The sweep's radii are {self.radii}; give positive numbers in ascending order.")
 
     def balls(self, first: Ball | None) -> tuple[Ball, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.fabric.strategies.strategy import Strategy
@@ -235,7 +236,7 @@ def _borrowed(model: Classifier, images: Images, device: torch.device | None) ->
         yield next((tensor for tensor in own if tensor.is_floating_point()), images)
 
 
-def _require(images: Images, labels: Labels, attacks: Mapping[str, Attack], batch_size: int) -> None:
+def _require(images: Tensor, labels: Tensor, attacks: Mapping[str, Any], batch_size: int) -> None:
     """Refuse what cannot be evaluated.
 
     Raises:

@@ -5,6 +5,7 @@ its first example) and, at the end, the report.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -22,6 +23,8 @@ from epslab.types import Images
 KEPT = 64
 """Without a folder, the adversarial images of so many examples are kept, the first ones."""
 _SETTINGS = "evaluation.json"
+_LEFT = re.compile(r"\.\w+\.(json|csv|safetensors)\.\w+")
+"""What a kill in the middle of writing a file leaves beside it."""
 _PICTURES = ("images", "pixels")
 
 
@@ -107,9 +110,7 @@ class FolderStore:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not file.exists():
-                others = sorted(
-                    path.name for path in self.folder.iterdir() if not path.name.startswith(f".{_SETTINGS}.")
-                )
+                others = sorted(path.name for path in self.folder.iterdir() if not _LEFT.fullmatch(path.name))
                 if others:
                     raise UserError(
                         f"'{self.folder}' holds other things ({others[0]}) and no evaluation: choose a new folder."
@@ -121,8 +122,9 @@ class FolderStore:
                 )
             else:
                 self._compare(json.loads(file.read_text()), json.loads(json.dumps(settings)))
-            for leftover in self.folder.rglob(".*.safetensors.*"):
-                leftover.unlink(missing_ok=True)
+            for path in self.folder.rglob(".*"):
+                if _LEFT.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
         except (OSError, json.JSONDecodeError) as error:
             raise UserError(f"'{self.folder}' cannot be used for results: {error}.") from error
 
@@ -188,7 +190,7 @@ def _difference(before: object, now: object) -> str:
     return f"{old} then, {new} now"
 
 
-def _mask(parts: Sequence[Int[Tensor, " k"]], n: int) -> Bool[Tensor, " n"]:
+def _mask(parts: Sequence[Tensor], n: int) -> Tensor:
     mask = torch.zeros(n, dtype=torch.bool)
     for indices in parts:
         mask[indices] = True

@@ -39,16 +39,9 @@ def probe(model: Classifier, batch: Batch) -> dict[str, Tensor]:
 
 
 def alone(model: Classifier, batch: Batch) -> dict[str, Tensor]:
-    """The logits of each example alone against those in the batch: ``repeat`` and ``flipped``, as in ``probe``.
-
-    A model that refuses a single example, or has no finite answer for it, differs without bound.
-    """
+    """The logits of each example alone against those in the batch: ``repeat`` and ``flipped``, as in ``probe``."""
     together = answers(model, batch.images, batch.labels)
-    try:
-        each = [answers(model, batch.images[i : i + 1], batch.labels[i : i + 1]) for i in range(len(batch.labels))]
-    except ValueError:
-        different = torch.ones_like(batch.labels, dtype=torch.bool)
-        return {"repeat": different.double() * torch.inf, "flipped": different}
+    each = [answers(model, batch.images[i : i + 1], batch.labels[i : i + 1]) for i in range(len(batch.labels))]
     return _compared(together, torch.cat(each))
 
 

@@ -1,0 +1,339 @@
+"""Each finding trips on a model built for it, and passes on a good one; the statistics behind the verdicts."""
+
+import math
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+from robust_samples import digits, linear_task, trained
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from epslab.attacks import FGSM, PGD, Attack, Attacked, RandomNoise, Transfer, WorstCase, margin
+from epslab.classifiers import Proportion
+from epslab.evaluation import Finding, evaluate_robustness
+from epslab.evaluation.findings import Evidence, judge
+from epslab.evaluation.findings import evidence as gathered
+from epslab.evaluation.findings.evidence import Checks, Outcome, reference_attacks
+from epslab.evaluation.findings.statistics import exceeds, falls_short, paired
+from epslab.geometry import L2, Ball, Linf
+from epslab.types import Classifier, Images, Labels, Logits
+
+BALL = Linf(0.1)
+NAMES = (
+    "iterative beats one-step",
+    "white-box beats black-box",
+    "unbounded radius reaches 0 %",
+    "accuracy falls with the radius",
+    "random noise is weaker than the gradient",
+    "gradients are not zero or NaN",
+    "more steps and restarts change little",
+    "the model answers deterministically",
+    "answers do not depend on batch mates",
+    "outputs are logits, not probabilities",
+    "adversarial images survive 8-bit rounding",
+)
+THOROUGH: dict[str, Attack] = {"fgsm": FGSM(BALL), "pgd": PGD(BALL, steps=20, leave_early=False)}
+
+
+@pytest.fixture(autouse=True)
+def brief(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checks' own attacks with a few steps, so that the tests are short; the good model meets the real ones."""
+
+    def shortened(ball: Ball) -> dict[str, Attack]:
+        brief: dict[str, Attack] = {
+            name: replace(attack, steps=8) if isinstance(attack, PGD) else attack
+            for name, attack in reference_attacks(ball).items()
+        }
+        thorough = WorstCase((PGD(ball, steps=12), PGD(ball, steps=12, objective=margin)))
+        unbounded = replace(brief["unbounded"], steps=15)  # type: ignore[type-var]
+        return brief | {"search": RandomNoise(ball, draws=15), "thorough": thorough, "unbounded": unbounded}
+
+    if "real_checks" not in request.fixturenames:
+        monkeypatch.setattr(gathered, "reference_attacks", shortened)
+
+
+@pytest.fixture
+def real_checks() -> None:
+    """The checks' attacks as they are."""
+
+
+N = 60
+
+
+def found(model: Classifier, attacks: dict[str, Attack] | None = None, n: int = N) -> dict[str, Finding]:
+    """The findings on a model of digits, by name."""
+    x, y = digits()
+    report = evaluate_robustness(model, x[:n], y[:n], attacks or THOROUGH, sweep=None)
+    assert tuple(finding.name for finding in report.findings) == NAMES
+    return {finding.name: finding for finding in report.findings}
+
+
+def failed(findings: dict[str, Finding]) -> set[str]:
+    return {name for name, finding in findings.items() if finding.verdict == "fail"}
+
+
+@cache
+def of_good_model() -> dict[str, Finding]:
+    return found(trained())
+
+
+def test_a_good_model_under_good_attacks_passes_every_check(real_checks: None) -> None:
+    findings = found(trained(), n=120)
+    assert {name: finding.verdict for name, finding in findings.items()} == dict.fromkeys(NAMES, "pass")
+
+
+def test_evidence_gives_the_numbers() -> None:
+    findings = of_good_model()
+    numbers = findings["accuracy falls with the radius"].numbers
+    standing = [numbers[part] for part in ("clean", "half", "iterated", "double", "unbounded")]
+    assert standing == sorted(standing, reverse=True)
+    assert standing[-1] == 0 < standing[2] < standing[0] == findings["iterative beats one-step"].numbers["n"]
+    for finding in findings.values():
+        assert finding.to_dict()["numbers"] == dict(finding.numbers)
+        assert finding.evidence.endswith((".", "!"))
+    evidence = findings["unbounded radius reaches 0 %"].evidence
+    assert f"leaves 0 of {standing[0]} examples standing (0.0%" in evidence
+
+
+# --- models built to trip a check
+
+
+class Saturated(nn.Module):
+    """Logits times 1000: in float32 the softmax is exactly one-hot, and the cross-entropy's gradient exactly zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = trained()
+
+    def forward(self, images: Images) -> Logits:
+        logits: Tensor = self.net(images) * 1000
+        return logits
+
+
+def test_saturated_logits() -> None:
+    x, y = digits()
+    images = x.clone().requires_grad_(True)
+    loss = F.cross_entropy(Saturated()(images), y)
+    assert torch.autograd.grad(loss, images)[0].flatten(1).abs().amax(1).eq(0).float().mean() > 0.5  # the trap is set
+    findings = found(Saturated())
+    assert {
+        "gradients are not zero or NaN",
+        "more steps and restarts change little",
+        "unbounded radius reaches 0 %",
+    } <= failed(findings)
+    assert findings["gradients are not zero or NaN"].numbers["zero"] > N / 2
+    assert findings["more steps and restarts change little"].numbers["more"] > N / 5
+
+
+def test_a_step_that_is_not_differentiable() -> None:
+    """Pixels rounded to five levels: gradients are zero, and noise finds what they do not."""
+    findings = found(lambda x: trained()((x * 4).round() / 4))
+    names = {"gradients are not zero or NaN", "unbounded radius reaches 0 %", "accuracy falls with the radius"}
+    assert names <= failed(findings)
+    assert findings["gradients are not zero or NaN"].numbers["zero"] == N
+    assert "never falls" in findings["accuracy falls with the radius"].evidence
+
+
+def test_a_model_that_cuts_its_graph() -> None:
+    def cut(images: Images) -> Logits:
+        with torch.no_grad():
+            logits: Tensor = trained()(images)
+        return logits
+
+    assert found(cut)["gradients are not zero or NaN"].numbers["zero"] == N
+
+
+def test_gradients_that_are_not_finite() -> None:
+    """The derivative of √0 is infinite, and infinite times zero is NaN."""
+
+    def rooted(images: Images) -> Logits:
+        logits: Tensor = trained()(images) + 0 * (images - images.detach()).abs().sqrt().sum((1, 2, 3))[:, None]
+        return logits
+
+    finding = found(rooted)["gradients are not zero or NaN"]
+    assert finding.verdict == "fail"
+    assert finding.numbers["not finite"] == N
+
+
+def test_a_random_model() -> None:
+    def noisy(images: Images) -> Logits:
+        logits: Tensor = trained()(images + 0.3 * torch.randn_like(images))
+        return logits
+
+    finding = found(noisy)["the model answers deterministically"]
+    assert finding.verdict == "fail"
+    assert finding.numbers["flipped"] > 0
+    assert of_good_model()["the model answers deterministically"].numbers["change"] == 0.0
+
+
+def test_a_model_whose_answers_depend_on_batch_mates() -> None:
+    def normalising(images: Images) -> Logits:
+        logits: Tensor = trained()(images / (0.5 + images.mean()) * 0.8)
+        return logits
+
+    assert failed(found(normalising)) & {NAMES[7], NAMES[8]} == {"answers do not depend on batch mates"}
+
+
+def test_probabilities_are_found_out_and_log_probabilities_are_fine() -> None:
+    finding = found(lambda x: trained()(x).softmax(1))["outputs are logits, not probabilities"]
+    assert finding.verdict == "fail"
+    assert "return what goes into the softmax" in finding.evidence
+    finding = found(lambda x: trained()(x).log_softmax(1))["outputs are logits, not probabilities"]
+    assert finding.verdict == "pass"
+    assert "log-probabilities, which serve as logits" in finding.evidence
+
+
+class Masked(nn.Module):
+    """A gradient that points the wrong way: the forward pass is the net's own, the backward pass the opposite."""
+
+    def forward(self, images: Images) -> Logits:
+        logits: Tensor = trained()(2 * images.detach() - images)
+        return logits
+
+
+def test_a_masked_gradient_is_beaten_by_noise_and_by_another_models_gradient() -> None:
+    x = digits()[0]
+    assert torch.equal(Masked()(x), trained()(x))
+    attacks: dict[str, Attack] = {"pgd": PGD(BALL), "borrowed": Transfer(trained(), PGD(BALL))}
+    findings = found(Masked(), attacks)
+    assert {"white-box beats black-box", "unbounded radius reaches 0 %"} <= failed(findings)
+    assert "Borrowed beats gradients" in findings["white-box beats black-box"].evidence
+    # One draw of larger noise shows it too.
+    assert "random noise is weaker than the gradient" in failed(found(Masked(), {"pgd": PGD(Linf(0.3))}))
+
+
+# --- attacks built to trip a check
+
+
+def test_an_attack_that_is_too_weak() -> None:
+    findings = found(trained(), {"pgd": PGD(BALL, steps=5, step_size=1e-4, random_start=False)})
+    assert {"iterative beats one-step", "more steps and restarts change little"} <= failed(findings)
+    assert "One step beats pgd" in findings["iterative beats one-step"].evidence
+    assert failed(found(trained(), {"noise": RandomNoise(BALL)})) == {"more steps and restarts change little"}
+
+
+def test_images_stopped_at_the_boundary_do_not_survive_rounding() -> None:
+    finding = found(trained(), {"near": Nearest()})["adversarial images survive 8-bit rounding"]
+    assert finding.verdict == "fail"
+    assert finding.numbers["survive"] < 0.8 * finding.numbers["broken"]
+    assert "leave_early=False" in finding.evidence
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """FGSM's image, drawn back to just beyond the boundary."""
+
+    ball: Ball = BALL
+
+    def __call__(
+        self,
+        model: Classifier,
+        images: Images,
+        labels: Labels,
+        *,
+        generator: Generator | None = None,
+        seeds: Tensor | None = None,
+    ) -> Attacked:
+        far = FGSM(self.ball)(model, images, labels, seeds=seeds)
+        low, high = torch.zeros(len(labels)), torch.ones(len(labels))
+        for _ in range(20):
+            middle = (low + high) / 2
+            wrong = model(torch.lerp(images, far.images, middle[:, None, None, None])).argmax(1) != labels
+            low, high = torch.where(wrong, low, middle), torch.where(wrong, middle, high)
+        x = torch.lerp(images, far.images, high[:, None, None, None]).detach()
+        return far._replace(images=torch.where(far.success[:, None, None, None], x, far.images))
+
+
+# --- what is not checked
+
+
+def test_without_a_ball_or_a_right_example_attacks_are_not_compared() -> None:
+    assert {found(trained(), {"still": PGD(Linf(0.0))})[name].verdict for name in NAMES[:5]} == {"not checked"}
+    model, x, y = linear_task()
+    report = evaluate_robustness(model, x[:3], y[:3], {"fgsm": FGSM(BALL)}, sweep=None)
+    assert report.clean_accuracy == 0.0
+    verdicts = {finding.name: finding for finding in report.findings}
+    assert "gets none of these examples right" in verdicts["iterative beats one-step"].evidence
+    assert verdicts["adversarial images survive 8-bit rounding"].verdict == "not checked"
+    single = evaluate_robustness(model, x[:1], y[:1], {"fgsm": FGSM(BALL)}, sweep=None).findings[8]
+    assert (single.verdict, single.evidence) == ("not checked", "There is only one example.")
+
+
+def evidence(**changes: Any) -> Evidence:
+    """Evidence of 100 examples of which nothing is broken, with changes to the reference attacks."""
+    none = Outcome(FGSM(BALL), torch.zeros(100, dtype=torch.bool), torch.zeros(100, dtype=torch.bool), True)
+    reference = {name: replace(none, attack=attack) for name, attack in reference_attacks(BALL).items()}
+    for name, broken in changes.items():
+        reference[name] = replace(reference[name], broken=broken)
+    probes = {name: torch.zeros(100) for name in ("repeat", "total", "lowest", "highest", "normaliser")}
+    probes |= {name: torch.zeros(100, dtype=torch.bool) for name in ("zero", "not_finite", "flipped")}
+    return Evidence(100, BALL, {"fgsm": none}, reference, probes, None, True, 1e-7)
+
+
+def first(count: int, of: int = 100) -> Tensor:
+    return torch.arange(of) < count
+
+
+def test_where_no_attack_breaks_anything_there_is_nothing_to_compare() -> None:
+    verdicts = {finding.name: finding.verdict for finding in judge(evidence())}
+    compared = ("iterative beats one-step", "white-box beats black-box", "random noise is weaker than the gradient")
+    assert {verdicts[name] for name in compared} == {"not checked"}
+    assert verdicts["unbounded radius reaches 0 %"] == verdicts["accuracy falls with the radius"] == "fail"
+
+
+@pytest.mark.parametrize(("noise", "verdict"), [(30, "pass"), (33, "pass"), (36, "pass"), (37, "fail"), (60, "fail")])
+def test_a_difference_within_noise_is_no_failure(noise: int, verdict: str) -> None:
+    """30 against noise's 36 nested in it: p = 2⁻⁶ = 0.016; 37: p = 2⁻⁷ = 0.008 < 0.01."""
+    stated = evidence(**{"one-step": first(30), "iterated": first(60), "noise": first(noise)})
+    (finding,) = [f for f in judge(stated) if f.name == "random noise is weaker than the gradient"]
+    assert finding.verdict == verdict
+    assert ("Noise beats FGSM" in finding.evidence) == (verdict == "fail")
+
+
+def test_accuracy_that_rises_on_the_way_is_no_fall() -> None:
+    whole = {"half": first(50), "iterated": first(30), "double": first(80), "unbounded": first(100)}
+    (finding,) = [f for f in judge(evidence(**whole)) if f.name == "accuracy falls with the radius"]
+    assert finding.verdict == "fail"
+    assert finding.evidence.endswith("It rises on the way.")
+    assert "100 at 0, 50 at 0.05, 70 at 0.1, 20 at 0.2, 0 at the whole box" in finding.evidence
+
+
+# --- statistics
+
+
+def test_paired_is_mcnemars_exact_test() -> None:
+    from scipy.stats import binomtest
+
+    stronger, weaker = first(60), torch.arange(100) >= 45
+    pair = paired(stronger, weaker)
+    assert (pair.stronger, pair.weaker, pair.only_weaker) == (60, 55, 40)
+    assert pair.p == pytest.approx(binomtest(40, 85, 0.5, alternative="greater").pvalue, rel=1e-12)
+    assert not pair.reversed
+    assert paired(first(0), first(0)).p == 1.0
+    # Of 2000 examples 8 are beyond chance, p = 2⁻⁸, but not beyond the margin of 1 %.
+    assert not paired(first(0, 2000), first(8, 2000)).reversed
+    assert paired(first(0, 2000), first(21, 2000)).reversed
+
+
+def test_limits_are_those_of_clopper_and_pearson() -> None:
+    for k, n, limit in ((3, 30, 0.01), (2, 30, 0.01), (7, 256, 0.01), (8, 256, 0.01)):
+        # Beyond doubt: with a true share at the limit, k or more would happen in less than 1 % of all cases.
+        tail = 1 - sum(math.comb(n, i) * limit**i * (1 - limit) ** (n - i) for i in range(k))
+        assert exceeds(Proportion(k, n), limit) == (tail < 0.01)
+        assert falls_short(Proportion(n - k, n), 1 - limit) == (tail < 0.01)
+
+
+def test_checks_draw_a_bounded_part_by_the_seed_and_do_not_repeat_a_given_attack() -> None:
+    attacks: dict[str, Attack] = {"still": FGSM(L2(0.0)), "mine": FGSM(BALL), "yours": PGD(BALL, steps=3)}
+    checks = Checks.of(attacks, BALL, 1000, seed=3)
+    assert len(checks.indices) == 256
+    assert checks.indices.tolist() == sorted(set(checks.indices.tolist()))
+    assert torch.equal(checks.indices, Checks.of({}, None, 1000, seed=3).indices)
+    assert not torch.equal(checks.indices, Checks.of({}, None, 1000, seed=4).indices)
+    jobs = [job.name for job in checks.jobs(trained(), 3)]
+    assert "checks/one-step" not in jobs
+    assert "checks/iterated" in jobs
+    assert jobs[:2] == ["checks/probe", "checks/alone"]

@@ -1,0 +1,312 @@
+"""An evaluation killed at any moment, and one on two processes, give the report of an undisturbed one."""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from robust_samples import ATTACKS, Linear, digits, evaluate, evaluate_and_die, few, linear_task, trained
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from epslab.attacks import FGSM, PGD, Transfer, dlr
+from epslab.errors import UserError
+from epslab.evaluation import RadiusSweep, evaluate_robustness, robustness
+from epslab.evaluation.findings import evidence
+from epslab.evaluation.fingerprints import describe
+from epslab.evaluation.shares import Processes
+from epslab.geometry import L2, Linf
+from epslab.types import Images, Logits
+
+WEIGHT = torch.arange(8.0).view(4, 2)
+
+
+def global_model(images: Images) -> Logits:
+    """A function with its weights among the globals."""
+    return images.flatten(1) @ WEIGHT
+
+
+SCRIPT = Path(__file__).with_name("robust_samples.py")
+REPORT = ("robustness.json", "robustness.csv", "sweep.csv", "examples.csv")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_folder_holds_images_and_numbers_of_every_example(tmp_path: Path) -> None:
+    report = evaluate(tmp_path / "new" / "folder")
+    folder = tmp_path / "new" / "folder"
+    files = sorted((folder / "results/attacks/pgd").iterdir())
+    assert [file.stem for file in files] == ["000000000", "000000020", "000000040", "000000060"]
+    parts = [load_file(file) for file in files]
+    whole: dict[str, Tensor] = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    x, y = digits()
+    assert whole["indices"].tolist() == list(range(70))
+    assert whole["images"].dtype == torch.float32
+    assert whole["pixels"].dtype == torch.uint8
+    assert (Linf(0.1).distance(whole["images"], x[:70]) <= 0.1).all()
+    assert torch.equal(trained()(whole["images"]).argmax(1), whole["prediction"])
+    assert torch.equal(whole["prediction"] == y[:70], whole["right"])
+    result = report.attacks["pgd"]
+    for name in ("queries", "gradients", "distance", "claimed"):
+        assert torch.equal(whole[name], getattr(result, name))
+    assert torch.equal(report.adversarial("pgd", [69, 3]), whole["images"][[69, 3]])
+    with pytest.raises(UserError, match="no example 70"):
+        report.adversarial("pgd", [70])
+    assert all((folder / name).exists() for name in REPORT)
+    assert not [path for path in folder.rglob(".*") if path.is_file()]
+
+
+def test_a_finished_evaluation_is_read_back_without_an_attack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = evaluate(tmp_path)
+    before = contents(tmp_path)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("attacked again")
+
+    monkeypatch.setattr(FGSM, "__call__", refuse)
+    monkeypatch.setattr(PGD, "__call__", refuse)
+    second = evaluate(tmp_path, resume=True)
+    assert second.to_dict() == first.to_dict()
+    assert second.examples() == first.examples()
+    assert contents(tmp_path) == before
+
+
+def test_a_part_left_by_another_batch_size_is_used(tmp_path: Path) -> None:
+    evaluate(tmp_path)
+    for file in sorted((tmp_path / "results/attacks/fgsm").iterdir())[1:3]:
+        file.unlink()
+    told: list[tuple[str, int]] = []
+    again = evaluate(
+        tmp_path,
+        resume=True,
+        batch_size=16,
+        on_batch=lambda job, n, right, fresh: told.append((job, n)) if fresh else None,
+    )
+    assert told == [("attacks/fgsm", 16)] * 3  # 16..31, 32..47, 48..63, of which what was missing
+    whole = evaluate()
+    assert again.examples().columns == whole.examples().columns
+    for a, b in zip(again.examples().rows, whole.examples().rows, strict=True):
+        assert a == pytest.approx(b, rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"seed": 5}, "seed"),
+        ({"sweep": None}, "sweep"),
+        ({"findings": True}, "findings"),
+        ({"attacks": ATTACKS | {"pgd": PGD(Linf(0.1), steps=6)}}, "attacks"),
+        ({"attacks": {"noise": ATTACKS["noise"]}}, "attacks"),
+        ({"model": "other"}, "model"),
+        ({"images": "other"}, "images"),
+        ({"labels": "other"}, "labels"),
+    ],
+)
+def test_a_folder_of_another_evaluation_is_refused(change: dict[str, Any], name: str, tmp_path: Path) -> None:
+    model, x, y = linear_task()
+    arguments: dict[str, Any] = {
+        "model": model,
+        "images": x,
+        "labels": y,
+        "attacks": ATTACKS,
+        "sweep": RadiusSweep(attack=FGSM),
+        "findings": False,
+    }
+    evaluate_robustness(out=tmp_path, **arguments)
+    before = contents(tmp_path)
+    others = {"model": Linear(model.weight.detach() * 1.001), "images": x * 0.999, "labels": 1 - y}
+    change = {key: others[key] if isinstance(value, str) else value for key, value in change.items()}
+    with pytest.raises(UserError, match=rf"holds an evaluation with other settings, {name} \("):
+        evaluate_robustness(out=tmp_path, resume=True, **(arguments | change))
+    assert contents(tmp_path) == before
+
+
+def test_a_folder_in_use_or_of_other_things_is_refused(tmp_path: Path) -> None:
+    model, x, y = linear_task()
+    arguments: dict[str, Any] = {"attacks": {"fgsm": FGSM(Linf(0.1))}, "sweep": None, "findings": False}
+    evaluate_robustness(model, x, y, out=tmp_path / "used", **arguments)
+    with pytest.raises(UserError, match="already holds an evaluation: carry it on with resume"):
+        evaluate_robustness(model, x, y, out=tmp_path / "used", **arguments)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("precious")
+    for resume in (False, True):
+        with pytest.raises(UserError, match=r"holds other things \(thesis.tex\)"):
+            evaluate_robustness(model, x, y, out=tmp_path / "other", resume=resume, **arguments)
+    with pytest.raises(UserError, match="cannot be used for results"):
+        evaluate_robustness(model, x, y, out=tmp_path / "other" / "thesis.tex", **arguments)
+    (tmp_path / "used" / "evaluation.json").write_text("{")
+    with pytest.raises(UserError, match="cannot be used for results"):
+        evaluate_robustness(model, x, y, out=tmp_path / "used", resume=True, **arguments)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    evaluate(tmp_path)
+    file = tmp_path / "results" / "attacks" / "pgd" / "000000020.safetensors"
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"000000020.safetensors' is damaged .*: delete it, and resume"):
+        evaluate(tmp_path, resume=True)
+    file.unlink()
+    assert evaluate(tmp_path, resume=True).to_dict() == evaluate().to_dict()
+
+
+def test_a_random_model_repeats_its_answers_on_resume(tmp_path: Path) -> None:
+    """Its draws are from torch's generator, which is set before each batch."""
+    _, x, y = linear_task()
+    weight = torch.randn(12, 2, generator=torch.Generator().manual_seed(0))
+
+    def noisy(images: Images) -> Logits:
+        return (images + 0.2 * torch.randn_like(images)).flatten(1) @ weight
+
+    arguments: dict[str, Any] = {
+        "attacks": {"fgsm": FGSM(Linf(0.1))},
+        "batch_size": 10,
+        "sweep": None,
+        "findings": False,
+    }
+    first = evaluate_robustness(noisy, x, y, out=tmp_path, **arguments)
+    for file in ("clean/000000010", "attacks/fgsm/000000030"):
+        (tmp_path / "results" / f"{file}.safetensors").unlink()
+    torch.rand(5)
+    again = evaluate_robustness(noisy, x, y, out=tmp_path, resume=True, **arguments)
+    assert again.examples() == first.examples()
+
+
+# --- what makes an evaluation the same
+
+
+def test_descriptions_hold_what_matters_and_no_addresses() -> None:
+    net, weight = trained(), torch.arange(4.0)
+    other = nn.Linear(2, 2)
+
+    class Plain:
+        """An object without a repr of its own."""
+
+        def __init__(self, value: Any) -> None:
+            self.value = value
+            self.own = self
+
+        def __call__(self, images: Images) -> Logits:
+            return images.flatten(1)
+
+    def closed(value: Any) -> Any:
+        return lambda images: value(images)
+
+    pairs: list[tuple[Any, Any]] = [
+        (PGD(Linf(0.1)), PGD(Linf(0.1), steps=41)),
+        (PGD(Linf(0.1)), PGD(L2(0.1))),
+        (PGD(Linf(0.1)), PGD(Linf(0.1), objective=dlr)),
+        (Transfer(net, PGD(Linf(0.1))), Transfer(other, PGD(Linf(0.1)))),
+        (Plain(1), Plain(2)),
+        (closed(net), closed(other)),
+        (partial(torch.add, weight), partial(torch.add, weight + 1)),
+        (weight, weight.double()),
+        (weight, weight.view(2, 2)),
+        ({"a": weight}, {"a": weight * 2}),
+        (Plain(net).__call__, Plain(other).__call__),
+    ]
+    for a, b in pairs:
+        assert describe(a) != describe(b)
+        assert describe(a) == describe(a)
+        assert "0x" not in describe(a)
+    assert describe(Plain(1)) == describe(Plain(1))
+    assert describe(closed(net)) == describe(closed(net))
+    assert describe(dlr) == "epslab.attacks.objectives.dlr()"
+    assert describe(global_model) == f"{__name__}.global_model(WEIGHT={describe(WEIGHT)})"
+    large = torch.zeros(2**26 + 5, dtype=torch.uint8)
+    before = describe(large)
+    large[-1] = 1
+    assert describe(large) != before
+
+
+def test_a_models_description_follows_weights_and_statistics() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    before = describe(net)
+    net[1].running_mean += 1
+    after = describe(net)
+    assert after != before
+    with torch.no_grad():
+        net[0].weight[0, 0, 0, 0] += 1e-6
+    assert describe(net) not in (before, after)
+    assert describe(net.train()) == describe(net.eval())
+
+
+# --- kills and processes
+
+
+@pytest.fixture
+def context(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Starts processes to kill: a server that has imported torch once forks them."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["robust_samples"])
+    return context
+
+
+@pytest.mark.processes
+def test_an_evaluation_killed_while_writing_resumes_to_the_same_files(tmp_path: Path, context: Any) -> None:
+    evaluate(tmp_path / "whole", n=30)
+    reference = contents(tmp_path / "whole")
+    # The first of all files; a batch of noise; two later; one of the sweep, and the report.
+    for kill in (1, 4, 3, 4, 2):
+        process = context.Process(target=evaluate_and_die, args=(tmp_path / "parts", kill), kwargs={"n": 30})
+        process.start()
+        process.join(120)
+        assert process.exitcode == -signal.SIGKILL
+        assert (tmp_path / "parts").is_dir()
+    assert contents(tmp_path / "parts") != reference
+    evaluate(tmp_path / "parts", n=30, resume=True)
+    assert contents(tmp_path / "parts") == reference
+
+
+@pytest.mark.processes
+def test_two_processes_share_the_work_and_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(SCRIPT), str(tmp_path / "two")],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    monkeypatch.setattr(evidence, "reference_attacks", few)
+    told: Counter[str] = Counter()
+    one = evaluate(
+        tmp_path / "one", n=50, findings=True, on_batch=lambda job, n, right, fresh: told.update({job: n})
+    )  # fmt: skip
+    two = contents(tmp_path / "two")
+    shares = [json.loads(two.pop(f"share-{rank}.json")) for rank in (0, 1)]
+    refusals = [sentences for _, _, sentences in shares]
+    assert [report for report, _, _ in shares] == [json.loads(json.dumps(one.to_dict()))] * 2
+    assert two.keys() == contents(tmp_path / "one").keys()
+    assert Counter(shares[0][1]) + Counter(shares[1][1]) == told
+    assert min(len(share) for _, share, _ in shares) > 4
+    assert two["examples.csv"] == (tmp_path / "one" / "examples.csv").read_bytes()
+    # A refusal reaches both processes, and neither waits for the other for ever.
+    for sentences in refusals:
+        assert "already holds an evaluation" in sentences[0]
+        assert "out of luck" in sentences[1] or "failed in another process" in sentences[1]
+    assert {("luck" in sentences[1]) for sentences in refusals} == {True, False}
+
+
+def test_several_processes_need_a_folder() -> None:
+    class Two(Processes):
+        """As if Fabric had started two."""
+
+        def __init__(self, *_: Any) -> None:
+            super().__init__(1, "cpu", "auto", 1)
+            self.count = 2
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(robustness, "Processes", Two)
+        with pytest.raises(UserError, match="share their results through a folder"):
+            evaluate()
