@@ -36,15 +36,15 @@ def test_a_model_whose_confidences_are_frequencies_has_error_zero() -> None:
 
 
 def test_an_overconfident_model_is_off_by_exactly_so_much() -> None:
-    # Always 0.9 sure, right in 6 of 10: |0.6 − 0.9|; and always 0.6 sure, right in 9 of 10, weighed half as much.
-    confidences = torch.tensor([0.9] * 20 + [0.6] * 10, dtype=torch.float64)
+    # 0.88 sure and right in 6 of 10: |0.6 − 0.88|; and 0.57 sure and right in 9 of 10, weighed half as much.
+    confidences = torch.tensor([0.88] * 20 + [0.57] * 10, dtype=torch.float64)
     labels = torch.tensor([1] * 12 + [0] * 8 + [1] * 9 + [0])
     found = calibration(two_classes(confidences), labels, bins=10)
-    assert found.error == pytest.approx((20 * 0.3 + 10 * 0.3) / 30, abs=1e-12)
+    assert found.error == pytest.approx((20 * 0.28 + 10 * 0.33) / 30, abs=1e-12)
     assert found.count.tolist() == [0, 0, 0, 0, 0, 10, 0, 0, 20, 0]
     assert found.accuracy[[5, 8]].tolist() == pytest.approx([0.9, 0.6])
-    # In one bin the two errors cancel: the number of bins is a part of the definition.
-    assert calibration_error(two_classes(confidences), labels, bins=1) == pytest.approx(0.1, abs=1e-12)
+    # In one bin the errors partly cancel: the number of bins is a part of the definition.
+    assert calibration_error(two_classes(confidences), labels, bins=1) == pytest.approx((23.3 - 21) / 30, abs=1e-12)
 
 
 @pytest.mark.parametrize("bins", [1, 7, 15])
@@ -69,6 +69,11 @@ def test_the_curve_is_that_of_a_loop_over_bins() -> None:
         assert found.count[b] == inside.sum()
         expected = torch.stack([confidence[inside].mean(), (predicted == labels)[inside].double().mean()])
         torch.testing.assert_close(torch.stack([found.confidence[b], found.accuracy[b]]), expected, equal_nan=True)
+
+
+def test_a_confidence_on_an_edge_belongs_to_the_bin_below_it() -> None:
+    found = calibration(torch.zeros(3, 2), torch.tensor([0, 0, 1]), bins=4)
+    assert found.count.tolist() == [0, 3, 0, 0]
 
 
 def test_a_confidence_of_exactly_one_belongs_to_the_last_bin() -> None:
