@@ -73,8 +73,8 @@ def test_lengths_are_numbers_or_fractions() -> None:
 
 def test_augmentation_suits_the_images() -> None:
     kinds = [SmallCNNRecipe().augmentation(shape) for shape in ((1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 8, 8))]
-    assert kinds == ["none", "crop", "flip-crop", "flip-crop"]
-    assert augmentation(SmallCNNRecipe(), (1, 8, 8)) is None
+    assert kinds == ["crop", "crop", "flip-crop", "flip-crop"]
+    assert augmentation(SmallCNNRecipe(augment="none"), (1, 28, 28)) is None
     crop = augmentation(SmallCNNRecipe(), (1, 28, 28))
     assert crop is not None
     assert (crop.flip, crop.pad) == (False, 3)

@@ -31,8 +31,7 @@ class ClassifierRecipe(ABC):
         gradient_clip: Largest gradient norm of a step, in nats an image; none if null.
         patience: Epochs without a smaller validation error after which training stops; never if null.
         augment: Random changes of training images: "crop" shifts by up to an eighth of the side, "flip-crop" mirrors
-            half of them, too (no good for digits), "none"; "auto": flip-crop for colour images, crop for grey ones of
-            16 pixels and more a side.
+            half of them, too (no good for digits), "none"; "auto": flip-crop for colour images, crop for grey ones.
         validation_fraction: Share of the training images held out to choose the best epoch.
         half: Train and validate on "all" training images, or on one of two disjoint halves of them, "A" or "B", which
             are the same for every seed.
@@ -115,9 +114,7 @@ class ClassifierRecipe(ABC):
         """What "auto" stands for."""
         if self.augment != "auto":
             return self.augment
-        if image_shape[0] == 3:
-            return "flip-crop"
-        return "crop" if min(image_shape[1:]) >= 16 else "none"
+        return "flip-crop" if image_shape[0] == 3 else "crop"
 
     @abstractmethod
     def net(self, image_shape: tuple[int, int, int], classes: int) -> "nn.Module":
@@ -141,6 +138,8 @@ class SmallCNNRecipe(ClassifierRecipe):
     name: ClassVar[str] = "small-cnn"
     free: ClassVar[tuple[str, ...]] = ("0.", "13.")
 
+    epochs: int = 30
+    batch_size: int = 64
     width: int = 32
 
     def __post_init__(self) -> None:
