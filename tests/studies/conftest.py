@@ -1,20 +1,40 @@
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from epslab import studies
 from epslab.report import StudyResult
-from epslab.studies import context
+from epslab.studies import classifiers, context, module
 
 TINY = replace(context.QUICK, hidden=(128,), epochs=10, sample_epochs=(0, 3, 10))
+TINY_NETS = {
+    "small-cnn": replace(classifiers.QUICK["small-cnn"], epochs=4),
+    "resnet18": replace(classifiers.QUICK["resnet18"], epochs=1),
+}
+IMAGES = 90
+
+
+def shrink(patch: pytest.MonkeyPatch) -> None:
+    """Let every study train nets that learn within a second, and attack few images."""
+    patch.setattr(context, "QUICK", TINY)
+    patch.setattr(classifiers, "QUICK", TINY_NETS)
+    patch.setattr(classifiers, "FULL", {name: replace(net, epochs=1) for name, net in TINY_NETS.items()})
+    patch.setattr(classifiers, "SURROGATES", {"quick": TINY_NETS, "full": classifiers.FULL})
+    whole = classifiers.images_to_attack
+    for name in studies.ADVERSARIAL:
+        study = import_module(module(name))
+        patch.setattr(study, "images_to_attack", lambda context, most: whole(context, min(most, IMAGES)))
+        if hasattr(study, "SURROGATES"):
+            patch.setattr(study, "SURROGATES", classifiers.SURROGATES)
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every study trains nets that learn within a second, at full scale for one epoch."""
-    monkeypatch.setattr(context, "QUICK", TINY)
+    shrink(monkeypatch)
     monkeypatch.setattr(context, "COURSE", replace(TINY, epochs=1, sample_epochs=(0, 1)))
 
 
@@ -22,7 +42,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 def toured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a whole tour, small."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(context, "QUICK", TINY)
+        shrink(patch)
         yield studies.tour(out=tmp_path_factory.mktemp("tour"), accelerator="cpu", progress=False).parent
 
 

@@ -11,12 +11,12 @@ import pytest
 from epslab import studies
 from epslab.errors import UserError
 from epslab.report import StudyResult
-from epslab.studies import NAMES, Context, question, run_study
+from epslab.studies import NAMES, Context, module, question, run_study
 
 
 def test_every_study_asks_one_question() -> None:
     for name in NAMES:
-        asked = import_module(f"epslab.studies.{name}").QUESTION
+        asked = import_module(module(name)).QUESTION
         assert question(name) == asked
         assert asked.count("?") == 1
         assert asked.endswith("?")
@@ -48,7 +48,8 @@ def test_the_page_holds_every_study(toured: Path, results: dict[str, StudyResult
     assert "vae-0 (vae on digits)" in page
     assert "manifold-0 (vae on digits)" in page
     assert "epslab tour --data digits --seed 0" in page
-    assert "6 models were trained" in page
+    assert "21 models were trained" in page
+    assert page.index(results["vae"].answer) < page.index(results["fgsm"].answer) < page.index("<h2")
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             names.append(name)
             return StudyResult(name, question(name), "Nothing.")
 
-        monkeypatch.setattr(import_module(f"epslab.studies.{name}"), "run", run)
+        monkeypatch.setattr(import_module(module(name)), "run", run)
     return names
 
 

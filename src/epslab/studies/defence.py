@@ -3,8 +3,10 @@
 from itertools import pairwise, product
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from epslab import figures
@@ -16,7 +18,6 @@ from epslab.studies.classifiers import images_to_attack, loaded, measured, undef
 from epslab.studies.context import Context
 from epslab.studies.defended import DEFENCES, STEPS, train_defended
 from epslab.studies.paired import Difference, mean_difference
-from epslab.studies.pictures import with_intervals
 from epslab.studies.same_defence import table_of_gradients
 
 QUESTION = "What does adversarial training buy, what does it cost, and are its two forms the same?"
@@ -64,11 +65,8 @@ def run(context: Context) -> StudyResult:
             f" {agreement}"
         ),
         figures={
-            "PGD-10 accuracy of every classifier, with 95 % intervals.": figures.accuracy_bars(
-                [_title(cell) for cell in CELLS],
-                with_intervals([found[cell].robust_accuracy["PGD-10"] for cell in CELLS]),
-                first=sum(cell.defence == "none" for cell in CELLS),
-            )
+            "Accuracy on the images as they are: what a defence costs.": _matrix(found, "clean"),
+            "Accuracy under PGD-10: what it buys (intervals are in the table).": _matrix(found, "PGD-10"),
         },
         tables=(
             Table(
@@ -152,9 +150,21 @@ def _order(found: dict[Cell, RobustnessReport]) -> str:
     return f"; the published order of the four rows {verdict}"
 
 
-def _title(cell: Cell) -> str:
-    parts = ["augmented"] * cell.augmented + ["given weights"] * cell.given
-    return f"{cell.defence}{', ' if parts else ''}{', '.join(parts)}"
+def _matrix(found: dict[Cell, RobustnessReport], name: str) -> Figure:
+    """Defences in rows, the other factors in columns."""
+    ways = {"scratch": (False, False), "given": (False, True), "augm.": (True, False), "augm., given": (True, True)}
+    return figures.transfer_matrix(
+        np.array(
+            [
+                [_right(found[Cell(defence, *way)], name).double().mean().item() for way in ways.values()]
+                for defence in DEFENCES
+            ]
+        ),
+        list(DEFENCES),
+        list(ways),
+        row_label="defence",
+        column_label="images and weights trained on",
+    )
 
 
 def _note(context: Context, *, quoted: bool) -> str:

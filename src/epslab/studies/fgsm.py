@@ -20,7 +20,7 @@ FACTORS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 """Radii, as multiples of the study's own."""
 KINDS: dict[str, Any] = {"noise": RandomNoise, "FGSM": FGSM}
 """Both move every pixel by the whole radius; only one knows where to."""
-SHOWN, KEPT = 6, 64
+SHOWN, KEPT = 4, 64
 """Images in the grid, of so many."""
 
 

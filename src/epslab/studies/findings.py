@@ -46,9 +46,9 @@ def run(context: Context) -> StudyResult:
         name="findings",
         question=QUESTION,
         answer=(
-            f"{STRAIGHT} leaves the undefended net {honest.straight.robust_accuracy[STRAIGHT]} and the most"
-            f" flattered of {len(broken)} sham defences, '{flattered}', {most.straight.robust_accuracy[STRAIGHT]}, where an attack"
-            f" through it leaves {most.careful.robust_accuracy[THROUGH]}. The checks catch {len(caught)} of"
+            f"{STRAIGHT} leaves the undefended net {honest.straight.robust_accuracy[STRAIGHT]} and, of {len(broken)}"
+            f" sham defences, '{flattered}' even {most.straight.robust_accuracy[STRAIGHT]}, where an attack through it"
+            f" leaves {most.careful.robust_accuracy[THROUGH]}. The checks catch {len(caught)} of"
             f" {len(broken)}: of {len(honest.straight.findings)} checks"
             f" {', '.join(f'{name} fails {len(judged.failed)}' for name, judged in broken.items())}, and the honest net"
             f" {len(honest.failed) or 'none'}."

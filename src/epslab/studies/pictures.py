@@ -24,9 +24,9 @@ def before_and_after(model: Classifier, before: Images, after: Images, classes: 
 
 
 def _answers(model: Classifier, images: Images, classes: Sequence[str]) -> list[str]:
-    """The class the model names, and how sure it is: "7 98 %"; never 100 % for what is less."""
+    """The class the model names, and how sure it is: "7: 98 %"; never 100 % for what is less."""
     confidence, said = logits(model, images).double().softmax(1).max(1)
     return [
-        f"{classes[label]} {100 if sure == 1 else min(99, round(100 * sure))} %"
+        f"{classes[label]}: {100 if sure == 1 else min(99, round(100 * sure))} %"
         for label, sure in zip(said.tolist(), confidence.tolist(), strict=True)
     ]
