@@ -60,7 +60,7 @@ def real_checks() -> None:
     """The checks' attacks as they are."""
 
 
-N = 60
+N = 50
 
 
 def found(model: Classifier, attacks: dict[str, Attack] | None = None, n: int = N) -> dict[str, Finding]:

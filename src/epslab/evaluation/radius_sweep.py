@@ -52,13 +52,13 @@ class RadiusSweep:
         """The balls of the sweep, the smallest first; none where neither radii nor a ball are given.
 
         Args:
-            first: The ball of the first attack that has one.
+            first: The ball of the first attack that has one, of positive radius.
 
         Raises:
             UserError: There are radii, but no norm.
         """
         if self.radii is None:
-            return () if first is None or not float(first.radius) else tuple(first.scaled(f) for f in _FACTORS)
+            return () if first is None else tuple(first.scaled(f) for f in _FACTORS)
         norm = self.norm or (None if first is None else str(first.norm))
         if norm is None:
             raise UserError("The sweep has radii but no norm, and no attack has a ball: give the sweep a norm.")

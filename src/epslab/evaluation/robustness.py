@@ -100,7 +100,8 @@ def evaluate_robustness(
     processes = Processes(devices, accelerator, strategy, num_nodes)
     if processes.count > 1 and out is None:
         raise UserError("Several processes share their results through a folder: give out=.")
-    ball = next((ball for ball in map(ball_of, attacks.values()) if ball is not None), None)
+    # Within a ball of radius 0 nothing moves: it is no measure for a sweep, and nothing can be compared in it.
+    ball = next((ball for ball in map(ball_of, attacks.values()) if ball is not None and float(ball.radius) > 0), None)
     balls = () if sweep is None else sweep.balls(ball)
     checks = Checks.of(attacks, ball, len(images), seed) if findings else None
 

@@ -49,7 +49,7 @@ class Evidence:
 
     Args:
         right: How many those are.
-        ball: That of the first attack which has one.
+        ball: That of the first attack which has one, of positive radius.
         given: The evaluation's attacks, by name.
         reference: The checks' own attacks, by name, see ``reference_attacks``; none without a ball.
         probes: ``findings.probes.probe`` on all the checks' examples.
@@ -96,7 +96,7 @@ class Checks:
 
     Args:
         attacks: The evaluation's attacks.
-        ball: That of the first which has one.
+        ball: That of the first which has one, of positive radius.
         indices: The examples, ascending.
     """
 
@@ -108,8 +108,7 @@ class Checks:
     def of(cls, attacks: Mapping[str, Attack], ball: Ball | None, n: int, seed: int) -> "Checks":
         """On at most ``EXAMPLES`` of n examples, drawn by the seed."""
         order = torch.randperm(n, generator=noise.generator(seed, "robustness", "findings"))
-        # Within a ball of radius 0 nothing moves: there is nothing to compare.
-        return cls(attacks, ball if ball and float(ball.radius) else None, order[:EXAMPLES].sort().values)
+        return cls(attacks, ball, order[:EXAMPLES].sort().values)
 
     def jobs(self, model: Classifier, seed: int) -> list[Job]:
         """Probes first, then the reference attacks that are none of the evaluation's own."""
