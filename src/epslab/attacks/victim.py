@@ -71,7 +71,7 @@ class Victim:
     def ask(self, points: Float[Tensor, "k c h w"], index: Int[Tensor, " k"]) -> Float[Tensor, "k classes"]:
         """The caller's model in full precision at points that belong to these examples."""
         self.queries[index] += 1
-        logits = self._exact(points)
+        logits: Logits = self._exact(points)
         require_finite(logits)
         return logits
 
