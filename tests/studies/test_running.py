@@ -98,6 +98,18 @@ def test_an_unfinished_study_is_measured_again(copy: Path, measured: list[str], 
     assert measured == ["vae", "beta"]
 
 
+def test_a_run_is_shown_once_by_whatever_path(toured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(toured.parent)
+    page = studies.running._page(
+        {
+            name: studies.running.Finished(StudyResult(name, "Is it?", "Yes.", runs=(run,)), 0.0)
+            for name, run in (("vae", Path(toured.name, "runs", "vae-0")), ("fgsm", toured / "runs" / "vae-0"))
+        },
+        Context(out=toured),
+    )
+    assert [section.title for section in page.sections].count("vae-0 (vae on digits)") == 1
+
+
 def test_a_study_whose_runs_are_gone_is_measured_again(copy: Path, measured: list[str]) -> None:
     result = json.loads((copy / "beta" / "result.json").read_text())
     result["runs"] = [str(copy / "gone")]

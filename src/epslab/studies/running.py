@@ -136,7 +136,8 @@ def _settings(context: Context) -> dict[str, Any]:
 
 def _page(done: dict[str, Finished], context: Context) -> Page:
     """One section a study, one a run that was measured, and how to repeat it all."""
-    folders = dict.fromkeys(run for finished in done.values() for run in finished.result.runs)
+    # A kept study names its runs by whole paths, one just measured as the folder was given.
+    folders = dict.fromkeys(run.absolute() for finished in done.values() for run in finished.result.runs)
     measured = [run for run in map(Run, folders) if "evaluation" in run.result()]
     again = Section(
         "How to repeat this page",
