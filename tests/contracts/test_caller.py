@@ -21,7 +21,7 @@ def in_use(raising_at: int | None = None) -> Classifier:
     """A model in the middle of something: mixed modes, a frozen part, gradients on some parameters."""
     model = classifier()
     model.train()
-    model.features[1].eval()
+    model.dropout.eval()
     model.features[2].eval()
     model.features[0].bias.requires_grad_(False)
     model.head.weight.grad = torch.full_like(model.head.weight, 0.25)

@@ -51,7 +51,7 @@ def test_the_images_of_these_tests_are_partly_found() -> None:
 def test_inside_the_ball_and_the_box_in_a_float64_check(case: Case, dtype: torch.dtype) -> None:
     model, x = classifier(dtype=dtype), images(dtype=dtype)
     for share in (0.25, 1.0, 4.0):
-        result = case.make(case.ball(share)).__call__(model, x, labels_for(model, x), seeds=own_seeds(8))
+        result = case.make(case.ball(share))(model, x, labels_for(model, x), seeds=own_seeds(8))
         assert_inside(case, result.images, x, RADIUS[case.norm or "l2"] * share)
         assert result.images.dtype == dtype
 
@@ -105,10 +105,13 @@ def test_success_and_distance_are_those_of_the_returned_images(case: Case) -> No
 
 
 def test_success_is_measured_in_full_precision_whatever_the_caller_computes_in(case: Case) -> None:
-    model, x = classifier(), images(32)
+    # A constant in all logits is no matter in full precision, and leaves few digits for their differences in half.
+    model, x = classifier(), images(16)
+    with torch.no_grad():
+        model.head.bias += 200.0
     y = labels_for(model, x)
     with torch.autocast("cpu", torch.bfloat16):
-        result = case.attack(model, x, y, seeds=own_seeds(32))
+        result = case.attack(model, x, y, seeds=own_seeds(16))
     with torch.no_grad():
         assert torch.equal(result.success, case.success(model(x), model(result.images), y))
 
