@@ -243,12 +243,8 @@ def test_full_scale_on_cifar10_stands_beside_what_was_published(tmp_path: Path) 
 
 
 def test_the_order_of_rows_is_judged_by_intervals() -> None:
-    class Report:
-        def __init__(self, right: int, n: int) -> None:
-            self.robust_accuracy = {"PGD-10": Proportion(right, n)}
-
-    def verdict(shares: list[int], n: int) -> str:
-        return defence._order({row: Report(right, n) for row, right in zip(defence.ROWS, shares, strict=True)})
+    def verdict(right: list[int], n: int) -> str:
+        return defence.order([Proportion(successes, n) for successes in right])
 
     assert verdict([40, 150, 360, 430], 1000).endswith("reproduces, with intervals apart")
     assert verdict([4, 15, 36, 43], 100).endswith("reproduces, but intervals overlap")

@@ -1,5 +1,6 @@
 """Two defences by adversarial training, each with and without augmentation, from scratch and from given weights."""
 
+from collections.abc import Sequence
 from itertools import pairwise, product
 from typing import NamedTuple
 
@@ -52,6 +53,7 @@ def run(context: Context) -> StudyResult:
     plain = {defence: found[Cell(defence, False, False)] for defence in DEFENCES}
     gradients, agreement = table_of_gradients(loaded(undefended(context), context), images, context)
     effects = _effects(found)
+    published = order([found[cell].robust_accuracy["PGD-10"] for cell in ROWS]) if quoted else ""
     return StudyResult(
         name="defence",
         question=QUESTION,
@@ -61,7 +63,7 @@ def run(context: Context) -> StudyResult:
             f" {_accuracy(plain['FGSM loss'], 'PGD-10')} with the FGSM loss and"
             f" {_accuracy(plain['PGD batch'], 'PGD-10')} with the PGD batch, at clean accuracies of"
             f" {', '.join(f'{100 * report.clean_accuracy:.1f} %' for report in plain.values())}"
-            f"{_order(found) if quoted else ''}."
+            f"{published}."
             f" {agreement}"
         ),
         figures={
@@ -135,9 +137,8 @@ def _accuracy(report: RobustnessReport, name: str) -> Proportion:
     return report.robust_accuracy[name]
 
 
-def _order(found: dict[Cell, RobustnessReport]) -> str:
-    """Whether the rows of the course's experiment come in its order."""
-    shares = [found[cell].robust_accuracy["PGD-10"] for cell in ROWS]
+def order(shares: Sequence[Proportion]) -> str:
+    """Whether these accuracies under PGD, of the rows of the course's experiment, come in its order."""
     apart = all(low.interval()[1] < high.interval()[0] for low, high in pairwise(shares))
     rising = all(low < high for low, high in pairwise(shares))
     verdict = (
