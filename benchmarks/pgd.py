@@ -26,6 +26,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -169,7 +170,7 @@ def trained(kind: str, arguments: argparse.Namespace) -> nn.Module:
         augment="none",
         validation_fraction=0.02,
         defence="adversarial-loss" if adversarial else "none",
-        radius=RADII[arguments.data],
+        radius=arguments.radius or RADII[arguments.data],
         attack_steps=arguments.training_steps,
         clean_weight=0.0,
     )
@@ -291,6 +292,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--nets", nargs="+", default=list(NETS), choices=list(NETS))
     parser.add_argument("--batches", type=int, default=1, help=f"batches of {BATCH} test images")
     parser.add_argument("--images", type=int, default=BATCH, help="images a batch")
+    parser.add_argument("--radius", type=lambda text: float(Fraction(text)), default=None, help="e.g. 8/255")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
@@ -303,7 +305,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(arguments.threads)
     clock = time.process_time if arguments.clock == "cpu" else time.perf_counter
 
-    threat = Threat(RADII[arguments.data], arguments.steps)
+    threat = Threat(arguments.radius or RADII[arguments.data], arguments.steps)
     n = arguments.batches * arguments.images
     test = data.load(arguments.data, "test", arguments.data_root).take(n, 0)
     batches = list(zip(test.images.split(arguments.images), test.labels.split(arguments.images), strict=True))
