@@ -113,19 +113,19 @@ class Saturated(nn.Module):
         return logits
 
 
-def test_saturated_logits() -> None:
+def test_saturated_logits(real_checks: None) -> None:
     x, y = digits()
     images = x.clone().requires_grad_(True)
     loss = F.cross_entropy(Saturated()(images), y)
     assert torch.autograd.grad(loss, images)[0].flatten(1).abs().amax(1).eq(0).float().mean() > 0.5  # the trap is set
-    findings = found(Saturated())
+    findings = found(Saturated(), n=30)
     assert {
         "gradients are not zero or NaN",
         "more steps and restarts change little",
         "unbounded radius reaches 0 %",
     } <= failed(findings)
-    assert findings["gradients are not zero or NaN"].numbers["zero"] > N / 2
-    assert findings["more steps and restarts change little"].numbers["more"] > N / 5
+    assert findings["gradients are not zero or NaN"].numbers["zero"] > 15
+    assert findings["more steps and restarts change little"].numbers["more"] > 6
 
 
 def test_a_step_that_is_not_differentiable() -> None:
@@ -299,6 +299,15 @@ def test_accuracy_that_rises_on_the_way_is_no_fall() -> None:
     assert finding.verdict == "fail"
     assert finding.evidence.endswith("It rises on the way.")
     assert "100 at 0, 50 at 0.05, 70 at 0.1, 20 at 0.2, 0 at the whole box" in finding.evidence
+
+
+@pytest.mark.parametrize(("survive", "verdict"), [(40, "pass"), (34, "pass"), (28, "fail")])
+def test_survival_is_that_of_the_broken_examples(survive: int, verdict: str) -> None:
+    """34 of 40 is less than 90 %, but not beyond doubt: it happens in a fifth of all cases where 90 % survive."""
+    whole = evidence()
+    given = {"fgsm": Outcome(FGSM(BALL), first(40), first(survive), True)}
+    (finding,) = [f for f in judge(replace(whole, given=given)) if f.name == NAMES[-1]]
+    assert (finding.verdict, finding.numbers) == (verdict, {"survive": survive, "broken": 40})
 
 
 # --- statistics

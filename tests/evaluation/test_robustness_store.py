@@ -86,13 +86,18 @@ def test_a_part_left_by_another_batch_size_is_used(tmp_path: Path) -> None:
     for file in sorted((tmp_path / "results/attacks/fgsm").iterdir())[1:3]:
         file.unlink()
     told: list[tuple[str, int]] = []
-    again = evaluate(
-        tmp_path,
-        resume=True,
-        batch_size=16,
-        on_batch=lambda job, n, right, fresh: told.append((job, n)) if fresh else None,
-    )
+
+    def on_batch(job: str, examples: int, right: int | None, fresh: bool) -> None:
+        if fresh:
+            told.append((job, examples))
+
+    evaluate(tmp_path, resume=True, batch_size=16, on_batch=on_batch)
     assert told == [("attacks/fgsm", 16)] * 3  # 16..31, 32..47, 48..63, of which what was missing
+    # A batch around what there is: its file holds examples before and after.
+    for first in (0, 32):
+        (tmp_path / "results" / "attacks" / "fgsm" / f"{first:09d}.safetensors").unlink()
+    again = evaluate(tmp_path, resume=True, batch_size=100, on_batch=on_batch)
+    assert told[3:] == [("attacks/fgsm", 70)]
     whole = evaluate()
     assert again.examples().columns == whole.examples().columns
     for a, b in zip(again.examples().rows, whole.examples().rows, strict=True):
