@@ -1,5 +1,7 @@
 """What every attack returns: where it lies, what it is worth, what it cost."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -249,6 +251,18 @@ def test_more_restarts_are_never_worse_for_any_example(kind: str) -> None:
         before_success, before_loss = result.success, loss
     assert found[0] < found[-1]
     assert rose > 60  # the restarts do differ: 48 rise from nothing
+
+
+@pytest.mark.parametrize("attack", [RandomNoise(Linf(0.1), 16), PGD(Linf(0.1), steps=1, restarts=16)])
+def test_a_success_is_worth_more_than_a_failure_of_greater_loss(attack: RandomNoise | PGD) -> None:
+    # Above 0.5 one rival passes the label; below, two rivals nearly do, and the cross-entropy is greater.
+    above, below = torch.tensor([1.0, 1.1, -10.0]), torch.tensor([1.0, 0.99, 0.99])
+
+    def model(points: Tensor) -> Tensor:
+        return torch.where(points.flatten(1) > 0.5, above, below)
+
+    x, y = torch.full((8, 1, 1, 1), 0.5), torch.zeros(8, dtype=torch.int64)
+    assert replace(attack, leave_early=False)(model, x, y, seeds=own_seeds(8)).success.all()
 
 
 def test_least_likely_succeeds_only_at_its_class() -> None:
