@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -39,11 +38,11 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def toured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def toured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a whole tour, small."""
     with pytest.MonkeyPatch.context() as patch:
         shrink(patch)
-        yield studies.tour(out=tmp_path_factory.mktemp("tour"), accelerator="cpu", progress=False).parent
+        return studies.tour(out=tmp_path_factory.mktemp("tour"), accelerator="cpu", progress=False).parent
 
 
 @pytest.fixture(scope="session")

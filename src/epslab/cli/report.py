@@ -18,7 +18,13 @@ def run(arguments: Sequence[str]) -> None:
         "Put runs on one self-contained HTML page: settings, curves, pictures, numbers, how to repeat them.",
         "epslab report runs/vae-digits runs/vae-digits-2 --out comparison.html",
     )
-    parser.add_argument("runs", nargs="+", type=str, metavar="RUN", help="folders of runs (with the attacks on them), attacks or studies")
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        type=str,
+        metavar="RUN",
+        help="folders of runs (with the attacks on them), attacks or studies",
+    )
     parser.add_argument(
         "--out", type=str | None, metavar="FILE", help="page to write; without it report.html in the first run folder"
     )
