@@ -38,6 +38,10 @@ class Projector(Protocol):
         """The same for these examples, by mask, index or slice, without computing anything anew."""
         ...
 
+    def and_clamp(self, low: float, high: float) -> "Projector":
+        """The same, then every coordinate clamped."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Ball:
@@ -110,12 +114,14 @@ class Ball:
         """
         return self.projector(centre)(points)
 
-    def projector(self, centre: Points) -> Projector:
+    def projector(self, centre: Points, box: tuple[float, float] | None = None) -> Projector:
         """``project`` onto the ball around this centre, computing once what does not depend on the points.
 
-        For Linf these are the two bounds of every coordinate, and a projection is one clamp.
+        For Linf these are the two bounds of every coordinate, and a projection is one clamp. With a ``box`` that holds
+        the centre, points are clamped to it afterwards, which only moves them closer to the centre.
         """
-        return self._norm.projector(centre, self._radii_beside(centre))
+        into_ball = self._norm.projector(centre, self._radii_beside(centre))
+        return into_ball if box is None else into_ball.and_clamp(*box)
 
     def ascent(self, gradient: Points) -> Points:
         """The direction in which a linear function rises fastest: argmax of ⟨g, d⟩ over ‖d‖ ≤ 1, per example.
@@ -202,9 +208,28 @@ class _Clamp:
     def __getitem__(self, examples: Tensor | slice) -> "_Clamp":
         return _Clamp(self.low[examples], self.high[examples])
 
+    def and_clamp(self, low: float, high: float) -> Projector:
+        return _Clamp(self.low.clamp(low, high), self.high.clamp(low, high))
+
 
 def _clamp_between_bounds(centre: Tensor, radii: Tensor) -> Projector:
     return _Clamp(_placed(centre, -radii), _placed(centre, radii))
+
+
+@dataclass(frozen=True, eq=False)
+class _Clamped:
+    inner: Projector
+    low: float
+    high: float
+
+    def __call__(self, points: Tensor) -> Tensor:
+        return self.inner(points).clamp(self.low, self.high)
+
+    def __getitem__(self, examples: Tensor | slice) -> "_Clamped":
+        return _Clamped(self.inner[examples], self.low, self.high)
+
+    def and_clamp(self, low: float, high: float) -> Projector:
+        return _Clamped(self, low, high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,6 +245,9 @@ class _ScaleInto:
 
     def __getitem__(self, examples: Tensor | slice) -> "_ScaleInto":
         return _ScaleInto(self.centre[examples], self.radii[examples])
+
+    def and_clamp(self, low: float, high: float) -> Projector:
+        return _Clamped(self, low, high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,6 +272,9 @@ class _ThresholdInto:
 
     def __getitem__(self, examples: Tensor | slice) -> "_ThresholdInto":
         return _ThresholdInto(self.centre[examples], self.radii[examples])
+
+    def and_clamp(self, low: float, high: float) -> Projector:
+        return _Clamped(self, low, high)
 
 
 def _unit_l2(gradient: Tensor) -> Tensor:

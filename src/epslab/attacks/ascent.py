@@ -109,7 +109,10 @@ class Ascent:
             if self.momentum:
                 velocity = self.momentum * velocity + gradient / _mean_size(gradient)
                 gradient = velocity
-            points = project(points + alpha * ball[index].ascent(feasible(gradient, points, ball)))
+            direction = ball[index].ascent(feasible(gradient, points, ball))
+            points = project(
+                points + alpha * direction if isinstance(alpha, Tensor) else points.add(direction, alpha=alpha)
+            )
         left = look(search, index, points, self.objective)
         if self.random_start and ball.norm != "linf":
             # Where the model is affine the last gradient's vertex is the optimum, which steps from a random start only

@@ -82,20 +82,14 @@ class Search:
         before, own = self.success[index], value.to(self.value.dtype)
         # Of equals the later one: where the objective is flat to rounding, steps still lead somewhere.
         better = (success & ~before) | ((success == before) & (own >= self.value[index]))
-        if better.all():
-            kept, taken = index, points
+        if len(index) == len(self.images):  # everyone, in order: one pass, no gathering
+            self.worst = torch.where(better[:, None, None, None], points, self.worst)
         else:
-            kept, taken, success, confirmed, own = (
-                index[better],
-                points[better],
-                success[better],
-                confirmed[better],
-                own[better],
-            )
-        self.worst[kept] = taken
-        self.value[kept] = own
-        self.success[kept] = success
-        self.confirmed[kept] = confirmed
+            self.worst[index[better]] = points[better]
+        kept = index[better]
+        self.value[kept] = own[better]
+        self.success[kept] = success[better]
+        self.confirmed[kept] = confirmed[better]
         left = self.success & self.confirmed
         return left[index] if self.leave_early else torch.zeros_like(better)
 
@@ -107,13 +101,12 @@ class Search:
         return drawn.clamp_(0, 1)
 
     def projector(self, index: Int[Tensor, " k"]) -> Callable[[Tensor], Tensor]:
-        """The map into balls and box; the box last, since clamping to it only moves a point closer to the image."""
-        into_ball = self._into_balls[index]
-        return lambda points: into_ball(points).clamp_(0, 1)
+        """The map into balls and box."""
+        return self._into_balls[index]
 
     @cached_property
     def _into_balls(self) -> Projector:
-        return self.ball.projector(self.images)
+        return self.ball.projector(self.images, box=(0.0, 1.0))
 
     def result(self, template: Images) -> Attacked:
         """What was found, measured again on the images returned."""
