@@ -8,16 +8,16 @@ from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int
-from torch import Generator, Tensor
+from torch import Tensor
 
 from epslab.attacks.ascent import feasible, look
-from epslab.attacks.attacked import Attacked
+from epslab.attacks.attacked import Attacked, Called, Given
 from epslab.attacks.checks import require_counts
 from epslab.attacks.objectives import Objective, cross_entropy, targeted_dlr
 from epslab.attacks.search import Search, searching
 from epslab.errors import UserError
 from epslab.geometry import Ball
-from epslab.types import Classifier, Labels, Logits, PerExample
+from epslab.types import Labels, Logits, PerExample
 
 Rise = Callable[[Int[Tensor, " k"], Logits], PerExample]
 """What is to rise, from the examples and their logits."""
@@ -27,7 +27,7 @@ _PROGRESS = 0.75  # ρ: the share of steps that must raise the objective
 
 
 @dataclass(frozen=True)
-class APGD:
+class APGD(Called):
     """Auto-PGD on the cross-entropy, then on the targeted DLR for each of the likeliest wrong classes.
 
     Two of the four parts of the standard ensemble (Croce & Hein, 2020, sections 3–4). A step size is halved, for each
@@ -63,23 +63,10 @@ class APGD:
         if self.targets < 0:
             raise UserError(f"targets is {self.targets}, but must be 0 or more.")
 
-    def __call__(
-        self,
-        model: Classifier,
-        images: Tensor,
-        labels: Tensor,
-        *,
-        generator: Generator | None = None,
-        seeds: Tensor | None = None,
-    ) -> Attacked:
-        """Attack images [n c h w] in [0, 1] with their true labels [n]; see ``epslab.attacks.Attack``."""
+    def _attack(self, given: Given) -> Attacked:
         with searching(
-            model,
-            images,
-            labels,
-            ball=self.ball,
-            generator=generator,
-            seeds=seeds,
+            given,
+            self.ball,
             objective=self.objective,
             leave_early=self.leave_early,
             gradient_steps=self.steps * self.restarts,
@@ -92,7 +79,7 @@ class APGD:
                 for restart in range(self.restarts):
                     towards = partial(_towards, y, t)
                     self._run(search, k * self.restarts + restart, towards)
-            return search.result(images)
+            return search.result(given.images)
 
     def _targets(self, search: Search, labels: Labels) -> tuple[Labels, ...]:
         """The wrong classes by rank on the clean image, likeliest first, [n] each."""

@@ -11,16 +11,15 @@ from functools import partial
 
 import torch
 from jaxtyping import Float, Int
-from torch import Generator, Tensor
+from torch import Tensor
 
-from epslab.attacks.attacked import Attacked
+from epslab.attacks.attacked import Attacked, Given
 from epslab.attacks.checks import require_counts
 from epslab.attacks.goals import Goal, untargeted
 from epslab.attacks.objectives import Objective, cross_entropy
 from epslab.attacks.search import Search, searching
 from epslab.errors import UserError
 from epslab.geometry import Ball
-from epslab.types import Classifier
 
 
 @dataclass(frozen=True)
@@ -61,23 +60,11 @@ class Ascent:
         if not self.momentum >= 0:
             raise UserError(f"momentum is {self.momentum}, but must be 0 or more.")
 
-    def __call__(
-        self,
-        model: Classifier,
-        images: Tensor,
-        labels: Tensor,
-        ball: Ball,
-        generator: Generator | None,
-        seeds: Tensor | None,
-    ) -> Attacked:
+    def __call__(self, given: Given, ball: Ball) -> Attacked:
         """Attack every image within its ball."""
         with searching(
-            model,
-            images,
-            labels,
-            ball=ball,
-            generator=generator,
-            seeds=seeds,
+            given,
+            ball,
             goal=self.goal,
             objective=self.objective,
             leave_early=self.leave_early,
@@ -87,7 +74,7 @@ class Ascent:
             for restart in range(self.restarts):
                 if len(index := search.open()):
                     self._climb(search, index, restart)
-            return search.result(images)
+            return search.result(given.images)
 
     def _climb(self, search: Search, index: Int[Tensor, " k"], restart: int) -> None:
         """One run for these examples; they leave it when they are solved."""

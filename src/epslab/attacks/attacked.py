@@ -46,3 +46,33 @@ class Attack(Protocol):
             seeds: The examples' own seeds instead, [n]: the result then does not depend on batch mates.
         """
         ...
+
+
+class Given(NamedTuple):
+    """What an attack is given when it is called; see ``Attack``."""
+
+    model: Classifier
+    images: Tensor
+    labels: Tensor
+    generator: Generator | None
+    seeds: Tensor | None
+
+
+class Called:
+    """How the attacks here are called; what each does is its ``_attack``."""
+
+    # Plain annotations: what is given is checked by every attack itself, with a sentence.
+    def __call__(
+        self,
+        model: Classifier,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        generator: Generator | None = None,
+        seeds: Tensor | None = None,
+    ) -> Attacked:
+        """Attack images [n c h w] in [0, 1] with their true labels [n]; see ``epslab.attacks.Attack``."""
+        return self._attack(Given(model, images, labels, generator, seeds))
+
+    def _attack(self, given: Given) -> Attacked:
+        raise NotImplementedError

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from jaxtyping import Int
-from torch import Generator, Tensor
+from torch import Tensor
 
 from epslab import seeds as noise
-from epslab.attacks.attacked import Attack, Attacked
+from epslab.attacks.attacked import Attack, Attacked, Called, Given
 from epslab.attacks.borrowed import borrowed
 from epslab.attacks.checks import checked, checked_logits, require_counts
 from epslab.attacks.goals import targeted
@@ -21,7 +21,7 @@ from epslab.types import Classifier, Images, Labels
 
 
 @dataclass(frozen=True)
-class Restarts:
+class Restarts(Called):
     """One attack several times, each with noise of its own; of each example the worst run is kept.
 
     An example leaves after the first run that succeeds on it. Among failures the greatest margin is the worst.
@@ -41,21 +41,12 @@ class Restarts:
         """Refuse settings that cannot work."""
         require_counts(restarts=self.restarts)
 
-    def __call__(
-        self,
-        model: Classifier,
-        images: Tensor,
-        labels: Tensor,
-        *,
-        generator: Generator | None = None,
-        seeds: Tensor | None = None,
-    ) -> Attacked:
-        """Attack images [n c h w] in [0, 1] with their true labels [n]; see ``epslab.attacks.Attack``."""
-        return _worst(repeat(self.attack, self.restarts), model, images, labels, generator, seeds, fresh=True)
+    def _attack(self, given: Given) -> Attacked:
+        return _worst(repeat(self.attack, self.restarts), given, fresh=True)
 
 
 @dataclass(frozen=True)
-class WorstCase:
+class WorstCase(Called):
     """Several attacks one after the other; of each example the worst result is kept.
 
     An example leaves after the first attack that succeeds on it: put the cheap ones first. Among failures the greatest
@@ -76,30 +67,13 @@ class WorstCase:
         if not self.attacks:
             raise UserError("There is no attack to take the worst of: give WorstCase at least one.")
 
-    def __call__(
-        self,
-        model: Classifier,
-        images: Tensor,
-        labels: Tensor,
-        *,
-        generator: Generator | None = None,
-        seeds: Tensor | None = None,
-    ) -> Attacked:
-        """Attack images [n c h w] in [0, 1] with their true labels [n]; see ``epslab.attacks.Attack``."""
-        return _worst(iter(self.attacks), model, images, labels, generator, seeds, fresh=False)
+    def _attack(self, given: Given) -> Attacked:
+        return _worst(iter(self.attacks), given, fresh=False)
 
 
-def _worst(
-    attacks: Iterator[Attack],
-    model: Classifier,
-    images: Tensor,
-    labels: Tensor,
-    generator: Generator | None,
-    seeds: Tensor | None,
-    *,
-    fresh: bool,
-) -> Attacked:
+def _worst(attacks: Iterator[Attack], given: Given, *, fresh: bool) -> Attacked:
     """The worst result of each example; with ``fresh`` every attack after the first gets seeds of its own."""
+    model, images, labels, generator, seeds = given
     x, y = checked(images, labels, seeds)
     with borrowed(model, x.device):
         own = noise.draw(len(x), generator, x.device) if seeds is None else seeds.to(x.device)

@@ -5,17 +5,14 @@ They are one loop (``epslab.attacks.ascent``) with other arguments.
 
 from dataclasses import dataclass
 
-from torch import Generator, Tensor
-
 from epslab.attacks.ascent import Ascent
-from epslab.attacks.attacked import Attacked
+from epslab.attacks.attacked import Attacked, Called, Given
 from epslab.attacks.goals import Goal, least_likely, untargeted
 from epslab.attacks.objectives import Objective, cross_entropy
 from epslab.geometry import Ball
-from epslab.types import Classifier
 
 
-class _FollowsGradient:
+class _FollowsGradient(Called):
     """What the four have in common: they say how the loop runs, and are called."""
 
     ball: Ball
@@ -27,17 +24,8 @@ class _FollowsGradient:
         """Refuse settings that cannot work."""
         self._ascent()
 
-    def __call__(
-        self,
-        model: Classifier,
-        images: Tensor,
-        labels: Tensor,
-        *,
-        generator: Generator | None = None,
-        seeds: Tensor | None = None,
-    ) -> Attacked:
-        """Attack images [n c h w] in [0, 1] with their true labels [n]; see ``epslab.attacks.Attack``."""
-        return self._ascent()(model, images, labels, self.ball, generator, seeds)
+    def _attack(self, given: Given) -> Attacked:
+        return self._ascent()(given, self.ball)
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,18 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Generator, Tensor
 
 from epslab import seeds as noise
 from epslab.attacks.ascent import look
-from epslab.attacks.attacked import Attacked
+from epslab.attacks.attacked import Attacked, Called, Given
 from epslab.attacks.checks import require_counts
 from epslab.attacks.objectives import cross_entropy
 from epslab.attacks.search import searching
 from epslab.geometry import Ball
-from epslab.types import Classifier
 
 
 @dataclass(frozen=True)
-class RandomNoise:
+class RandomNoise(Called):
     """Noise of the size of the ball, without a gradient; of several draws the worst is kept.
 
     In the maximum norm every pixel moves by ± radius: as far as FGSM moves it. In the other norms, and with
@@ -41,23 +39,10 @@ class RandomNoise:
         """Refuse settings that cannot work."""
         require_counts(draws=self.draws)
 
-    def __call__(
-        self,
-        model: Classifier,
-        images: Tensor,
-        labels: Tensor,
-        *,
-        generator: Generator | None = None,
-        seeds: Tensor | None = None,
-    ) -> Attacked:
-        """Attack images [n c h w] in [0, 1] with their true labels [n]; see ``epslab.attacks.Attack``."""
+    def _attack(self, given: Given) -> Attacked:
         with searching(
-            model,
-            images,
-            labels,
-            ball=self.ball,
-            generator=generator,
-            seeds=seeds,
+            given,
+            self.ball,
             objective=cross_entropy,
             leave_early=self.leave_early,
         ) as search:
@@ -75,4 +60,4 @@ class RandomNoise:
                     step = 2.0 * torch.as_tensor(ball.radius).to(centre).view(-1, 1, 1, 1)
                     points = search.projector(index)(centre + torch.where(u < 0.5, -step, step))
                 look(search, index, points, cross_entropy)
-            return search.result(images)
+            return search.result(given.images)

@@ -10,17 +10,17 @@ from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Generator, Tensor
+from torch import Tensor
 
 from epslab import seeds as noise
-from epslab.attacks.attacked import Attacked
+from epslab.attacks.attacked import Attacked, Given
 from epslab.attacks.borrowed import borrowed
 from epslab.attacks.checks import checked
 from epslab.attacks.goals import Aim, Goal, untargeted
 from epslab.attacks.objectives import Objective
 from epslab.attacks.victim import Victim, worth_folding
 from epslab.geometry import Ball, Projector
-from epslab.types import Classifier, Images, Logits, Seeds
+from epslab.types import Images, Logits, Seeds
 
 
 class Search:
@@ -120,13 +120,9 @@ class Search:
 
 @contextmanager
 def searching(
-    model: Classifier,
-    images: Tensor,
-    labels: Tensor,
-    *,
+    given: Given,
     ball: Ball,
-    generator: Generator | None,
-    seeds: Tensor | None,
+    *,
     goal: Goal = untargeted,
     objective: Objective,
     leave_early: bool = True,
@@ -139,12 +135,8 @@ def searching(
     Otherwise they are only looked at where the goal needs their logits.
 
     Args:
-        model: Images to logits.
-        images: [n c h w] in [0, 1].
-        labels: The true classes, [n].
+        given: Model, images, labels, and where the examples' seeds come from.
         ball: Around each image.
-        generator: Where seeds are drawn, if none are given.
-        seeds: The examples' own.
         goal: What counts as success.
         objective: What is to rise (to fall, for a targeted goal).
         leave_early: Let an example go at its first confirmed success.
@@ -154,6 +146,7 @@ def searching(
     Raises:
         UserError: The inputs are not what an attack can work on, or the model gives no finite logits.
     """
+    model, images, labels, generator, seeds = given
     x, y = checked(images, labels, seeds)
     with borrowed(model, x.device):
         own = noise.draw(len(x), generator, x.device) if seeds is None else seeds.to(x.device)

@@ -4,9 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
 
-from epslab.attacks.attacked import Attack, Attacked
+from epslab.attacks.attacked import Attack, Attacked, Called, Given
 from epslab.attacks.borrowed import borrowed
 from epslab.attacks.checks import checked
 from epslab.attacks.victim import Victim
@@ -14,7 +13,7 @@ from epslab.types import Classifier
 
 
 @dataclass(frozen=True)
-class Transfer:
+class Transfer(Called):
     """Attack a surrogate, then look whether the model is fooled, too (Papernot et al., 2017): no gradient of the model.
 
     The surrogate is attacked for the greatest loss (``leave_early=False``, where the attack has the choice): an image
@@ -32,16 +31,8 @@ class Transfer:
     surrogate: Classifier
     attack: Attack
 
-    def __call__(
-        self,
-        model: Classifier,
-        images: Tensor,
-        labels: Tensor,
-        *,
-        generator: Generator | None = None,
-        seeds: Tensor | None = None,
-    ) -> Attacked:
-        """Attack images [n c h w] in [0, 1] with their true labels [n]; see ``epslab.attacks.Attack``."""
+    def _attack(self, given: Given) -> Attacked:
+        model, images, labels, generator, seeds = given
         x, y = checked(images, labels, seeds)
         with borrowed(model, x.device), torch.no_grad():
             victim = Victim(model, y)
