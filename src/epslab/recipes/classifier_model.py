@@ -31,12 +31,9 @@ def build(
     with seeds.seeded(seed, "weights"):
         net = recipe.net(image_shape, classes)
     channels = image_shape[0]
-    model = Normalised(
+    return Normalised(
         net, torch.zeros(channels) if mean is None else mean, torch.ones(channels) if std is None else std
     )
-    for name in ("mean", "std"):
-        model.register_buffer(name, getattr(model, name), persistent=True)
-    return model
 
 
 def channel_statistics(images: ImageSet) -> tuple[Float64[Tensor, " c"], Float64[Tensor, " c"]]:
