@@ -1,5 +1,7 @@
 """Attacks on image classifiers: frozen settings that are called, ``PGD(Linf(8/255))(model, images, labels)``."""
 
+from typing import Any
+
 from epslab.attacks.apgd import APGD
 from epslab.attacks.attacked import Attack, Attacked
 from epslab.attacks.compose import Restarts, WorstCase
@@ -9,7 +11,7 @@ from epslab.attacks.noise import RandomNoise
 from epslab.attacks.objectives import cross_entropy, dlr, margin
 from epslab.attacks.transfer import Transfer, thorough
 
-NAMES = {
+NAMES: dict[str, Any] = {
     "random": RandomNoise,
     "fgsm": FGSM,
     "iterative-fgsm": IterativeFGSM,

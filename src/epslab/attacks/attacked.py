@@ -1,5 +1,6 @@
 """What an attack is, and what it returns."""
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float64, Int64
@@ -58,7 +59,7 @@ class Given(NamedTuple):
     seeds: Tensor | None
 
 
-class Called:
+class Called(ABC):
     """How the attacks here are called; what each does is its ``_attack``."""
 
     # Plain annotations: what is given is checked by every attack itself, with a sentence.
@@ -74,5 +75,5 @@ class Called:
         """Attack images [n c h w] in [0, 1] with their true labels [n]; see ``epslab.attacks.Attack``."""
         return self._attack(Given(model, images, labels, generator, seeds))
 
-    def _attack(self, given: Given) -> Attacked:
-        raise NotImplementedError
+    @abstractmethod
+    def _attack(self, given: Given) -> Attacked: ...

@@ -3,6 +3,7 @@
 They are one loop (``epslab.attacks.ascent``) with other arguments.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 
 from epslab.attacks.ascent import Ascent
@@ -17,8 +18,8 @@ class _FollowsGradient(Called):
 
     ball: Ball
 
-    def _ascent(self) -> Ascent:
-        raise NotImplementedError
+    @abstractmethod
+    def _ascent(self) -> Ascent: ...
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
