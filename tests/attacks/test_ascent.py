@@ -1,5 +1,7 @@
 """The loop itself: what a step is, who leaves, what is kept."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -153,3 +155,26 @@ def test_a_model_without_a_gradient_gives_none() -> None:
     """It cuts its graph: the attack finds no direction, and says nothing wrong."""
     found = PGD(Linf(4 / 255), steps=3)(lambda x: MODEL(x).detach(), X, Y, seeds=SEEDS)
     assert torch.equal(found.success, MODEL(found.images).argmax(1) != Y)
+
+
+def test_it_goes_on_from_given_points_put_into_the_ball() -> None:
+    ball, far = Linf(8 / 255), (X + 0.2).clamp(0, 1)
+    still = PGD(ball, steps=1, step_size=1e-7, leave_early=False, restarts=1)
+    found = still.going_on_from(far)(MODEL, X, Y, seeds=SEEDS)
+    torch.testing.assert_close(found.images, ball.project(far, X).clamp(0, 1), rtol=0, atol=1e-6)
+    assert not torch.equal(found.images, still(MODEL, X, Y, seeds=SEEDS).images)
+
+
+def test_only_the_first_run_goes_on_from_given_points() -> None:
+    """From the image itself the island is out of sight; a later run that starts at random may see it."""
+    x = torch.full((64, 1, 1, 1), 0.5, dtype=torch.float64)
+    y, seeds = torch.zeros(64, dtype=torch.int64), torch.arange(64)
+    one = PGD(Linf(0.15), steps=1, step_size=1e-4)
+    assert one(Islands(), x, y, seeds=seeds).success.any()
+    assert not one.going_on_from(x)(Islands(), x, y, seeds=seeds).success.any()
+    assert replace(one, restarts=4).going_on_from(x)(Islands(), x, y, seeds=seeds).success.any()
+
+
+def test_points_for_other_images_are_refused() -> None:
+    with pytest.raises(UserError, match="one point for each image"):
+        PGD(Linf(0.1)).going_on_from(X[:3])(MODEL, X, Y)

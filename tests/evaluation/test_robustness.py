@@ -15,7 +15,7 @@ from robust_samples import ATTACKS, Linear, Push, digits, evaluate, few, linear_
 from torch import Generator, Tensor, nn
 
 from epslab import seeds as noise
-from epslab.attacks import FGSM, PGD, Attack, Attacked, LeastLikely, RandomNoise, Transfer, WorstCase
+from epslab.attacks import FGSM, PGD, Attack, Attacked, LeastLikely, RandomNoise, Restarts, Transfer, WorstCase
 from epslab.errors import UserError
 from epslab.evaluation import RadiusSweep, evaluate_robustness
 from epslab.evaluation.findings import evidence
@@ -310,6 +310,31 @@ def test_the_sweep_keeps_what_is_broken_and_spends_nothing_on_it() -> None:
     image = report.adversarial("sweep", [index])
     assert model(image).argmax(1) != y[index]
     assert Linf(0.01).distance(image, x[[index]]) <= 0.01
+
+
+def test_the_sweep_goes_on_from_the_radius_before() -> None:
+    """One step at a time, eight radii: only what goes on from the radius before can come far."""
+    model, (images, labels) = trained(), digits()
+    x, y = images[:60], labels[:60]
+    radii = tuple(0.01 * k for k in range(1, 9))
+
+    def few_steps(ball: Ball) -> PGD:
+        return PGD(ball, steps=1, step_size=0.012)
+
+    def cold(ball: Ball) -> Attack:
+        return Restarts(few_steps(ball), 1)
+
+    swept = {
+        name: evaluate_robustness(
+            model, x, y, {"fgsm": FGSM(Linf(0.02))}, sweep=RadiusSweep(radii, "linf", make), findings=False
+        ).sweep
+        for name, make in (("warm", few_steps), ("cold", cold))
+    }
+    warm, from_noise = swept["warm"], swept["cold"]
+    assert warm is not None
+    assert from_noise is not None
+    assert warm.accuracy[-1].successes < from_noise.accuracy[-1].successes - 5
+    assert warm.gradients.sum() < from_noise.gradients.sum()
 
 
 def test_the_default_sweep_is_around_the_first_ball_and_there_is_none_without() -> None:

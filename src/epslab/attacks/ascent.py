@@ -60,8 +60,17 @@ class Ascent:
         if not self.momentum >= 0:
             raise UserError(f"momentum is {self.momentum}, but must be 0 or more.")
 
-    def __call__(self, given: Given, ball: Ball) -> Attacked:
-        """Attack every image within its ball."""
+    def __call__(self, given: Given, ball: Ball, start: Tensor | None = None) -> Attacked:
+        """Attack every image within its ball, the first run from ``start`` (put into ball and box) where it is given.
+
+        Raises:
+            UserError: ``start`` is not one point an image, or the inputs cannot be attacked.
+        """
+        if start is not None and start.shape != given.images.shape:
+            raise UserError(
+                f"The points to start from have shape {list(start.shape)} and the images {list(given.images.shape)};"
+                " give one point for each image."
+            )
         with searching(
             given,
             ball,
@@ -73,15 +82,18 @@ class Ascent:
         ) as search:
             for restart in range(self.restarts):
                 if len(index := search.open()):
-                    self._climb(search, index, restart)
+                    self._climb(search, index, restart, start if restart == 0 else None)
             return search.result(given.images)
 
-    def _climb(self, search: Search, index: Int[Tensor, " k"], restart: int) -> None:
+    def _climb(self, search: Search, index: Int[Tensor, " k"], restart: int, start: Tensor | None) -> None:
         """One run for these examples; they leave it when they are solved."""
         victim, ball = search.victim, search.ball
-        points = search.start(index, restart) if self.random_start else search.images[index]
-        velocity = torch.zeros_like(points)
-        project, alpha = search.projector(index), self._alpha(ball[index], points)
+        project = search.projector(index)
+        if start is not None:
+            points = project(start[index].to(search.images))
+        else:
+            points = search.start(index, restart) if self.random_start else search.images[index]
+        velocity, alpha = torch.zeros_like(points), self._alpha(ball[index], points)
         gradient = velocity
         for _ in range(self.steps):
             rise = partial(search.aim[index].rise, self.objective)

@@ -6,6 +6,8 @@ They are one loop (``epslab.attacks.ascent``) with other arguments.
 from abc import abstractmethod
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from epslab.attacks.ascent import Ascent
 from epslab.attacks.attacked import Attacked, Called, Given
 from epslab.attacks.goals import Goal, least_likely, untargeted
@@ -67,6 +69,33 @@ class PGD(_FollowsGradient):
             self.steps, self.step_size, self.random_start, self.restarts, self.objective, self.goal, self.momentum,
             self.leave_early, self.compiled,
         )  # fmt: skip
+
+    def going_on_from(self, points: Tensor) -> "GoingOn":
+        """This attack, its first run started at these points, one an image, instead of at random or at the image.
+
+        Args:
+            points: [n c h w]; put into ball and box first. They carry no gradient.
+        """
+        return GoingOn(self, points.detach())
+
+
+@dataclass(frozen=True, eq=False)
+class GoingOn(Called):
+    """PGD from where another attack has come to, e.g. at a smaller radius.
+
+    Args:
+        attack: How to go on.
+        points: Where from, [n c h w].
+
+    Raises:
+        UserError: When called with another number or shape of images.
+    """
+
+    attack: PGD
+    points: Tensor
+
+    def _attack(self, given: Given) -> Attacked:
+        return self.attack._ascent()(given, self.attack.ball, self.points)
 
 
 @dataclass(frozen=True)

@@ -94,13 +94,15 @@ def sweep(
 ) -> dict[str, Tensor]:
     """Attack a batch with one ball after the other, each time only what is not broken yet.
 
+    PGD goes on from what it has made of an image at the radius before.
+
     Returns:
         Per example: ``broken_at`` (radius; 0: wrong as it is; infinite: never), ``images`` (the adversarial image of
         that radius, or the clean one), ``queries``, ``gradients``, and ``right`` (whether it was never broken).
     """
     right = answers(model, batch.images, batch.labels).argmax(1) == batch.labels
     broken_at = torch.where(right, math.inf, 0.0).double()
-    images = batch.images.clone()
+    images, reached = batch.images.clone(), batch.images.clone()
     queries, gradients = torch.zeros_like(batch.labels), torch.zeros_like(batch.labels)
     for number, ball in enumerate(balls):
         open_ = broken_at.isinf().nonzero()[:, 0]
@@ -115,7 +117,11 @@ def sweep(
         )
         own = noise.of_indices(seed, rest.indices, "robustness", "sweep", number).to(batch.labels.device)
         name = f"sweep at {float(ball.radius):.4g}"
-        found = attacked(model, attack(ball), name, rest, own)
+        one = attack(ball)
+        if number and isinstance(one, PGD):
+            one = one.going_on_from(reached[open_])
+        found = attacked(model, one, name, rest, own)
+        reached[open_] = found["images"]
         queries[open_] += found["queries"]
         gradients[open_] += found["gradients"]
         broken = open_[~found["right"]]
