@@ -249,4 +249,7 @@ def test_a_function_has_no_weights_to_load(package, tmp_path):
 
 def test_a_double_precision_model_is_asked_in_its_own_type():
     model = nn.Sequential(nn.Flatten(), nn.Linear(48, 5)).double()
+    asked = []
+    model.register_forward_pre_hook(lambda module, inputs: asked.append(inputs[0].dtype))
     require_classifier(model, "it", SHAPE, 5)
+    assert set(asked) == {torch.float64}
