@@ -15,8 +15,8 @@ from epslab.errors import UserError, unknown
 from epslab.recipes.checks import pixels
 
 if TYPE_CHECKING:
+    from epslab.audits.targets import Target
     from epslab.evaluation import RobustnessReport
-    from epslab.recipes.attacking import Target
 
 ATTACKS = ("random", "fgsm", "iterative-fgsm", "least-likely", "pgd", "apgd")
 _NORMS = ("linf", "l2", "l1")
@@ -48,27 +48,28 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _attack(values: Mapping[str, Any], command: str) -> None:
+    from epslab.audits import running, targets
     from epslab.evaluation import RadiusSweep
     from epslab.geometry import Ball
-    from epslab.recipes import attack_results, attacking
+    from epslab.recipes.devices import device
 
     names = _listed(values["attacks"])
     how = {name: values[name] for name in ("steps", "restarts", "worst_case")}
-    attacks = attacking.build(names, Ball(values["norm"], values["radius_value"]), **how)
+    attacks = targets.build(names, Ball(values["norm"], values["radius_value"]), **how)
     sweep = RadiusSweep(values["radii"], values["norm"]) if values["radii"] else RadiusSweep()
-    target = attacking.find(
+    target = targets.find(
         values["model"],
-        device=attacking.device(values["accelerator"]),
+        device=device(values["accelerator"]),
         **{key: values[key] for key in ("data", "data_root", "split", "limit", "seed", "state", "mean", "std")},
     )
     out = Path(values["out"]) if values["out"] else _folder(target, names, values)
     first = all(int(os.environ.get(rank) or 0) == 0 for rank in _RANKS)
     if first:
-        attack_results.require_free(out, resume=values["resume"], overwrite=values["overwrite"])
+        running.require_free(out, resume=values["resume"], overwrite=values["overwrite"])
     again = re.sub(r" --(resume|overwrite)\b", "", command)
     try:
         with AttackTable(list(attacks), len(target.images), shown=first) as filled:
-            report = attack_results.attack(
+            report = running.attack(
                 target,
                 attacks,
                 out=out,
@@ -80,7 +81,7 @@ def _attack(values: Mapping[str, Any], command: str) -> None:
                 sweep=None if values["no_sweep"] else sweep,
                 findings=not values["no_findings"],
                 resume=values["resume"] or not first,
-                machine=attack_results.Machine(values["accelerator"], values["devices"]),
+                machine=running.Machine(values["accelerator"], values["devices"]),
                 on_batch=filled,
             )
     except KeyboardInterrupt as interrupt:
@@ -149,7 +150,7 @@ def _settings(target: "Target", names: Sequence[str], values: Mapping[str, Any])
 
 def _folder(target: "Target", names: Sequence[str], values: Mapping[str, Any]) -> Path:
     """Among a run's attacks; for the user's own model ``runs/attacks/MODEL``."""
-    from epslab.recipes.attacking import folder_name
+    from epslab.audits.targets import folder_name
 
     foreign = target.run is not None and target.data != str(target.run.config["data"])
     name = folder_name(

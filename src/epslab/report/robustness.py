@@ -1,6 +1,6 @@
 """A section of a page from the folder of an attack: the worst case first, then the evidence that the attack worked.
 
-The folder holds ``result.json`` as ``epslab.recipes.attack_results`` writes it, and ``figures/*.png``.
+The folder holds ``result.json`` as ``epslab.audits.running`` writes it, and ``figures/*.png``.
 """
 
 import json

@@ -52,7 +52,7 @@ def undefended(context: "Context") -> "Run":
 def loaded(run: "Run", context: "Context") -> "nn.Module":
     """A trained classifier, on the device it is to be attacked on."""
     from epslab import recipes
-    from epslab.recipes.attacking import device
+    from epslab.recipes.devices import device
 
     model: nn.Module = recipes.load(run)
     return model.to(device(context.accelerator))

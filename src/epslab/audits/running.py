@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from epslab.attacks import Attack
+from epslab.audits.pictures import draw
+from epslab.audits.targets import Target
 from epslab.errors import UserError
 from epslab.evaluation import RadiusSweep, RobustnessReport, evaluate_robustness
 from epslab.evaluation.robustness_jobs import OnBatch
 from epslab.files import write_atomic
-from epslab.recipes.attack_pictures import draw
-from epslab.recipes.attacking import Target
 
 _RESULT, _BEGUN = "result.json", "evaluation.json"
 

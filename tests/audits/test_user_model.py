@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from epslab.audits.user_model import LogitsOf, load_model, require_classifier
 from epslab.errors import UserError
-from epslab.recipes.user_model import LogitsOf, load_model, require_classifier
 
 SHAPE = (3, 4, 4)
 MODELS = '''

@@ -10,11 +10,11 @@ import torch
 
 from epslab import data as datasets
 from epslab.attacks import NAMES, Attack, WorstCase
+from epslab.audits.user_model import load_model, require_classifier
 from epslab.data import ImageSet
 from epslab.errors import UserError, unknown
 from epslab.geometry import Ball
 from epslab.recipes.running import load, recipe_of, splits
-from epslab.recipes.user_model import load_model, require_classifier
 from epslab.runs import Run
 from epslab.types import Classifier
 
@@ -56,7 +56,7 @@ def find(
     """The classifier of a run folder or at an import path, with the images it is to be attacked on.
 
     Args:
-        name: A run folder, or ``package.module:name`` (``epslab.recipes.user_model.load_model``).
+        name: A run folder, or ``package.module:name`` (``epslab.audits.user_model.load_model``).
         data: A data set's name or a folder of images by class; None: the run's own.
         data_root: Where data sets lie.
         split: "test", or "validation": what the run held out of the training images.
@@ -129,23 +129,6 @@ def build(
         options = {setting: given[setting] for setting in taken[name] if given[setting] is not None}
         attacks[name] = NAMES[name](ball, **options)
     return {"+".join(attacks): WorstCase(tuple(attacks.values()))} if worst_case else attacks
-
-
-def device(accelerator: str) -> torch.device:
-    """The device a model is put on: that of the accelerator, of "auto" the best there is.
-
-    Raises:
-        UserError: An unknown accelerator, or one this machine does not have.
-    """
-    there = {"cpu": True, "gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    name = "gpu" if accelerator == "cuda" else accelerator
-    if name == "auto":
-        name = next(known for known in ("gpu", "mps", "cpu") if there[known])
-    if name not in there:
-        raise unknown("accelerator", accelerator, ("auto", *there))
-    if not there[name]:
-        raise UserError(f"--accelerator {accelerator} was asked for, but this machine has none; use auto or cpu.")
-    return torch.device("cuda" if name == "gpu" else name)
 
 
 def folder_name(
