@@ -1,10 +1,7 @@
 """The user's own classifier: found by its import path, given its weights, and held to what a classifier is here."""
 
-import importlib
 import inspect
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ from torch import Tensor, nn
 
 from epslab.classifiers import Normalised
 from epslab.errors import UserError
+from epslab.names import cause, importable_from_here, imported
 from epslab.nets.pretrained import load_pretrained
 from epslab.types import Classifier, ImageShape
 
@@ -68,8 +66,8 @@ def load_model(
     if (mean is None) != (std is None):
         given, missing = ("mean", "std") if std is None else ("std", "mean")
         raise UserError(f"--{given} was given without --{missing}: a normalisation needs both, (x − mean)/std.")
-    with _importable_from_here():
-        net = _made(_found(path), path)
+    with importable_from_here():
+        net = _made(imported(path), path)
     if state is not None:
         if not isinstance(net, nn.Module):
             raise UserError(f"'{path}' is a function of images, which has no weights to load; leave --state out.")
@@ -105,7 +103,7 @@ def require_classifier(model: Classifier, name: str, image_shape: ImageShape, cl
         # Whatever the user's code raises: the sentence says what was tried, --debug shows where it broke.
         shape = "×".join(map(str, image_shape))
         raise UserError(
-            f"'{name}' cannot take images of shape {shape} ({_cause(error)}); give data of the shape it was made for."
+            f"'{name}' cannot take images of shape {shape} ({cause(error)}); give data of the shape it was made for."
         ) from error
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 2:
         what = f"a tensor of shape {list(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
@@ -139,41 +137,6 @@ def _grey(model: Callable[[Tensor], Any], image_shape: ImageShape) -> Tensor:
     return images.to(like) if like is not None and like.is_floating_point() else images
 
 
-@contextmanager
-def _importable_from_here() -> Iterator[None]:
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        yield
-    finally:
-        sys.path.remove(here)
-
-
-def _found(path: str) -> Any:
-    """What the import path names."""
-    module_name, colon, name = path.partition(":")
-    if not (colon and name and module_name) or not all(part.isidentifier() for part in module_name.split(".")):
-        raise UserError(f"'{path}' is no import path; write package.module:name, e.g. my_models:resnet.")
-    try:
-        found = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not (module_name == error.name or module_name.startswith(f"{error.name}.")):
-            raise UserError(f"'{module_name}' needs '{error.name}', which is not installed; install it.") from error
-        raise UserError(
-            f"There is no module '{error.name}' here or among the installed packages; check the path, or go to the"
-            " folder it lies in."
-        ) from error
-    except Exception as error:
-        raise UserError(f"'{module_name}' cannot be imported ({_cause(error)}); mend it first.") from error
-    for part in name.split("."):
-        if not hasattr(found, part):
-            known = sorted(key for key, value in vars(found).items() if callable(value) and not key.startswith("_"))
-            listed = f"; it has {', '.join(known[:8])}{', …' if len(known) > 8 else ''}" if known else ""
-            raise UserError(f"'{module_name}' has no '{name}'{listed}: write package.module:name.")
-        found = getattr(found, part)
-    return found
-
-
 def _made(found: Any, path: str) -> Callable[[Tensor], Any]:
     """The model itself: what was found, or what it makes when it is called without arguments."""
     if isinstance(found, nn.Module):
@@ -192,7 +155,7 @@ def _made(found: Any, path: str) -> Callable[[Tensor], Any]:
     try:
         made = found()
     except Exception as error:
-        raise UserError(f"'{path}' made no model: it raised {_cause(error)}.") from error
+        raise UserError(f"'{path}' made no model: it raised {cause(error)}.") from error
     if not callable(made):
         raise UserError(f"'{path}' returned {_article(made)}, but must return a model: images to logits.")
     return made  # type: ignore[no-any-return]
@@ -206,12 +169,6 @@ def _needed(function: Callable[..., Any]) -> list[str]:
         return []
     optional = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return [p.name for p in parameters if p.default is inspect.Parameter.empty and p.kind not in optional]
-
-
-def _cause(error: Exception) -> str:
-    """An exception's type and the first line it says."""
-    first = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first[:200]}" if first else type(error).__name__
 
 
 def _article(thing: object) -> str:
