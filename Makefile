@@ -1,11 +1,12 @@
 # make tour   sets up, trains and measures on scikit-learn's digits, writes runs/tour/report.html
 # make test   sets up, checks everything
+# make mutants  puts small errors into the code one at a time and names those that no test notices
 # make bench  sets up beside other libraries' attacks, times epslab's against them
 PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test test-full bench lint clean
+.PHONY: help tour test test-full mutants bench lint clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -32,6 +33,10 @@ test: lint
 # Slow checks on real data: set EPSLAB_DATA to a folder that holds it; what is missing is skipped by name.
 test-full: lint
 	$(BIN)/pytest -rs
+
+# MUTANTS="attacks --number 100 --seed 1", or "--all": hours
+mutants: .venv/.ready
+	PYTHONPATH=tests $(BIN)/python -m mutants $(MUTANTS)
 
 # The other libraries have an environment of their own: nothing of theirs is needed here.
 .venv-bench/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt
