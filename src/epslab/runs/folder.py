@@ -1,20 +1,12 @@
-"""One folder per run: settings, metrics, checkpoints, weights, provenance.
+"""One folder per run, which describes itself: settings, curves, measurements, pictures, weights, provenance.
 
 A folder is a run if it holds ``config.yaml``. Everything in it is written atomically: a kill leaves the old file or the
 new.
 """
 
-import csv
 import json
-import math
-import os
-import platform
-import shlex
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from importlib import metadata
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +14,16 @@ import yaml
 
 from epslab.errors import UserError
 from epslab.files import require_space, write_atomic
+from epslab.runs import earlier, weights
+from epslab.runs.columns import Column
+from epslab.runs.measurement import Measured, Measurement
+from epslab.runs.pictures import Picture, pictures_in, save_picture
+from epslab.runs.plain import plain
+from epslab.runs.provenance import provenance as provenance_of_process
+from epslab.runs.series import read_table
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from torch import Tensor, nn
 
 _FILES = ("config.yaml", "metrics.csv", "timing.csv", "model.safetensors", "result.json", "last.ckpt", "best.ckpt")
@@ -101,7 +101,7 @@ class Run:
                 raise UserError(
                     f"'{folder}' is not empty and not a run (it holds '{min(others)}'); choose another --out."
                 )
-            run._write_config(settings, {**_provenance(), **(provenance or {})})
+            run._write_config(settings, {**provenance_of_process(), **(provenance or {})})
             run.make_folders()
         except OSError as error:
             raise UserError(
@@ -147,7 +147,7 @@ class Run:
             self._write_config(settings, self.config.get("provenance", {}))
 
     def _write_config(self, settings: Mapping[str, object], provenance: Mapping[str, object]) -> None:
-        content = {**_plain(settings), "provenance": _plain(provenance)}
+        content = {**plain(settings), "provenance": plain(provenance)}
         write_atomic(self.folder / "config.yaml", yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
     @property
@@ -203,33 +203,94 @@ class Run:
 
     def update_result(self, **entries: object) -> None:
         """Set these entries of ``result.json``; the others stay."""
-        if self.read_only:
-            return
-        content = {**self.result(), **_plain(entries)}
-        write_atomic(self.folder / "result.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        self._write_result({**self.result(), **plain(entries)})
+
+    def _write_result(self, content: Mapping[str, object]) -> None:
+        if not self.read_only:
+            text = json.dumps(content, indent=2, ensure_ascii=False)
+            write_atomic(self.folder / "result.json", text + "\n")
+
+    def measured(self) -> Measured:
+        """What was measured of the trained model; of runs written before they described themselves, too.
+
+        Raises:
+            UserError: ``result.json`` cannot be read.
+        """
+        result = self.result()
+        try:
+            if "measurements" in result:
+                return Measured.from_dict(result)
+            return earlier.measured(result.get("evaluation") or {})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            path = self.folder / "result.json"
+            raise UserError(f"'{path}' is not as `epslab evaluate` writes it; evaluate the run again.") from error
+
+    def measurements(self) -> dict[str, Measurement]:
+        """The numbers that were measured, by key, in their order; empty before there are any."""
+        return {found.key: found for found in self.measured().measurements}
+
+    def record(self, measured: Measured, *, split: str, images: int) -> None:
+        """Write what was measured into ``result.json``, in place of what was measured before.
+
+        Args:
+            measured: Numbers, tables and sentences.
+            split: What it was measured on: "test".
+            images: How many examples that were.
+        """
+        result = self.result()
+        result.pop("evaluation", None)
+        self._write_result({**result, "split": split, "images": images, **plain(measured.to_dict())})
+
+    def declare(self, columns: Mapping[str, Column]) -> None:
+        """Say what the columns of ``metrics.csv`` are, by their names without the stage: "loss", "critic/loss"."""
+        self.update_result(columns={key: vars(column) for key, column in columns.items()})
+
+    def columns(self) -> dict[str, Column]:
+        """What was declared of the columns, in its order.
+
+        Raises:
+            UserError: ``result.json`` cannot be read.
+        """
+        result = self.result()
+        if "columns" not in result:
+            return dict(earlier.COLUMNS)
+        try:
+            return {str(key): Column(**column) for key, column in result["columns"].items()}
+        except (TypeError, AttributeError) as error:
+            path = self.folder / "result.json"
+            raise UserError(f"'{path}' does not say what its columns are; resume the run, or train again.") from error
+
+    def show(
+        self, name: str, figure: "Figure | bytes", caption: str, *, alt: str = "", order: float | None = None
+    ) -> None:
+        """Save a picture as ``figures/NAME.png``, its caption and place in ``figures/index.json``.
+
+        Args:
+            name: Letters, digits, ``-``, ``_`` and ``.``. A picture of the same name is replaced and keeps its place.
+            figure: A matplotlib figure, or the bytes of a PNG.
+            caption: What to see in it, a sentence.
+            alt: What it shows, for those who cannot see it; the caption if empty.
+            order: Pictures with an order come first, the smallest order first; then the others, in the order they
+                were first saved.
+
+        Raises:
+            UserError: The name is no file name, or the bytes are no PNG.
+        """
+        if not self.read_only:
+            save_picture(self.figures, name, figure, caption, alt=alt, order=order)
+
+    def pictures(self) -> list[Picture]:
+        """The pictures of ``figures/`` in their order, with their captions."""
+        return pictures_in(self.figures)
 
     def save_weights(self, state: Mapping[str, "Tensor"], about: Mapping[str, object] | None = None) -> None:
         """Write a state dict to ``model.safetensors``; ``about`` goes into the file's header, as JSON."""
-        from safetensors.torch import save
-
-        if self.read_only:
-            return
-        tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
-        # One entry: safetensors writes several in an order that differs from process to process.
-        write_atomic(self.weights, save(tensors, metadata={"epslab": json.dumps(_plain(about or {}))}))
+        if not self.read_only:
+            weights.save(self.weights, state, about or {})
 
     def weights_about(self) -> dict[str, Any]:
         """The header entries of ``model.safetensors``; empty where there is no such file."""
-        from safetensors import SafetensorError, safe_open
-
-        if not self.weights.exists():
-            return {}
-        try:
-            with safe_open(self.weights, framework="pt") as file:
-                about = json.loads((file.metadata() or {}).get("epslab", "{}"))
-        except (SafetensorError, json.JSONDecodeError) as error:
-            raise self._broken_weights() from error
-        return dict(about)
+        return weights.about(self.weights)
 
     def load_weights(self, model: "nn.Module") -> None:
         """Put the best weights into ``model``, on whatever device it is.
@@ -237,29 +298,9 @@ class Run:
         Raises:
             UserError: There are none, the file is not safetensors, or they belong to another architecture.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
         if not self.weights.exists():
             raise UserError(f"'{self.folder}' has no weights yet (model.safetensors); train it for at least one epoch.")
-        try:
-            state = load_file(self.weights)
-        except SafetensorError as error:
-            raise self._broken_weights() from error
-        own = {name: tensor.shape for name, tensor in model.state_dict().items()}
-        different = [name for name in sorted(own.keys() | state.keys()) if own.get(name) != _shape(state.get(name))]
-        if different:
-            name = different[0]
-            given, expected = _shape(state.get(name)), own.get(name)
-            raise UserError(
-                f"The weights in '{self.weights}' belong to another model: {len(different)} entries differ, first"
-                f" '{name}' (file: {_describe(given)}, model: {_describe(expected)}); build the model with the run's"
-                " own settings (config.yaml)."
-            )
-        model.load_state_dict(state)
-
-    def _broken_weights(self) -> UserError:
-        return UserError(f"'{self.weights}' is not a safetensors file; train again, or restore it.")
+        weights.load(self.weights, model)
 
     def require_space_for(self, tensors: Iterable["Tensor"]) -> None:
         """Check that the disk holds checkpoints of a model with these parameters.
@@ -273,44 +314,6 @@ class Run:
         require_space(self.folder, 14 * weights + 10_000_000, "a run's checkpoints")
 
 
-def read_table(path: Path) -> dict[str, list[float]]:
-    """A CSV of numbers by column; NaN where a field is blank; no columns where there is no file.
-
-    Raises:
-        UserError: It is not a table of numbers.
-    """
-    if not path.exists():
-        return {}
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = csv.reader(file)
-        return {
-            name: [float(value) if value else math.nan for value in column]
-            for name, column in zip(header, zip(*rows, strict=True) if rows else [()] * len(header), strict=True)
-        }
-    except (ValueError, csv.Error) as error:
-        raise UserError(f"'{path}' is not a table of numbers; restore it, or repeat the run.") from error
-
-
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, int | float]]) -> None:
-    """Write rows as CSV, atomically; blank where a row has no such column, floats so that they read back exactly."""
-    lines = [",".join(columns)]
-    lines += [",".join(_number(row[name]) if name in row else "" for name in columns) for row in rows]
-    write_atomic(path, "\n".join(lines) + "\n")
-
-
-def _number(value: int | float) -> str:
-    return "" if math.isnan(value) else repr(value)
-
-
-def _shape(tensor: "Tensor | None") -> tuple[int, ...] | None:
-    return None if tensor is None else tensor.shape
-
-
-def _describe(shape: tuple[int, ...] | None) -> str:
-    return "missing" if shape is None else "×".join(map(str, shape)) or "a number"
-
-
 def _empty(folder: Path, keep: set[str]) -> None:
     for path in folder.iterdir():
         if path.name in keep:
@@ -319,52 +322,3 @@ def _empty(folder: Path, keep: set[str]) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
-
-
-def _plain(value: Any) -> Any:
-    """The value in types that YAML and JSON know."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, (str, bool, int, float)) or value is None:
-        return value
-    if hasattr(value, "item"):
-        return value.item()
-    return str(value)
-
-
-def _provenance() -> dict[str, object]:
-    """What a run depends on beside its settings: versions, commit, command line."""
-    return {
-        "versions": {
-            "epslab": metadata.version("epslab"),
-            "torch": metadata.version("torch"),
-            "lightning": metadata.version("lightning"),
-            "python": platform.python_version(),
-        },
-        "commit": _commit(),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv and sys.argv[0] else None,
-    }
-
-
-def _commit() -> str | None:
-    """The commit of epslab's own source, with ``+`` where files differ from it; None outside a checkout of it."""
-    here = Path(__file__)
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(here.parent), *arguments],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
-        ).stdout.strip()
-
-    try:
-        # An installed copy inside someone else's repository must not take that repository's commit.
-        git("ls-files", "--error-unmatch", here.name)
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no", ".") else "")
-    except (OSError, subprocess.SubprocessError):
-        return None

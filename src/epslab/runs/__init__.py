@@ -1,0 +1,34 @@
+"""Run folders, which describe themselves: whoever makes a number, a curve or a picture says what it is.
+
+``Run`` is the folder; ``Measurement``, ``Column`` and ``Table`` are what it holds; ``png`` makes its pictures.
+"""
+
+from epslab.runs.columns import Column, DeclaresColumns
+from epslab.runs.folder import Run
+from epslab.runs.measurement import Measured, Measurement
+from epslab.runs.pictures import Picture, pictures_in, save_picture
+from epslab.runs.png import png
+from epslab.runs.series import read_table, write_table
+from epslab.runs.tables import Cell, Table
+from epslab.runs.text import number, percent, radius_text, with_error, with_interval
+
+__all__ = [
+    "Cell",
+    "Column",
+    "DeclaresColumns",
+    "Measured",
+    "Measurement",
+    "Picture",
+    "Run",
+    "Table",
+    "number",
+    "percent",
+    "pictures_in",
+    "png",
+    "radius_text",
+    "read_table",
+    "save_picture",
+    "with_error",
+    "with_interval",
+    "write_table",
+]

@@ -1,0 +1,130 @@
+"""What was measured of a trained model: numbers that say what they are, tables, and sentences."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from epslab.runs.columns import Better
+from epslab.runs.tables import Table, decode, encode
+from epslab.runs.text import number, percent, with_error, with_interval
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One number, with everything a reader needs to read it.
+
+    >>> Measurement("accuracy", "accuracy", "fraction", 0.989, interval=(0.986, 0.991)).text
+    '98.9 % [98.6, 99.1]'
+    >>> Measurement("bits_per_dim", "negative ELBO", "bits/dim", 0.5361, standard_error=0.0012).text
+    '0.5361 ± 0.0012 bits/dim'
+
+    Args:
+        key: Its name in ``result.json``, an identifier.
+        name: What it is, in words.
+        unit: "nats", "bits/dim", …; "fraction" for a share in [0, 1], shown in percent; empty for a plain number.
+        value: The number.
+        interval: Low and high end of its 95 % confidence interval, in the same unit.
+        standard_error: Of the value, in the same unit, where there is no interval.
+        better: Which direction is good; None where neither is.
+        headline: Whether it sums up the run. Runs that share a headline are ranked by it.
+        note: What limits it: "exact", "lower bound on log p(x)".
+        published: What others report for the same settings, with the source.
+    """
+
+    key: str
+    name: str
+    unit: str = ""
+    value: float = 0.0
+    interval: tuple[float, float] | None = None
+    standard_error: float | None = None
+    better: Better | None = None
+    headline: bool = False
+    note: str = ""
+    published: str = ""
+
+    @property
+    def text(self) -> str:
+        """The number with its interval or standard error and its unit."""
+        return self.number if self.unit in ("", "fraction") else f"{self.number} {self.unit}"
+
+    @property
+    def number(self) -> str:
+        """The number with its interval or standard error; of the units, only percent is written."""
+        if self.unit == "fraction":
+            if self.interval is None and self.standard_error is not None:
+                return f"{with_error(100 * self.value, 100 * self.standard_error)} %"
+            return percent(self.value, self.interval)
+        if self.interval is not None:
+            return with_interval(self.value, *self.interval)
+        return number(self.value) if self.standard_error is None else with_error(self.value, self.standard_error)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry in ``result.json``; what is empty is left out."""
+        entry: dict[str, Any] = {"name": self.name, "unit": self.unit, "value": encode(self.value)}
+        if self.interval is not None:
+            entry["interval"] = [encode(end) for end in self.interval]
+        if self.standard_error is not None:
+            entry["standard_error"] = encode(self.standard_error)
+        given = {"better": self.better, "headline": self.headline, "note": self.note, "published": self.published}
+        return entry | {name: value for name, value in given.items() if value}
+
+    @classmethod
+    def from_dict(cls, key: str, entry: Mapping[str, Any]) -> "Measurement":
+        """What ``to_dict`` wrote under this key."""
+        interval, error = entry.get("interval"), entry.get("standard_error")
+        return cls(
+            key=key,
+            name=str(entry["name"]),
+            unit=str(entry.get("unit", "")),
+            value=_float(entry["value"]),
+            interval=None if interval is None else (_float(interval[0]), _float(interval[1])),
+            standard_error=None if error is None else _float(error),
+            better=entry.get("better"),
+            headline=bool(entry.get("headline", False)),
+            note=str(entry.get("note", "")),
+            published=str(entry.get("published", "")),
+        )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Everything a measurement of a trained model has found.
+
+    Args:
+        measurements: The numbers, in the order they are shown.
+        tables: Tables, in order.
+        statements: What the numbers say, in sentences.
+        warnings: What makes them doubtful.
+    """
+
+    measurements: Sequence[Measurement]
+    tables: Sequence[Table] = ()
+    statements: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entries of ``result.json``."""
+        return {
+            "measurements": {found.key: found.to_dict() for found in self.measurements},
+            "tables": [table.to_dict() for table in self.tables],
+            "statements": list(self.statements),
+            "warnings": list(self.warnings),
+        }
+
+    @classmethod
+    def from_dict(cls, result: Mapping[str, Any]) -> "Measured":
+        """What ``to_dict`` wrote."""
+        return cls(
+            measurements=[Measurement.from_dict(key, entry) for key, entry in result["measurements"].items()],
+            tables=[Table.from_dict(table) for table in result.get("tables", [])],
+            statements=[str(statement) for statement in result.get("statements", [])],
+            warnings=[str(warning) for warning in result.get("warnings", [])],
+        )
+
+
+def _float(value: Any) -> float:
+    """The number as it was, an int as an int."""
+    found = decode(value)
+    if isinstance(found, int | float):
+        return found
+    raise ValueError(f"{value!r} is no number")

@@ -1,0 +1,92 @@
+"""Pictures with their captions and their order: ``NAME.png`` files and ``index.json`` in one folder."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from epslab.errors import UserError
+from epslab.files import write_atomic
+from epslab.runs import earlier
+from epslab.runs.png import png
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a run.
+
+    Args:
+        name: Its file's name without ``.png``.
+        path: The file.
+        caption: What to see in it.
+        alt: What it shows, for those who cannot see it; the caption if empty.
+    """
+
+    name: str
+    path: Path
+    caption: str
+    alt: str = ""
+
+
+def save_picture(
+    folder: Path, name: str, figure: "Figure | bytes", caption: str, *, alt: str = "", order: float | None = None
+) -> Path:
+    """Write ``folder/NAME.png`` and note it in ``folder/index.json``; returns the file.
+
+    Args:
+        folder: Made if need be.
+        name: Letters, digits, ``-``, ``_`` and ``.``. A picture of the same name is replaced and keeps its place.
+        figure: A matplotlib figure, or the bytes of a PNG.
+        caption: What to see in it, a sentence.
+        alt: What it shows, for those who cannot see it.
+        order: Pictures with an order come first, the smallest order first; then the others, in the order they were
+            first saved.
+
+    Raises:
+        UserError: The name is no file name, or the bytes are no PNG.
+    """
+    if not _NAME.fullmatch(name):
+        raise UserError(f"'{name}' cannot name a picture; use letters, digits, '-', '_' and '.', e.g. 'samples-2'.")
+    data = png(figure)
+    folder.mkdir(parents=True, exist_ok=True)
+    index = _index(folder)
+    index[name] = {"caption": caption, **({"alt": alt} if alt else {}), **({} if order is None else {"order": order})}
+    path = folder / f"{name}.png"
+    write_atomic(path, data)
+    write_atomic(folder / "index.json", json.dumps(index, indent=2, ensure_ascii=False) + "\n")
+    return path
+
+
+def pictures_in(folder: Path) -> list[Picture]:
+    """The pictures of a folder in their order; files that the index does not know come last, by name.
+
+    Raises:
+        UserError: ``index.json`` cannot be read.
+    """
+    index = _index(folder)
+    paths = {path.stem: path for path in sorted(folder.glob("*.png"))} if folder.is_dir() else {}
+    known = [name for name in index if name in paths]
+    known.sort(key=lambda name: (index[name].get("order") is None, index[name].get("order") or 0))
+    found = [
+        Picture(name, paths[name], str(index[name].get("caption", name)), str(index[name].get("alt", "")))
+        for name in known
+    ]
+    captions = earlier.captions([name for name in paths if name not in index])
+    return found + [Picture(name, paths[name], caption) for name, caption in captions.items()]
+
+
+def _index(folder: Path) -> dict[str, dict[str, Any]]:
+    path = folder / "index.json"
+    if not path.exists():
+        return {}
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): dict(entry) for name, entry in index.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"Cannot read '{path}' as the captions of pictures; delete it, or evaluate again.") from error

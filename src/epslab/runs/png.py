@@ -1,0 +1,70 @@
+"""PNG bytes out of whatever a picture is given as, as small as they can be without losing a pixel."""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from epslab.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def png(image: "Figure | Path | bytes") -> bytes:
+    """The picture as a PNG: a figure without loss and optimised, a file or bytes unchanged.
+
+    Raises:
+        UserError: The file cannot be read, or what was given is no PNG.
+    """
+    if isinstance(image, bytes):
+        data, name = image, "given as bytes"
+    elif isinstance(image, Path):
+        try:
+            data, name = image.read_bytes(), f"'{image}'"
+        except OSError as error:
+            raise UserError(
+                f"The picture '{image}' cannot be read ({error.strerror}); give the path of a PNG."
+            ) from error
+    else:
+        return _drawn(image)
+    if not data.startswith(_SIGNATURE):
+        raise UserError(f"The picture {name} is not a PNG; give one, or a matplotlib figure.")
+    return data
+
+
+def size(data: bytes) -> tuple[int, int]:
+    """Width and height of a PNG in pixels: every PNG starts with its IHDR chunk, which holds them."""
+    return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
+
+
+def _drawn(figure: "Figure") -> bytes:
+    """The figure in shades of grey or a palette of colours where those are enough."""
+    import numpy as np
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=figure.dpi)
+    pixels = np.asarray(Image.open(buffer).convert("RGB"))
+    out = io.BytesIO()
+    _smallest(pixels).save(out, format="PNG", optimize=True)
+    return out.getvalue()
+
+
+def _smallest(pixels: "np.ndarray") -> "Image.Image":
+    """The image mode that needs the fewest bits per pixel and keeps every colour of ``pixels`` [h w 3]."""
+    import numpy as np
+    from PIL import Image
+
+    if (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all():
+        return Image.fromarray(np.ascontiguousarray(pixels[..., 0]))
+    packed = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
+    colours, indices = np.unique(packed, return_inverse=True)
+    if len(colours) > 256:
+        return Image.fromarray(pixels)
+    image = Image.fromarray(indices.reshape(packed.shape).astype(np.uint8), mode="P")
+    image.putpalette(np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=1).astype(np.uint8).tobytes())
+    return image

@@ -1,0 +1,45 @@
+"""What a run depends on beside its settings: versions, commit, command line."""
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+
+def provenance() -> dict[str, object]:
+    """What a run depends on beside its settings: versions, commit, command line."""
+    return {
+        "versions": {
+            "epslab": metadata.version("epslab"),
+            "torch": metadata.version("torch"),
+            "lightning": metadata.version("lightning"),
+            "python": platform.python_version(),
+        },
+        "commit": _commit(),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv and sys.argv[0] else None,
+    }
+
+
+def _commit() -> str | None:
+    """The commit of epslab's own source, with ``+`` where files differ from it; None outside a checkout of it."""
+    here = Path(__file__)
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(here.parent), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        ).stdout.strip()
+
+    try:
+        # An installed copy inside someone else's repository must not take that repository's commit.
+        git("ls-files", "--error-unmatch", here.name)
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no", ".") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
