@@ -14,7 +14,6 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from epslab import seeds as noise
 from epslab.attacks import FGSM, PGD, Attack, Attacked, RandomNoise
 from epslab.data import load
 from epslab.errors import UserError
@@ -22,6 +21,8 @@ from epslab.evaluation import RadiusSweep, RobustnessReport, evaluate_robustness
 from epslab.evaluation.findings import evidence
 from epslab.evaluation.findings.evidence import reference_attacks
 from epslab.geometry import Ball, Linf
+from epslab.seeds import generator as stream_of
+from epslab.seeds import seeded, uniform
 from epslab.types import Classifier, Images, Labels, Logits
 
 
@@ -40,7 +41,7 @@ class Linear(nn.Module):
 
 def linear_task(n: int = 40, dtype: torch.dtype = torch.float32) -> tuple[Linear, Images, Labels]:
     """A linear model, 8-bit images in the middle of the box, and labels it mostly gets right."""
-    generator = noise.generator(3, "linear-task")
+    generator = stream_of(3, "linear-task")
     weight = torch.randn(12, generator=generator, dtype=torch.float64)
     pixels = torch.randint(64, 192, (n, 3, 2, 2), generator=generator, dtype=torch.uint8)
     x = pixels.to(dtype) / 255
@@ -62,10 +63,10 @@ def trained() -> nn.Module:
     """A small net, trained for a moment on digits."""
     data = load("digits", "train")
     x, y = data.images, data.labels
-    with noise.seeded(0, "robust-samples"):
+    with seeded(0, "robust-samples"):
         net = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.GELU(), nn.Linear(32, 10))
     optimizer = torch.optim.Adam(net.parameters(), 1e-2)
-    draws = noise.generator(0, "robust-samples", "batches")
+    draws = stream_of(0, "robust-samples", "batches")
     for _ in range(150):
         rows = torch.randint(len(x), (256,), generator=draws)
         optimizer.zero_grad()
@@ -91,7 +92,7 @@ class Push:
         seeds: Tensor | None = None,
     ) -> Attacked:
         assert seeds is not None
-        u = noise.uniform(seeds, 0, tuple(images.shape[1:]), images.dtype)
+        u = uniform(seeds, 0, tuple(images.shape[1:]), images.dtype)
         step = torch.where(u < 0.5, -1.0, 1.0).to(images.dtype) * 2 * float(self.ball.radius)
         x = self.ball.project(images + step, images).clamp(0, 1)
         with torch.no_grad():

@@ -14,12 +14,12 @@ import torch
 from robust_samples import ATTACKS, Linear, Push, digits, evaluate, few, linear_task, trained
 from torch import Generator, Tensor, nn
 
-from epslab import seeds as noise
+from epslab import seeds
 from epslab.attacks import FGSM, PGD, Attack, Attacked, LeastLikely, RandomNoise, Restarts, Transfer, WorstCase
 from epslab.errors import UserError
 from epslab.evaluation import RadiusSweep, evaluate_robustness
 from epslab.evaluation.findings import evidence
-from epslab.evaluation.robustness_jobs import Batch
+from epslab.evaluation.robustness_jobs import Portion
 from epslab.evaluation.robustness_measure import rounded
 from epslab.geometry import L1, L2, Ball, Linf
 from epslab.types import Classifier, Images, Labels
@@ -206,7 +206,7 @@ def test_rounding_towards_the_image_keeps_steps_that_float32_left_a_little_short
     levels = torch.full((2, 1, 2, 2), 100, dtype=torch.uint8)
     steps = torch.tensor([[2.0 - 1e-6, -2.0 + 1e-6, 2.5, -1.7], [1.6, -0.4, 2.4, -2.4]]).view(2, 1, 2, 2).double()
     x, labels, both = levels.double() / 255, torch.zeros(2).long(), torch.ones(2).bool()
-    batch = Batch(torch.arange(2), x, labels, levels, both)
+    batch = Portion(torch.arange(2), x, labels, levels, both)
     pixels = rounded((levels + steps) / 255, batch, Linf(2.4999 / 255)).long() - 100
     # In the first example the nearest level of 2.5 is outside, so that all its pixels are drawn in; not in the second.
     assert pixels.flatten(1).tolist() == [[2, -2, 2, -2], [2, 0, 2, -2]]
@@ -557,4 +557,4 @@ def test_settings_stand_in_the_report() -> None:
     assert "steps=3" in report.attacks["pgd"].settings
     assert "0x" not in report.attacks["pgd"].settings
     assert report.attacks["pgd"].radius == 0.1
-    assert noise.stream(0) != noise.stream(1)
+    assert seeds.stream(0) != seeds.stream(1)

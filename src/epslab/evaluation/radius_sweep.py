@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from epslab import seeds as noise
+from epslab import seeds
 from epslab.attacks import PGD
 from epslab.attacks.attacked import Attack
 from epslab.classifiers import Proportion
 from epslab.errors import UserError
-from epslab.evaluation.robustness_jobs import Batch
+from epslab.evaluation.robustness_jobs import Portion
 from epslab.evaluation.robustness_measure import answers, attacked
 from epslab.geometry import Ball
 from epslab.types import Classifier
@@ -90,7 +90,7 @@ class SweepResult:
 
 
 def sweep(
-    model: Classifier, balls: tuple[Ball, ...], attack: Callable[[Ball], Attack], batch: Batch, seed: int
+    model: Classifier, balls: tuple[Ball, ...], attack: Callable[[Ball], Attack], portion: Portion, seed: int
 ) -> dict[str, Tensor]:
     """Attack a batch with one ball after the other, each time only what is not broken yet.
 
@@ -100,22 +100,22 @@ def sweep(
         Per example: ``broken_at`` (radius; 0: wrong as it is; infinite: never), ``images`` (the adversarial image of
         that radius, or the clean one), ``queries``, ``gradients``, and ``right`` (whether it was never broken).
     """
-    right = answers(model, batch.images, batch.labels).argmax(1) == batch.labels
+    right = answers(model, portion.images, portion.labels).argmax(1) == portion.labels
     broken_at = torch.where(right, math.inf, 0.0).double()
-    images, reached = batch.images.clone(), batch.images.clone()
-    queries, gradients = torch.zeros_like(batch.labels), torch.zeros_like(batch.labels)
+    images, reached = portion.images.clone(), portion.images.clone()
+    queries, gradients = torch.zeros_like(portion.labels), torch.zeros_like(portion.labels)
     for number, ball in enumerate(balls):
         open_ = broken_at.isinf().nonzero()[:, 0]
         if not len(open_):
             break
-        rest = Batch(
-            batch.indices[open_.cpu()],
-            batch.images[open_],
-            batch.labels[open_],
-            batch.levels[open_],
-            batch.eight_bit[open_],
+        rest = Portion(
+            portion.indices[open_.cpu()],
+            portion.images[open_],
+            portion.labels[open_],
+            portion.levels[open_],
+            portion.eight_bit[open_],
         )
-        own = noise.of_indices(seed, rest.indices, "robustness", "sweep", number).to(batch.labels.device)
+        own = seeds.of_indices(seed, rest.indices, "robustness", "sweep", number).to(portion.labels.device)
         name = f"sweep at {float(ball.radius):.4g}"
         one = attack(ball)
         if number and isinstance(one, PGD):

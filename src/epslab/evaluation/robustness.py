@@ -10,7 +10,7 @@ import torch
 from lightning.fabric.strategies.strategy import Strategy
 from torch import Tensor, nn
 
-from epslab import seeds as noise
+from epslab import seeds
 from epslab.attacks.attacked import Attack
 from epslab.attacks.checks import checked
 from epslab.errors import UserError
@@ -20,7 +20,7 @@ from epslab.evaluation.fingerprints import describe, of_tensor
 from epslab.evaluation.progress import progress_bar
 from epslab.evaluation.radius_sweep import RadiusSweep, SweepResult
 from epslab.evaluation.radius_sweep import sweep as swept
-from epslab.evaluation.robustness_jobs import Batch, Examples, Job, OnBatch, share, walk
+from epslab.evaluation.robustness_jobs import Job, OnBatch, Portion, TestSet, walk, workload
 from epslab.evaluation.robustness_measure import answers, attacked, ball_of, clean, reach, require_one_radius
 from epslab.evaluation.robustness_report import AttackResult, RobustnessReport
 from epslab.evaluation.robustness_store import FolderStore, MemoryStore, Store
@@ -106,7 +106,7 @@ def evaluate_robustness(
     checks = Checks.of(attacks, ball, len(images), seed) if findings else None
 
     with _borrowed(model, images, processes.device) as like:
-        examples = Examples(images, labels, like.device, like.dtype)
+        examples = TestSet(images, labels, like.device, like.dtype)
         _require_classes(model, examples)
         name = describe(model)
         store: Store = MemoryStore()
@@ -126,7 +126,7 @@ def evaluate_robustness(
         jobs = _jobs(model, attacks, balls, sweep, len(images), seed)
         if checks is not None:
             jobs += checks.jobs(model, seed)
-        total = share(jobs, batch_size, processes.rank, processes.count)
+        total = workload(jobs, batch_size, processes.rank, processes.count)
         with progress_bar("attacking", total, "examples", progress and processes.rank == 0) as advance:
             processes.everywhere(
                 lambda: walk(
@@ -160,16 +160,16 @@ def _jobs(
     everyone = torch.arange(n)
 
     def measured(name: str, attack: Attack) -> Job:
-        def work(batch: Batch) -> dict[str, Tensor]:
-            own = noise.of_indices(seed, batch.indices, "robustness", name).to(batch.labels.device)
-            return attacked(model, attack, name, batch, own)
+        def work(portion: Portion) -> dict[str, Tensor]:
+            own = seeds.of_indices(seed, portion.indices, "robustness", name).to(portion.labels.device)
+            return attacked(model, attack, name, portion, own)
 
         return Job(f"attacks/{name}", everyone, work)
 
-    jobs = [Job("clean", everyone, lambda batch: clean(model, batch))]
+    jobs = [Job("clean", everyone, lambda portion: clean(model, portion))]
     jobs += [measured(name, attack) for name, attack in attacks.items()]
     if sweep is not None and balls:
-        jobs.append(Job("sweep", everyone, lambda batch: swept(model, balls, sweep.attack, batch, seed)))
+        jobs.append(Job("sweep", everyone, lambda portion: swept(model, balls, sweep.attack, portion, seed)))
     return jobs
 
 
@@ -261,13 +261,13 @@ def _require(images: Tensor, labels: Tensor, attacks: Mapping[str, Any], batch_s
     checked(images, labels, None)
 
 
-def _require_classes(model: Classifier, examples: Examples) -> None:
+def _require_classes(model: Classifier, examples: TestSet) -> None:
     """Ask the model once, before anything is written.
 
     Raises:
         UserError: It gives no finite logits, or has no class for a label.
     """
-    first = examples.batch(torch.arange(1))
+    first = examples.portion(torch.arange(1))
     classes = answers(model, first.images, torch.zeros_like(first.labels)).shape[1]
     low, high = (int(end) for end in examples.labels.aminmax())
     if low < 0 or high >= classes:

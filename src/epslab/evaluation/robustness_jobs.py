@@ -17,7 +17,7 @@ _GRID = 1e-3
 """A pixel is one of 8 bits when 255·x is within this of an integer: float32 rounding is 1e-5, half precision 0.06."""
 
 
-class Batch(NamedTuple):
+class Portion(NamedTuple):
     """Some examples, in the model's dtype and on its device."""
 
     indices: Int[Tensor, " n"]  #: which examples of the set they are, on the CPU
@@ -44,7 +44,7 @@ class OnBatch(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Examples:
+class TestSet:
     """The set that is evaluated.
 
     Args:
@@ -59,13 +59,13 @@ class Examples:
     device: torch.device
     dtype: torch.dtype
 
-    def batch(self, indices: Int[Tensor, " n"]) -> Batch:
+    def portion(self, indices: Int[Tensor, " n"]) -> Portion:
         """The examples with these indices."""
         x = self.images[indices.to(self.images.device)].detach()
         scaled = x.double() * 255
         levels = scaled.round()
         eight_bit = (scaled - levels).abs().flatten(1).amax(1) < _GRID
-        return Batch(
+        return Portion(
             indices,
             x.to(self.device, self.dtype),
             self.labels[indices.to(self.labels.device)].to(self.device, torch.int64),
@@ -87,7 +87,7 @@ class Job:
 
     name: str
     indices: Int[Tensor, " n"]
-    work: Callable[[Batch], Mapping[str, Tensor]]
+    work: Callable[[Portion], Mapping[str, Tensor]]
     whole: bool = False
 
     def batches(self, batch_size: int) -> Sequence[Int[Tensor, " k"]]:
@@ -98,7 +98,7 @@ class Job:
 
 def walk(
     jobs: Sequence[Job],
-    examples: Examples,
+    examples: TestSet,
     store: Store,
     *,
     batch_size: int,
@@ -127,7 +127,7 @@ def walk(
                     on_batch(job.name, len(indices), None if stood is None else int(stood[indices].sum()), False)
             else:
                 reseed(examples.device, seed, "robustness", job.name, int(todo[0]))
-                results = job.work(examples.batch(todo))
+                results = job.work(examples.portion(todo))
                 store.write(job.name, todo, results)
                 right = results.get("right")
                 advance(len(indices), job.name if right is None else f"{job.name}, right {right.float().mean():.0%}")
@@ -146,7 +146,7 @@ def _stood(store: Store, job: str, done: Bool[Tensor, " n"]) -> Bool[Tensor, " n
     return stood
 
 
-def share(jobs: Sequence[Job], batch_size: int, rank: int, processes: int) -> int:
+def workload(jobs: Sequence[Job], batch_size: int, rank: int, processes: int) -> int:
     """The number of examples, over all jobs, that are this process's."""
     return sum(
         len(indices)

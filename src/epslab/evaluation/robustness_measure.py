@@ -10,7 +10,7 @@ from epslab.attacks.attacked import Attack
 from epslab.attacks.checks import checked_logits
 from epslab.attacks.objectives import margin
 from epslab.errors import UserError
-from epslab.evaluation.robustness_jobs import Batch
+from epslab.evaluation.robustness_jobs import Portion
 from epslab.geometry import Ball
 from epslab.types import Classifier, Images, Labels, Logits, Seeds
 
@@ -18,19 +18,19 @@ _SLACK = 1e-9
 """Of the radius: what a float64 sum may be off by. A float32 overshoot of 8/255 is a thousand times larger."""
 
 
-def clean(model: Classifier, batch: Batch) -> dict[str, Tensor]:
+def clean(model: Classifier, portion: Portion) -> dict[str, Tensor]:
     """The model's answers to the images themselves; ``margin`` is z_y − max_{j≠y} z_j, positive where it is right."""
-    logits = answers(model, batch.images, batch.labels)
+    logits = answers(model, portion.images, portion.labels)
     prediction = logits.argmax(1)
     return {
-        "right": prediction == batch.labels,
+        "right": prediction == portion.labels,
         "prediction": prediction,
-        "margin": -margin(logits, batch.labels).double(),
-        "eight_bit": batch.eight_bit,
+        "margin": -margin(logits, portion.labels).double(),
+        "eight_bit": portion.eight_bit,
     }
 
 
-def attacked(model: Classifier, attack: Attack, name: str, batch: Batch, seeds: Seeds) -> dict[str, Tensor]:
+def attacked(model: Classifier, attack: Attack, name: str, portion: Portion, seeds: Seeds) -> dict[str, Tensor]:
     """Run an attack on a batch, and measure what it returned.
 
     Returns:
@@ -42,29 +42,29 @@ def attacked(model: Classifier, attack: Attack, name: str, batch: Batch, seeds: 
         UserError: The attack broke its rules: images of another shape or type, outside the box or outside its ball (in
             float64), or that are NaN.
     """
-    found = attack(model, batch.images, batch.labels, seeds=seeds)
+    found = attack(model, portion.images, portion.labels, seeds=seeds)
     x = found.images.detach()
-    if x.shape != batch.images.shape or x.dtype != batch.images.dtype:
+    if x.shape != portion.images.shape or x.dtype != portion.images.dtype:
         raise UserError(
-            f"The attack '{name}' returned images {x.dtype} {list(x.shape)} for {batch.images.dtype}"
-            f" {list(batch.images.shape)}: an attack keeps shape and type."
+            f"The attack '{name}' returned images {x.dtype} {list(x.shape)} for {portion.images.dtype}"
+            f" {list(portion.images.shape)}: an attack keeps shape and type."
         )
     norm, radius = reach(attack)
-    distance = Ball(norm, 0.0).distance(x, batch.images)
+    distance = Ball(norm, 0.0).distance(x, portion.images)
     wide = x.double().flatten(1)
     outside = ~((wide >= 0) & (wide <= 1)).all(1) | ~(distance <= radius * (1 + _SLACK))
     if outside.any():
         worst = int(outside.nonzero()[0, 0])
         raise UserError(
-            f"The attack '{name}' breaks its rules at example {int(batch.indices[worst])}: its image runs from"
+            f"The attack '{name}' breaks its rules at example {int(portion.indices[worst])}: its image runs from"
             f" {wide[worst].min():.9g} to {wide[worst].max():.9g} (allowed: 0 to 1) at {norm} distance"
             f" {distance[worst]:.9g} (allowed: {radius:.9g}); project with Ball.project, and clamp."
         )
-    pixels = rounded(x, batch, Ball(norm, radius) if radius < float("inf") else None)
-    prediction = answers(model, x, batch.labels).argmax(1)
-    prediction_rounded = answers(model, _shown(pixels, x), batch.labels).argmax(1)
+    pixels = rounded(x, portion, Ball(norm, radius) if radius < float("inf") else None)
+    prediction = answers(model, x, portion.labels).argmax(1)
+    prediction_rounded = answers(model, _shown(pixels, x), portion.labels).argmax(1)
     return {
-        "right": prediction == batch.labels,
+        "right": prediction == portion.labels,
         "prediction": prediction,
         "claimed": found.success,
         "distance": distance,
@@ -72,17 +72,17 @@ def attacked(model: Classifier, attack: Attack, name: str, batch: Batch, seeds: 
         "gradients": found.gradients.long(),
         "images": x,
         "pixels": pixels,
-        "right_rounded": prediction_rounded == batch.labels,
+        "right_rounded": prediction_rounded == portion.labels,
     }
 
 
-def rounded(images: Images, batch: Batch, ball: Ball | None) -> Tensor:
+def rounded(images: Images, portion: Portion, ball: Ball | None) -> Tensor:
     """Adversarial images in 8 bits, uint8 [n c h w]: each pixel's nearest level, where that stays in the ball.
 
     An example that leaves the ball by it has every pixel rounded towards the clean image instead, which cannot.
     The ball is held to in exact levels of 1/255, so that a perturbation of 8/255 is one of 8 levels.
     """
-    levels = batch.levels.double()
+    levels = portion.levels.double()
     steps = images.double() * 255 - levels
     nearest = steps.round()
     if ball is not None:

@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from epslab import seeds as noise
+from epslab import seeds
 from epslab.attacks import FGSM, PGD, RandomNoise, WorstCase
 from epslab.attacks.attacked import Attack
 from epslab.attacks.objectives import margin
 from epslab.evaluation.findings import probes
 from epslab.evaluation.fingerprints import describe
-from epslab.evaluation.robustness_jobs import Batch, Job
+from epslab.evaluation.robustness_jobs import Job, Portion
 from epslab.evaluation.robustness_measure import attacked, ball_of
 from epslab.evaluation.robustness_store import Store
 from epslab.geometry import Ball, Linf
@@ -107,17 +107,17 @@ class Checks:
     @classmethod
     def of(cls, attacks: Mapping[str, Attack], ball: Ball | None, n: int, seed: int) -> "Checks":
         """On at most ``EXAMPLES`` of n examples, drawn by the seed."""
-        order = torch.randperm(n, generator=noise.generator(seed, "robustness", "findings"))
+        order = torch.randperm(n, generator=seeds.generator(seed, "robustness", "findings"))
         return cls(attacks, ball, order[:EXAMPLES].sort().values)
 
     def jobs(self, model: Classifier, seed: int) -> list[Job]:
         """Probes first, then the reference attacks that are none of the evaluation's own."""
 
-        def probe(batch: Batch) -> dict[str, Tensor]:
-            return probes.probe(model, batch)
+        def probe(portion: Portion) -> dict[str, Tensor]:
+            return probes.probe(model, portion)
 
-        def alone(batch: Batch) -> dict[str, Tensor]:
-            return probes.alone(model, batch)
+        def alone(portion: Portion) -> dict[str, Tensor]:
+            return probes.alone(model, portion)
 
         jobs = [Job("checks/probe", self.indices, probe)]
         if len(self.indices) > 1:
@@ -164,9 +164,9 @@ class Checks:
 
 
 def _attacking(model: Classifier, attack: Attack, name: str, seed: int) -> Any:
-    def work(batch: Batch) -> dict[str, Tensor]:
-        own = noise.of_indices(seed, batch.indices, "robustness", "checks", name).to(batch.labels.device)
-        found = attacked(model, attack, f"{name} (a check)", batch, own)
+    def work(portion: Portion) -> dict[str, Tensor]:
+        own = seeds.of_indices(seed, portion.indices, "robustness", "checks", name).to(portion.labels.device)
+        found = attacked(model, attack, f"{name} (a check)", portion, own)
         return {key: value for key, value in found.items() if key not in ("images", "pixels")}
 
     return work

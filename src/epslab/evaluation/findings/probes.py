@@ -4,12 +4,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from epslab.evaluation.robustness_jobs import Batch
+from epslab.evaluation.robustness_jobs import Portion
 from epslab.evaluation.robustness_measure import answers
 from epslab.types import Classifier
 
 
-def probe(model: Classifier, batch: Batch) -> dict[str, Tensor]:
+def probe(model: Classifier, portion: Portion) -> dict[str, Tensor]:
     """What one batch shows, per example.
 
     Returns:
@@ -18,14 +18,14 @@ def probe(model: Classifier, batch: Batch) -> dict[str, Tensor]:
         the largest logit), ``flipped`` (whether the prediction changed), ``total``, ``lowest``, ``highest`` (of the
         logits as they are), ``normaliser`` (log Σ exp z).
     """
-    with torch.enable_grad(), torch.autocast(batch.images.device.type, enabled=False):
-        x = batch.images.detach().clone().requires_grad_(True)
-        loss = F.cross_entropy(model(x), batch.labels, reduction="sum")
+    with torch.enable_grad(), torch.autocast(portion.images.device.type, enabled=False):
+        x = portion.images.detach().clone().requires_grad_(True)
+        loss = F.cross_entropy(model(x), portion.labels, reduction="sum")
         gradient = torch.zeros_like(x)  # of a model that cuts its graph
         if loss.requires_grad:
             (gradient,) = torch.autograd.grad(loss, x, materialize_grads=True)
     flat = gradient.flatten(1)
-    first, second = answers(model, batch.images, batch.labels), answers(model, batch.images, batch.labels)
+    first, second = answers(model, portion.images, portion.labels), answers(model, portion.images, portion.labels)
     z = first.double()
     return {
         "zero": (flat == 0).all(1),
@@ -38,10 +38,10 @@ def probe(model: Classifier, batch: Batch) -> dict[str, Tensor]:
     }
 
 
-def alone(model: Classifier, batch: Batch) -> dict[str, Tensor]:
+def alone(model: Classifier, portion: Portion) -> dict[str, Tensor]:
     """The logits of each example alone against those in the batch: ``repeat`` and ``flipped``, as in ``probe``."""
-    together = answers(model, batch.images, batch.labels)
-    each = [answers(model, batch.images[i : i + 1], batch.labels[i : i + 1]) for i in range(len(batch.labels))]
+    together = answers(model, portion.images, portion.labels)
+    each = [answers(model, portion.images[i : i + 1], portion.labels[i : i + 1]) for i in range(len(portion.labels))]
     return _compared(together, torch.cat(each))
 
 
