@@ -1,6 +1,6 @@
 """The course's convolutional encoder and decoder, for any image side ≥ 4 and any number of channels.
 
-Three strided 3×3 convolutions halve the side (rounding up), two more work in between; the decoder mirrors them with
+Three strided 3×3 convolutions halve the side (rounding up), two more keep it; the decoder mirrors them with
 transposed convolutions. With width 32 and 20 latent dimensions on 28×28 the pair has 270,616 parameters for 16 levels.
 """
 
@@ -25,12 +25,16 @@ def _sides(shape: ImageShape) -> list[tuple[int, int]]:
 
 
 class ConvEncoder(nn.Module):
-    """Images to the mean and log standard deviation of q(z given x).
+    """Maps images to the mean and log standard deviation of q(z given x).
+
+    >>> mean, log_std = ConvEncoder((1, 28, 28), latent_dim=20)(torch.rand(5, 1, 28, 28))
+    >>> mean.shape, log_std.shape
+    (torch.Size([5, 20]), torch.Size([5, 20]))
 
     Args:
         image_shape: (channels, height, width), sides ≥ 4.
         latent_dim: D, the number of latent dimensions.
-        width: Channels of the first layers; the later ones have twice as many.
+        width: Channels of the first layers; later layers have twice as many.
 
     Raises:
         UserError: A side is smaller than 4, or images of another shape are given.
@@ -65,12 +69,15 @@ class ConvEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """Latents to the parameters of p(x given z), one set a pixel.
+    """Maps latents to the parameters of p(x given z) at every pixel.
+
+    >>> ConvDecoder((1, 28, 28), latent_dim=20, channels=16)(torch.randn(5, 20)).shape
+    torch.Size([5, 16, 28, 28])
 
     Args:
         image_shape: (channels, height, width) of the images, sides ≥ 4.
         latent_dim: D, the number of latent dimensions.
-        width: Channels of the last layers; the earlier ones have twice as many.
+        width: Channels of the last layers; earlier layers have twice as many.
         channels: Parameter channels: ``likelihood.channels(image_shape[0])``; the image's own channels if None.
     """
 

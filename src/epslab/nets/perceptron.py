@@ -15,7 +15,15 @@ from epslab.types import Images, ImageShape, Latents
 def perceptron(
     sizes: Sequence[int], activation: Callable[[], nn.Module] = nn.Tanh, *, last: bool = False
 ) -> nn.Sequential:
-    """Linear layers of these sizes with an activation between them, and behind the last one if ``last``."""
+    """Linear layers of these sizes with an activation between them, and after the last one if ``last``.
+
+    >>> perceptron([2, 16, 3])
+    Sequential(
+      (0): Linear(in_features=2, out_features=16, bias=True)
+      (1): Tanh()
+      (2): Linear(in_features=16, out_features=3, bias=True)
+    )
+    """
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
         layers += [nn.Linear(inputs, outputs), activation()]
@@ -23,7 +31,11 @@ def perceptron(
 
 
 class PerceptronEncoder(nn.Module):
-    """Images to the mean and log standard deviation of q(z given x), through fully connected layers.
+    """Maps images to the mean and log standard deviation of q(z given x) through fully connected layers.
+
+    >>> mean, log_std = PerceptronEncoder((1, 8, 8), latent_dim=2)(torch.rand(5, 1, 8, 8))
+    >>> mean.shape, log_std.shape
+    (torch.Size([5, 2]), torch.Size([5, 2]))
 
     Args:
         image_shape: (channels, height, width).
@@ -55,7 +67,10 @@ class PerceptronEncoder(nn.Module):
 
 
 class PerceptronDecoder(nn.Module):
-    """Latents to the parameters of p(x given z), through fully connected layers.
+    """Maps latents to the parameters of p(x given z) through fully connected layers.
+
+    >>> PerceptronDecoder((1, 8, 8), latent_dim=2)(torch.randn(5, 2)).shape
+    torch.Size([5, 1, 8, 8])
 
     Args:
         image_shape: (channels, height, width) of the images.

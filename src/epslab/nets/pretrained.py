@@ -1,4 +1,4 @@
-"""Weights of other origin for a net: a file or a URL, read as tensors and plain values only."""
+"""Pretrained weights from a file or a URL, read as tensors and plain values only."""
 
 import pickle
 import re
@@ -16,29 +16,33 @@ from torch import Tensor, nn
 from epslab.errors import UserError
 
 FREE = ("conv1.", "fc.")
-"""The parts that may differ: the stem belongs to an image size, the head to a set of classes."""
+"""The parts that may differ: the stem depends on the image size, the head on the classes."""
 
 
 def load_pretrained(
     net: nn.Module, source: Path | str, free: tuple[str, ...] = FREE, progress: bool = True
 ) -> tuple[str, ...]:
-    """Load weights into ``net``, except for the parts that are free to differ and do.
+    """Load weights into ``net``. The parts listed in ``free`` may have another shape; they then keep their own weights.
 
-    Of a free part, the whole part stays as it was initialised where an entry of it has another shape, or is in one of
-    the two alone. Weights may stand under "state_dict" or "model" in the file, and their names begin with "module.".
+    A free part is kept as a whole if any of its entries is missing or has another shape. The file may hold the weights
+    under "state_dict" or "model", and their names may begin with "module.".
+
+    >>> from epslab.nets import resnet18
+    >>> load_pretrained(resnet18(classes=10), "resnet18-imagenet.pth")  # doctest: +SKIP
+    ('conv1.weight', 'fc.weight', 'fc.bias')
 
     Args:
-        net: Takes the weights in place, in its own dtype and on its device; untouched if anything is wrong.
-        source: A ``.safetensors`` file, another file that ``torch.save`` wrote (``.pth``, ``.pt``), or the URL of
-            such a ``.pth`` file, which is kept in torch's hub cache; where its name ends in a hash, it is checked.
-        free: Beginnings of the names that make a part.
-        progress: Show a bar while a URL is fetched.
+        net: Is changed in place and keeps its dtype and device. If anything is wrong, it is not changed at all.
+        source: A ``.safetensors`` file, a file written by ``torch.save`` (``.pth``, ``.pt``), or the URL of a ``.pth``
+            file. Downloads are kept in torch's hub cache; if the file's name ends in a hash, the hash is checked.
+        free: Prefixes of the names that belong to a free part.
+        progress: Show a bar during the download.
 
     Returns:
-        The names of ``net``'s entries that stayed as they were, in order: () where all were loaded.
+        The names of the entries that kept their own weights; () if all were loaded.
 
     Raises:
-        UserError: The source cannot be read, would run code, holds no weights, or weights that differ elsewhere.
+        UserError: The source cannot be read, would run code, holds no weights, or holds the weights of another net.
     """
     weights, own = _weights(_read(source, progress), source), net.state_dict()
 
@@ -91,7 +95,7 @@ def _read(source: Path | str, progress: bool) -> Any:
         if safetensors:
             return load_file(source)
         with warnings.catch_warnings():
-            # Torch wonders aloud about foreign pickles before it refuses them; the error says it all.
+            # Torch warns about foreign pickles before it refuses them; the error is enough.
             warnings.simplefilter("ignore", UserWarning)
             if url is None:
                 return torch.load(source, map_location="cpu", weights_only=True)

@@ -11,7 +11,10 @@ STEMS = ("cifar", "cifar-pool", "imagenet")
 
 
 def resnet18(classes: int = 10, stem: str = "cifar", channels: int = 3) -> "ResNet":
-    """Images [n c h w] of any size to logits [n classes], freshly initialised.
+    """A freshly initialised ResNet-18: images [n c h w] of any size to logits [n classes].
+
+    >>> resnet18(classes=10)(torch.rand(2, 3, 32, 32)).shape
+    torch.Size([2, 10])
 
     Four stages of two basic blocks, 64, 128, 256 and 512 channels, each stage but the first halving the side.
     With 3 channels and 10 classes: 11,173,962 parameters, 11,181,642 with the ImageNet stem.

@@ -1,7 +1,7 @@
 """A small convolutional classifier: quick to train on one CPU core, and cheap to attack.
 
-Convolutions without bias, each with BatchNorm and ReLU behind it as neighbours in one ``nn.Sequential``, so that a
-convolution and its BatchNorm can be folded into one; strides instead of pooling; the last layer sees every position.
+Each convolution has no bias and is followed by BatchNorm and ReLU in one ``nn.Sequential``, so that convolution and
+BatchNorm can be folded into one. Strides take the place of pooling, and the last layer sees every position.
 """
 
 from torch import nn
@@ -11,7 +11,10 @@ from epslab.types import ImageShape
 
 
 def small_cnn(image_shape: ImageShape, classes: int = 10, width: int = 32) -> nn.Sequential:
-    """Images [n c h w] to logits [n classes].
+    """An untrained net: images [n c h w] to logits [n classes].
+
+    >>> small_cnn((1, 8, 8), classes=10, width=8)(torch.rand(2, 1, 8, 8)).shape
+    torch.Size([2, 10])
 
     Four 3×3 convolutions with width, width, 2·width and 2·width channels, the second and third with stride 2.
 
