@@ -94,4 +94,10 @@ CASES = [
     Case("restarts", lambda ball: Restarts(PGD(ball, steps=2), 3), "linf", exact_counts=False),
     Case("worst-case", lambda ball: WorstCase((FGSM(ball), PGD(ball, steps=2))), "l2", exact_counts=False),
     Case("transfer", lambda ball: Transfer(surrogate, FGSM(ball)), "linf", whitebox=False),
+    Case(
+        "composite of composites",
+        lambda ball: Restarts(WorstCase((RandomNoise(ball, draws=2), Restarts(PGD(ball, steps=2), 2))), 2),
+        "linf",
+        exact_counts=False,
+    ),
 ]

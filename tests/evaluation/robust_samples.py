@@ -82,6 +82,20 @@ class Push:
 
     ball: Ball
 
+    @property
+    def norm(self) -> str:
+        return str(self.ball.norm)
+
+    @property
+    def radius(self) -> float:
+        return float(self.ball.radius)
+
+    def part(self, index: Tensor) -> "Push":
+        return self
+
+    def thorough(self) -> "Push":
+        return self
+
     def __call__(
         self,
         model: Classifier,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from robust_samples import digits, linear_task, trained
+from robust_samples import Push, digits, linear_task, trained
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
@@ -223,7 +223,7 @@ def test_images_stopped_at_the_boundary_do_not_survive_rounding() -> None:
 
 
 @dataclass(frozen=True)
-class Nearest:
+class Nearest(Push):
     """FGSM's image, drawn back to just beyond the boundary."""
 
     ball: Ball = BALL

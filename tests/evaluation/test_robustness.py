@@ -42,6 +42,20 @@ class Returning:
     claim: bool = True
     ball: Ball | None = None
 
+    @property
+    def norm(self) -> str:
+        return "l2" if self.ball is None else str(self.ball.norm)
+
+    @property
+    def radius(self) -> float:
+        return math.inf if self.ball is None else float(self.ball.radius)
+
+    def part(self, index: Tensor) -> "Returning":
+        return self
+
+    def thorough(self) -> "Returning":
+        return self
+
     def __call__(
         self,
         model: Classifier,

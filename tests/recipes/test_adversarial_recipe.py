@@ -105,7 +105,7 @@ def test_validations_loss_is_the_defences_own(settings: dict[str, Any]) -> None:
     clean = (model(given.images).argmax(1) != given.labels).float()
     assert torch.equal(found["error"], clean)
     assert bool((found["robust_error"] >= clean).all())
-    x_adv = attacks.thorough(attack(made))(model, given.images, given.labels, seeds=seeds.fork(given.seeds, "loss"))
+    x_adv = attack(made).thorough()(model, given.images, given.labels, seeds=seeds.fork(given.seeds, "loss"))
     assert torch.equal(found["robust_error"], x_adv.success.float())
 
 
@@ -114,7 +114,7 @@ def test_solved_examples_are_pushed_on_in_validation() -> None:
     model, given = Watched().eval(), batch()
     found = AdversarialObjective(model, recipe(clean_weight=0.0))(given, progress(0, training=False))
     assert bool(found["error"].any())
-    best = attacks.thorough(FGSM(Linf(0.25)))
+    best = FGSM(Linf(0.25)).thorough()
     for label in range(3):
         # For two classes the sign of the weights' difference is the optimum; of three, the gradient's is near it.
         kept = given.labels == label

@@ -9,7 +9,7 @@ from epslab.attacks.goals import least_likely, targeted, untargeted
 from epslab.attacks.gradient import FGSM, PGD, IterativeFGSM, LeastLikely
 from epslab.attacks.noise import RandomNoise
 from epslab.attacks.objectives import cross_entropy, dlr, margin
-from epslab.attacks.transfer import Transfer, thorough
+from epslab.attacks.transfer import Transfer
 
 NAMES: dict[str, Any] = {
     "random": RandomNoise,
@@ -39,6 +39,5 @@ __all__ = [
     "least_likely",
     "margin",
     "targeted",
-    "thorough",
     "untargeted",
 ]

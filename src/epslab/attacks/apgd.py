@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from epslab.attacks.ascent import feasible, look
-from epslab.attacks.attacked import Attacked, Called, Given
+from epslab.attacks.attacked import Attacked, Given, InBall, part_of
 from epslab.attacks.checks import require_counts
 from epslab.attacks.objectives import Objective, cross_entropy, targeted_dlr
 from epslab.attacks.search import Search, searching
@@ -27,7 +27,7 @@ _PROGRESS = 0.75  # ρ: the share of steps that must raise the objective
 
 
 @dataclass(frozen=True)
-class APGD(Called):
+class APGD(InBall):
     """Auto-PGD on the cross-entropy, then on the targeted DLR for each of the likeliest wrong classes.
 
     Two of the four parts of the standard ensemble (Croce & Hein, 2020, sections 3–4). A step size is halved, for each
@@ -62,6 +62,14 @@ class APGD(Called):
         require_counts(steps=self.steps, restarts=self.restarts)
         if self.targets < 0:
             raise UserError(f"targets is {self.targets}, but must be 0 or more.")
+
+    def part(self, index: Tensor) -> "APGD":
+        """The same attack for the examples with these indices."""
+        return replace(self, ball=self.ball[index], objective=part_of(self.objective, index))
+
+    def thorough(self) -> "APGD":
+        """The same attack for the greatest loss, without targets."""
+        return replace(self, leave_early=False)
 
     def _attack(self, given: Given) -> Attacked:
         with searching(

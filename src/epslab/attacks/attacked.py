@@ -1,11 +1,12 @@
 """What an attack is, and what it returns."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Bool, Float64, Int64
 from torch import Generator, Tensor
 
+from epslab.geometry import Ball
 from epslab.types import Classifier, Images, Labels, Seeds
 
 
@@ -25,7 +26,25 @@ class Attacked(NamedTuple):
 
 @runtime_checkable
 class Attack(Protocol):
-    """An attack is called; it leaves the model as it was, and torch's own generators too."""
+    """What an attack answers and does. It is called, and leaves the model and torch's own generators as they were."""
+
+    @property
+    def norm(self) -> str:
+        """The norm its distances are in: "linf", "l2" or "l1"; "l2" for an attack that has none."""
+        ...
+
+    @property
+    def radius(self) -> float | Tensor:
+        """How far it may go in that norm; ``math.inf`` without a ball, a tensor [n] for a radius per example."""
+        ...
+
+    def part(self, index: Tensor) -> "Attack":
+        """The same attack for the examples with these indices: radii, targets and starting points go along."""
+        ...
+
+    def thorough(self) -> "Attack":
+        """The same attack, going for the greatest loss of every example instead of stopping at its first success."""
+        ...
 
     def __call__(
         self,
@@ -59,6 +78,23 @@ class Given(NamedTuple):
     seeds: Tensor | None
 
 
+T = TypeVar("T")
+
+
+@runtime_checkable
+class PerExampleSetting(Protocol):
+    """A setting that holds something for each example, such as ``targeted(labels)``."""
+
+    def part(self, index: Tensor) -> Any:
+        """The setting for the examples with these indices."""
+        ...
+
+
+def part_of(setting: T, index: Tensor) -> T:
+    """A goal or an objective for these examples: itself, unless it holds something for each of them."""
+    return setting.part(index) if isinstance(setting, PerExampleSetting) else setting
+
+
 class Called(ABC):
     """How the attacks here are called; what each does is its ``_attack``."""
 
@@ -77,3 +113,19 @@ class Called(ABC):
 
     @abstractmethod
     def _attack(self, given: Given) -> Attacked: ...
+
+
+class InBall(Called):
+    """An attack with a field ``ball``, whose norm and radius are its own."""
+
+    ball: Ball
+
+    @property
+    def norm(self) -> str:
+        """The ball's norm."""
+        return str(self.ball.norm)
+
+    @property
+    def radius(self) -> float | Tensor:
+        """The ball's radius; a tensor [n] for a radius per example."""
+        return self.ball.radius if isinstance(self.ball.radius, Tensor) else float(self.ball.radius)

@@ -62,6 +62,10 @@ class targeted:  # noqa: N801 - a goal like its neighbours, with an argument
 
     labels: Labels
 
+    def part(self, index: Tensor) -> "targeted":
+        """The targets of the examples with these indices."""
+        return targeted(self.labels[index.to(self.labels.device)])
+
     def __call__(self, logits: Logits, labels: Labels) -> Aim:
         """Reach ``self.labels``."""
         if self.labels.shape != labels.shape:

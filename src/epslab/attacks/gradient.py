@@ -4,21 +4,25 @@ They are one loop (``epslab.attacks.ascent``) with other arguments.
 """
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from torch import Tensor
 
 from epslab.attacks.ascent import Ascent
-from epslab.attacks.attacked import Attacked, Called, Given
+from epslab.attacks.attacked import Attacked, Called, Given, InBall, part_of
 from epslab.attacks.goals import Goal, least_likely, untargeted
 from epslab.attacks.objectives import Objective, cross_entropy
 from epslab.geometry import Ball
 
+S = TypeVar("S", bound="_FollowsGradient")
+W = TypeVar("W", bound="_WithGoal")
 
-class _FollowsGradient(Called):
+
+class _FollowsGradient(InBall):
     """What the four have in common: they say how the loop runs, and are called."""
 
-    ball: Ball
+    leave_early: bool
 
     @abstractmethod
     def _ascent(self) -> Ascent: ...
@@ -27,12 +31,32 @@ class _FollowsGradient(Called):
         """Refuse settings that cannot work."""
         self._ascent()
 
+    def part(self: S, index: Tensor) -> S:
+        """The same attack for the examples with these indices."""
+        return _replaced(self, ball=self.ball[index])
+
+    def thorough(self: S) -> S:
+        """The same attack for the greatest loss."""
+        return _replaced(self, leave_early=False)
+
     def _attack(self, given: Given) -> Attacked:
         return self._ascent()(given, self.ball)
 
 
+class _WithGoal(_FollowsGradient):
+    """Those whose goal and objective may hold something for each example."""
+
+    goal: Goal
+    objective: Objective
+
+    def part(self: W, index: Tensor) -> W:
+        """The same attack for the examples with these indices."""
+        goal, objective = part_of(self.goal, index), part_of(self.objective, index)
+        return _replaced(self, ball=self.ball[index], goal=goal, objective=objective)
+
+
 @dataclass(frozen=True)
-class PGD(_FollowsGradient):
+class PGD(_WithGoal):
     """Projected gradient descent on −J from a random start (Madry et al., 2018, eq. 2.1).
 
     Args:
@@ -94,12 +118,30 @@ class GoingOn(Called):
     attack: PGD
     points: Tensor
 
+    @property
+    def norm(self) -> str:
+        """PGD's."""
+        return self.attack.norm
+
+    @property
+    def radius(self) -> float | Tensor:
+        """PGD's."""
+        return self.attack.radius
+
+    def part(self, index: Tensor) -> "GoingOn":
+        """The same attack for the examples with these indices, from their points."""
+        return GoingOn(self.attack.part(index), self.points[index.to(self.points.device)])
+
+    def thorough(self) -> "GoingOn":
+        """The same attack for the greatest loss."""
+        return GoingOn(self.attack.thorough(), self.points)
+
     def _attack(self, given: Given) -> Attacked:
         return self.attack._ascent()(given, self.attack.ball, self.points)
 
 
 @dataclass(frozen=True)
-class FGSM(_FollowsGradient):
+class FGSM(_WithGoal):
     """The fast gradient sign method, x + ε·sign ∇_x J, clamped to [0, 1] (Goodfellow et al., 2015, section 4).
 
     In the other norms the step is the steepest one of length radius.
@@ -124,7 +166,7 @@ class FGSM(_FollowsGradient):
 
 
 @dataclass(frozen=True)
-class IterativeFGSM(_FollowsGradient):
+class IterativeFGSM(_WithGoal):
     """FGSM in small steps from the image itself, projected after each (Kurakin et al., 2017, eq. 3).
 
     Args:
@@ -182,3 +224,9 @@ class LeastLikely(_FollowsGradient):
 
     def _ascent(self) -> Ascent:
         return Ascent(self.steps, self.step_size, goal=least_likely, leave_early=self.leave_early)
+
+
+def _replaced(attack: S, **changes: Any) -> S:
+    settings: Any = attack
+    changed: S = replace(settings, **changes)
+    return changed

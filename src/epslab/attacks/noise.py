@@ -1,12 +1,13 @@
 """Random noise: the baseline that any use of the gradient must beat."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from epslab import seeds as noise
 from epslab.attacks.ascent import look
-from epslab.attacks.attacked import Attacked, Called, Given
+from epslab.attacks.attacked import Attacked, Given, InBall
 from epslab.attacks.checks import require_counts
 from epslab.attacks.objectives import cross_entropy
 from epslab.attacks.search import searching
@@ -14,7 +15,7 @@ from epslab.geometry import Ball
 
 
 @dataclass(frozen=True)
-class RandomNoise(Called):
+class RandomNoise(InBall):
     """Noise of the size of the ball, without a gradient; of several draws the worst is kept.
 
     In the maximum norm every pixel moves by ± radius: as far as FGSM moves it. In the other norms, and with
@@ -38,6 +39,14 @@ class RandomNoise(Called):
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
         require_counts(draws=self.draws)
+
+    def part(self, index: Tensor) -> "RandomNoise":
+        """The same attack for the examples with these indices."""
+        return replace(self, ball=self.ball[index])
+
+    def thorough(self) -> "RandomNoise":
+        """The same attack for the greatest loss."""
+        return replace(self, leave_early=False)
 
     def _attack(self, given: Given) -> Attacked:
         with searching(

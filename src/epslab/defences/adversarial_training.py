@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from epslab import seeds as noise
-from epslab.attacks import Attack, thorough
+from epslab.attacks import Attack
 from epslab.errors import UserError
 from epslab.types import Classifier, Images, Labels, PerExample, Seeds
 
@@ -120,7 +120,7 @@ def _attacked(
     here it is drawn from and moves on.
     """
     own: Tensor = noise.draw(len(images), generator, images.device) if seeds is None else seeds
-    return thorough(attack)(model, images, labels, seeds=own).images
+    return attack.thorough()(model, images, labels, seeds=own).images
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:

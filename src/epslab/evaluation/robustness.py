@@ -21,7 +21,7 @@ from epslab.evaluation.progress import progress_bar
 from epslab.evaluation.radius_sweep import RadiusSweep, SweepResult
 from epslab.evaluation.radius_sweep import sweep as swept
 from epslab.evaluation.robustness_jobs import Job, OnBatch, Portion, TestSet, walk, workload
-from epslab.evaluation.robustness_measure import answers, attacked, ball_of, clean, reach, require_one_radius
+from epslab.evaluation.robustness_measure import answers, attacked, ball_of, clean, require_one_radius
 from epslab.evaluation.robustness_report import AttackResult, RobustnessReport
 from epslab.evaluation.robustness_store import FolderStore, MemoryStore, Store
 from epslab.evaluation.shares import Processes
@@ -187,11 +187,10 @@ def _report(
     results = {}
     for name, attack in attacks.items():
         rows = store.read(f"attacks/{name}")
-        norm, radius = reach(attack)
         results[name] = AttackResult(
             describe(attack),
-            norm,
-            radius,
+            attack.norm,
+            float(attack.radius),
             broken=~(rows["right"] & unharmed["right"]),
             claimed=rows["claimed"],
             predictions=rows["prediction"],
@@ -253,8 +252,11 @@ def _require(images: Tensor, labels: Tensor, attacks: Mapping[str, Any], batch_s
             raise UserError(
                 f"'{name}' cannot name an attack: its results' folder is called so; give letters and digits."
             )
-        if not callable(attack) or isinstance(attack, type):
-            raise UserError(f"The attack '{name}' is {attack!r}; give an attack with its settings: PGD(Linf(8/255)).")
+        if isinstance(attack, type) or not isinstance(attack, Attack):
+            raise UserError(
+                f"The attack '{name}' is {attack!r}; give an attack with its settings: PGD(Linf(8/255)), or an object"
+                " of your own with norm, radius, part, thorough and __call__ (see epslab.attacks.Attack)."
+            )
         require_one_radius(name, attack)
     if batch_size < 1:
         raise UserError(f"batch_size is {batch_size}, but must be at least 1.")

@@ -1,7 +1,5 @@
 """What an attack achieved, measured on the images it returned: nothing here believes the attack's own word."""
 
-from collections.abc import Iterator
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -49,7 +47,7 @@ def attacked(model: Classifier, attack: Attack, name: str, portion: Portion, see
             f"The attack '{name}' returned images {x.dtype} {list(x.shape)} for {portion.images.dtype}"
             f" {list(portion.images.shape)}: an attack keeps shape and type."
         )
-    norm, radius = reach(attack)
+    norm, radius = attack.norm, float(attack.radius)
     distance = Ball(norm, 0.0).distance(x, portion.images)
     wide = x.double().flatten(1)
     outside = ~((wide >= 0) & (wide <= 1)).all(1) | ~(distance <= radius * (1 + _SLACK))
@@ -105,23 +103,10 @@ def answers(model: Classifier, images: Images, labels: Labels) -> Logits:
         return checked_logits(model(images), labels)
 
 
-def reach(attack: Attack) -> tuple[str, float]:
-    """The norm an attack is measured in, and how far it may go: infinitely, if it has no ball.
-
-    An attack made of others (``Restarts``, ``WorstCase``, ``Transfer``) reaches as far as the furthest of them.
-    """
-    balls = list(_balls(attack))
-    if None in balls or not balls or len({ball.norm for ball in balls if ball}) > 1:
-        own = getattr(attack, "norm", "l2")
-        return (str(own) if own in ("linf", "l2", "l1") else "l2"), float("inf")
-    furthest = max((ball for ball in balls if ball), key=lambda ball: float(ball.radius))
-    return str(furthest.norm), float(furthest.radius)
-
-
 def ball_of(attack: Attack) -> Ball | None:
     """The ball an attack stays in; None if it has none."""
-    norm, radius = reach(attack)
-    return Ball(norm, radius) if radius < float("inf") else None
+    radius = float(attack.radius)
+    return Ball(attack.norm, radius) if radius < float("inf") else None
 
 
 def require_one_radius(name: str, attack: Attack) -> None:
@@ -130,23 +115,10 @@ def require_one_radius(name: str, attack: Attack) -> None:
     Raises:
         UserError: The attack has one.
     """
-    if any(ball is not None and isinstance(ball.radius, Tensor) for ball in _balls(attack)):
+    if isinstance(attack.radius, Tensor):
         raise UserError(
             f"The attack '{name}' has a radius per example; an evaluation takes one radius for all of them."
         )
-
-
-def _balls(attack: object) -> Iterator[Ball | None]:
-    ball = getattr(attack, "ball", None)
-    if isinstance(ball, Ball):
-        yield ball
-    elif hasattr(attack, "attack"):
-        yield from _balls(attack.attack)
-    elif isinstance(parts := getattr(attack, "attacks", None), tuple):
-        for part in parts:
-            yield from _balls(part)
-    else:
-        yield None
 
 
 def _shown(pixels: Tensor, like: Tensor) -> Float[Tensor, "n c h w"]:

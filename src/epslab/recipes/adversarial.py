@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from epslab import attacks, seeds
-from epslab.attacks import Attack, thorough
+from epslab.attacks import Attack
 from epslab.classifiers import ClassifierObjective
 from epslab.classifiers.objective import Augment, Loss
 from epslab.defences import AdversarialBatch, AdversarialLoss
@@ -59,7 +59,7 @@ class AdversarialObjective:
             return ClassifierObjective(self.model, loss, self.augment)(batch, progress)
         images, labels = batch.images, batch.labels
         # The greatest loss, not the first success: it is the defence's own loss that is validated.
-        against = thorough(attack(self.recipe))
+        against = attack(self.recipe).thorough()
         attacked = against(self.model, images, labels, seeds=seeds.fork(batch.seeds, "loss")).images
         with torch.no_grad(), evaluating(self.model):
             clean, adversarial = self.model(images), self.model(attacked)

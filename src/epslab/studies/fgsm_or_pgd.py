@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 
 from epslab import figures
-from epslab.attacks import FGSM, PGD, IterativeFGSM, thorough
+from epslab.attacks import FGSM, PGD, IterativeFGSM
 from epslab.classifiers import Proportion
 from epslab.data import ImageSet
 from epslab.geometry import Ball
@@ -132,7 +132,7 @@ def tries(model: Classifier, images: ImageSet, context: Context) -> dict[Any, Tr
     ball = context.ball
     attacks: dict[Any, Any] = {"FGSM": FGSM(ball)}
     attacks |= {(family, steps): attack(family, ball, steps) for family in FAMILIES for steps in STEPS}
-    attacks |= {(STAYING, steps): thorough(attack(FAMILIES[1], ball, steps)) for steps in STEPS}
+    attacks |= {(STAYING, steps): attack(FAMILIES[1], ball, steps).thorough() for steps in STEPS}
     report = measured(model, images, {_name(key): value for key, value in attacks.items()}, context)
     return {
         key: Tried(

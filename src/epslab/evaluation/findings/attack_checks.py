@@ -149,7 +149,7 @@ def survives_rounding(evidence: Evidence) -> Finding:
 
 def _iterates(outcome: Outcome) -> bool:
     attack = outcome.attack
-    return isinstance(attack, PGD | IterativeFGSM | APGD) and getattr(attack, "goal", untargeted) is untargeted
+    return isinstance(attack, APGD) or (isinstance(attack, PGD | IterativeFGSM) and attack.goal is untargeted)
 
 
 def _stronger(name: str, strong: Mapping[str, Outcome], weak: Mapping[str, Outcome]) -> Finding:
