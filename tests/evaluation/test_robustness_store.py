@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +17,13 @@ from robust_samples import ATTACKS, Linear, digits, evaluate, evaluate_and_die, 
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from epslab.attacks import FGSM, PGD, Transfer, dlr
+from epslab.attacks import FGSM, PGD
 from epslab.errors import UserError
 from epslab.evaluation import RadiusSweep, evaluate_robustness, robustness
 from epslab.evaluation.findings import evidence
-from epslab.evaluation.fingerprints import describe
 from epslab.evaluation.shares import Processes
-from epslab.geometry import L2, Linf
+from epslab.geometry import Linf
 from epslab.types import Images, Logits
-
-WEIGHT = torch.arange(8.0).view(4, 2)
-
-
-def global_model(images: Images) -> Logits:
-    """A function with its weights among the globals."""
-    return images.flatten(1) @ WEIGHT
-
 
 SCRIPT = Path(__file__).with_name("robust_samples.py")
 REPORT = ("robustness.json", "robustness.csv", "sweep.csv", "examples.csv")
@@ -154,6 +145,63 @@ def test_a_folder_in_use_or_of_other_things_is_refused(tmp_path: Path) -> None:
         evaluate_robustness(model, x, y, out=tmp_path / "used", resume=True, **arguments)
 
 
+class Wrapper(nn.Module):
+    """A net, its images scaled by a plain attribute, and whatever else it may hold."""
+
+    def __init__(self, net: nn.Module, std: float, held: object = None) -> None:
+        super().__init__()
+        self.net, self.std, self.held = net, std, held
+
+    def forward(self, images: Images) -> Logits:
+        logits: Tensor = self.net(images / self.std)
+        return logits
+
+
+def test_resume_tells_models_apart_by_plain_attributes_and_constants(tmp_path: Path) -> None:
+    net, x, y = linear_task()
+    arguments: dict[str, Any] = {"attacks": {"fgsm": FGSM(Linf(0.1))}, "sweep": None, "findings": False}
+    pairs: list[tuple[Any, Any]] = [
+        (Wrapper(net, 1.0), Wrapper(net, 1.1)),
+        (lambda x: net(x * 1.0), lambda x: net(x * 0.9)),
+    ]
+    for number, (model, other) in enumerate(pairs):
+        out = tmp_path / str(number)
+        evaluate_robustness(model, x, y, out=out, **arguments)
+        evaluate_robustness(model, x, y, out=out, resume=True, **arguments)
+        with pytest.raises(UserError, match=r"holds an evaluation with other settings, model \("):
+            evaluate_robustness(other, x, y, out=out, resume=True, **arguments)
+
+
+def test_what_cannot_be_compared_is_evaluated_but_not_resumed(tmp_path: Path) -> None:
+    net, x, y = linear_task()
+    arguments: dict[str, Any] = {"attacks": {"fgsm": FGSM(Linf(0.1))}, "sweep": None, "findings": False}
+    model = Wrapper(net, 1.0, threading.Lock())
+    evaluate_robustness(model, x, y, out=tmp_path / "new", resume=True, **arguments)
+    with pytest.raises(UserError, match=r"cannot be resumed: the model holds a _thread.lock, .*; keep it out"):
+        evaluate_robustness(model, x, y, out=tmp_path / "new", resume=True, **arguments)
+
+
+def test_a_folder_of_an_earlier_version_is_not_resumed_and_left_as_it_is(tmp_path: Path) -> None:
+    """Its fingerprints did not tell every model from another, so that what it holds may be of another one."""
+    model, x, y = linear_task()
+    attacks = {"pgd": PGD(Linf(0.1), steps=5)}
+    evaluate_robustness(model, x, y, attacks, sweep=None, findings=False, out=tmp_path)
+    earlier = {
+        "model": "robust_samples.Linear 6ec9a6018fe273b35e3ff792ef3ecad8",
+        "images": "float32[40, 3, 2, 2] 48e242651d4ebc1838e034be3cf2535a",
+        "labels": "int64[40] 677e9777722a45d26cb973df7e51a3c6",
+        "attacks": {"pgd": "epslab.attacks.gradient.PGD(ball=epslab.geometry.Ball(norm='linf', radius=0.1))"},
+        "seed": 0,
+        "sweep": None,
+        "findings": False,
+    }
+    (tmp_path / "evaluation.json").write_text(json.dumps(earlier))
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match=r"begun by another version of epslab.*can be read and reported, but not res"):
+        evaluate_robustness(model, x, y, attacks, sweep=None, findings=False, out=tmp_path, resume=True)
+    assert contents(tmp_path) == before
+
+
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     evaluate(tmp_path)
     file = tmp_path / "results" / "attacks" / "pgd" / "000000020.safetensors"
@@ -184,65 +232,6 @@ def test_a_random_model_repeats_its_answers_on_resume(tmp_path: Path) -> None:
     torch.rand(5)
     again = evaluate_robustness(noisy, x, y, out=tmp_path, resume=True, **arguments)
     assert again.examples() == first.examples()
-
-
-# --- what makes an evaluation the same
-
-
-def test_descriptions_hold_what_matters_and_no_addresses() -> None:
-    net, weight = trained(), torch.arange(4.0)
-    other = nn.Linear(2, 2)
-
-    class Plain:
-        """An object without a repr of its own."""
-
-        def __init__(self, value: Any) -> None:
-            self.value = value
-            self.own = self
-
-        def __call__(self, images: Images) -> Logits:
-            return images.flatten(1)
-
-    def closed(value: Any) -> Any:
-        return lambda images: value(images)
-
-    pairs: list[tuple[Any, Any]] = [
-        (PGD(Linf(0.1)), PGD(Linf(0.1), steps=41)),
-        (PGD(Linf(0.1)), PGD(L2(0.1))),
-        (PGD(Linf(0.1)), PGD(Linf(0.1), objective=dlr)),
-        (Transfer(net, PGD(Linf(0.1))), Transfer(other, PGD(Linf(0.1)))),
-        (Plain(1), Plain(2)),
-        (closed(net), closed(other)),
-        (partial(torch.add, weight), partial(torch.add, weight + 1)),
-        (weight, weight.double()),
-        (weight, weight.view(2, 2)),
-        ({"a": weight}, {"a": weight * 2}),
-        (Plain(net).__call__, Plain(other).__call__),
-    ]
-    for a, b in pairs:
-        assert describe(a) != describe(b)
-        assert describe(a) == describe(a)
-        assert "0x" not in describe(a)
-    assert describe(Plain(1)) == describe(Plain(1))
-    assert describe(closed(net)) == describe(closed(net))
-    assert describe(dlr) == "epslab.attacks.objectives.dlr()"
-    assert describe(global_model) == f"{__name__}.global_model(WEIGHT={describe(WEIGHT)})"
-    large = torch.zeros(2**26 + 5, dtype=torch.uint8)
-    before = describe(large)
-    large[-1] = 1
-    assert describe(large) != before
-
-
-def test_a_models_description_follows_weights_and_statistics() -> None:
-    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
-    before = describe(net)
-    net[1].running_mean += 1
-    after = describe(net)
-    assert after != before
-    with torch.no_grad():
-        net[0].weight[0, 0, 0, 0] += 1e-6
-    assert describe(net) not in (before, after)
-    assert describe(net.train()) == describe(net.eval())
 
 
 # --- kills and processes

@@ -16,14 +16,14 @@ from epslab.attacks.checks import checked
 from epslab.errors import UserError
 from epslab.evaluation.batches import as_found
 from epslab.evaluation.findings import Checks, Finding, judge
-from epslab.evaluation.fingerprints import describe, of_tensor
+from epslab.evaluation.fingerprints import describe, fingerprint, of_tensor
 from epslab.evaluation.progress import progress_bar
 from epslab.evaluation.radius_sweep import RadiusSweep, SweepResult
 from epslab.evaluation.radius_sweep import sweep as swept
 from epslab.evaluation.robustness_jobs import Job, OnBatch, Portion, TestSet, walk, workload
 from epslab.evaluation.robustness_measure import answers, attacked, ball_of, clean, require_one_radius
 from epslab.evaluation.robustness_report import AttackResult, RobustnessReport
-from epslab.evaluation.robustness_store import FolderStore, MemoryStore, Store
+from epslab.evaluation.robustness_store import VERSION, FolderStore, MemoryStore, Store
 from epslab.evaluation.shares import Processes
 from epslab.geometry import Ball
 from epslab.training.surroundings import generators_kept, kept
@@ -108,20 +108,23 @@ def evaluate_robustness(
     with _borrowed(model, images, processes.device) as like:
         examples = TestSet(images, labels, like.device, like.dtype)
         _require_classes(model, examples)
-        name = describe(model)
+        known = {"model": fingerprint(model)} | {f"attack '{key}'": fingerprint(one) for key, one in attacks.items()}
+        name = known["model"].words
+        unknown = [f"the {what} holds a {part.unknown}" for what, part in known.items() if part.unknown]
         store: Store = MemoryStore()
         if out is not None:
             folder = FolderStore(Path(out))
             settings = {
+                "fingerprints": VERSION,
                 "model": name,
                 "images": of_tensor(images),
                 "labels": of_tensor(labels.long()),
-                "attacks": {key: describe(attack) for key, attack in attacks.items()},
+                "attacks": {key: known[f"attack '{key}'"].words for key in attacks},
                 "seed": seed,
                 "sweep": describe((balls, sweep.attack)) if sweep else None,
                 "findings": findings,
             }
-            processes.first(lambda: folder.prepare(settings, resume=resume))
+            processes.first(lambda: folder.prepare(settings, resume=resume, unknown=unknown))
             store = folder
         jobs = _jobs(model, attacks, balls, sweep, len(images), seed)
         if checks is not None:

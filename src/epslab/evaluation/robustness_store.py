@@ -22,6 +22,8 @@ from epslab.types import Images
 
 KEPT = 64
 """Without a folder, the adversarial images of so many examples are kept, the first ones."""
+VERSION = 2
+"""Of the fingerprints in ``evaluation.json``. The first, without a number, missed plain attributes and constants."""
 _SETTINGS = "evaluation.json"
 _LEFT = re.compile(r"\.\w+\.(json|csv|safetensors)\.\w+")
 """What a kill in the middle of writing a file leaves beside it."""
@@ -99,12 +101,17 @@ class FolderStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def prepare(self, settings: Mapping[str, object], *, resume: bool) -> None:
+    def prepare(self, settings: Mapping[str, object], *, resume: bool, unknown: Sequence[str] = ()) -> None:
         """Make the folder, or check that it belongs to this evaluation.
+
+        Args:
+            settings: What is evaluated, with the version of its fingerprints.
+            resume: Whether the folder may hold a part of this evaluation.
+            unknown: What the settings do not show, each a sentence without its full stop.
 
         Raises:
             UserError: The folder holds an evaluation and ``resume`` is false; it holds an evaluation of something else,
-                or other things; it cannot be written.
+                or of what cannot be compared; it holds other things; it cannot be written.
         """
         file = self.folder / _SETTINGS
         try:
@@ -121,7 +128,7 @@ class FolderStore:
                     f"'{self.folder}' already holds an evaluation: carry it on with resume, or choose another folder."
                 )
             else:
-                self._compare(json.loads(file.read_text()), json.loads(json.dumps(settings)))
+                self._compare(json.loads(file.read_text()), json.loads(json.dumps(settings)), unknown)
             for path in self.folder.rglob(".*"):
                 if _LEFT.fullmatch(path.name):
                     path.unlink(missing_ok=True)
@@ -171,7 +178,17 @@ class FolderStore:
         except (SafetensorError, OSError) as error:
             raise UserError(f"'{path}' is damaged ({error}): delete it, and resume to compute it again.") from error
 
-    def _compare(self, before: Mapping[str, object], now: Mapping[str, object]) -> None:
+    def _compare(self, before: Mapping[str, object], now: Mapping[str, object], unknown: Sequence[str]) -> None:
+        if before.get("fingerprints") != now["fingerprints"]:
+            raise UserError(
+                f"'{self.folder}' was begun by another version of epslab, which compared models differently: its"
+                " results can be read and reported, but not resumed; choose another folder."
+            )
+        if unknown:
+            raise UserError(
+                f"'{self.folder}' cannot be resumed: {unknown[0]}, which cannot be compared with what was there then;"
+                " keep it out, or choose another folder."
+            )
         for name in before.keys() | now.keys():
             if before.get(name) != now.get(name):
                 what = _difference(before.get(name), now.get(name))
