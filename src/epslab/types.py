@@ -45,11 +45,16 @@ def dequantise(values: Int[Tensor, "*shape"], levels: int) -> Float[Tensor, "*sh
 
 
 class Batch(NamedTuple):
-    """What an objective is given: images, labels, and a seed for each example's own noise."""
+    """What an objective is given: examples, their labels, and a seed for each example's noise."""
 
-    images: Images
-    labels: Labels
+    examples: Float[Tensor, "n *shape"]  #: images [n c h w] in [0, 1], or points [n d]
+    labels: Labels  #: 0 where the set has none
     seeds: Seeds
+
+    @property
+    def images(self) -> Images:
+        """The examples, where they are images."""
+        return self.examples
 
 
 class Progress(NamedTuple):

@@ -1,17 +1,21 @@
-"""Images as tensors, by name: sources, image sets, binarisation, downloads (2-D toys are in ``epslab.data.toys``)."""
+"""Examples as tensors, by name: sources, image sets, point sets, binarisation (2-D toys: ``epslab.data.toys``)."""
 
 from epslab.data.binarisation import bernoulli_draw, binarise
+from epslab.data.examples import Examples
 from epslab.data.imageset import ImageSet
 from epslab.data.location import root
 from epslab.data.official import FileStatus
+from epslab.data.pointset import PointSet
 from epslab.data.sources import NAMES, Overview, check, fetch, load, overview
 from epslab.types import dequantise, quantise
 
 __all__ = [
     "NAMES",
+    "Examples",
     "FileStatus",
     "ImageSet",
     "Overview",
+    "PointSet",
     "bernoulli_draw",
     "binarise",
     "check",

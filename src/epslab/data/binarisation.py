@@ -6,9 +6,9 @@ probabilities; "static" is one such draw kept, "dynamic" a new one whenever an i
 
 import torch
 
-from epslab import seeds as noise
 from epslab.data.imageset import ImageSet
 from epslab.errors import UserError, unknown
+from epslab.seeds import of_indices, uniform
 from epslab.types import Images, Seeds
 
 _CHUNK = 4096
@@ -40,7 +40,7 @@ def binarise(image_set: ImageSet, how: str, seed: int = 0) -> ImageSet:
     for start in range(0, len(image_set), _CHUNK):
         part = image_set[start : start + _CHUNK]
         indices = torch.arange(start, start + len(part), device=pixels.device)
-        draws = bernoulli_draw(part.images, noise.of_indices(seed, indices, "binarise"))
+        draws = bernoulli_draw(part.images, of_indices(seed, indices, "binarise"))
         pixels[start : start + _CHUNK] = draws.to(torch.uint8) * 255
     return ImageSet(pixels, image_set.labels, image_set.classes)
 
@@ -50,7 +50,7 @@ def bernoulli_draw(images: Images, seeds: Seeds) -> Images:
 
     Args:
         images: [n c h w] in [0, 1]; 0 is never and 1 always drawn as 1.
-        seeds: One seed an image, [n]; the draw is a function of the image and its seed alone.
+        seeds: One seed per image, [n]; the draw is a function of the image and its seed alone.
     """
-    u = noise.uniform(seeds.to(images.device), 0, tuple(images.shape[1:]), images.dtype)
+    u = uniform(seeds.to(images.device), 0, tuple(images.shape[1:]), images.dtype)
     return (u < images).to(images.dtype)

@@ -1,22 +1,29 @@
 """A labelled set of images: one uint8 tensor, sliced without copying."""
 
 import hashlib
-import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Generator, Tensor
 
-from epslab import seeds
+from epslab.data.examples import Divisible, bytes_of
 from epslab.errors import UserError
 from epslab.types import Images, ImageShape, Labels
 
 
 @dataclass(frozen=True, eq=False)
-class ImageSet:
+class ImageSet(Divisible):
     """Images with their labels; two sets are compared by ``checksum()``.
+
+    >>> import torch
+    >>> from epslab.data import ImageSet
+    >>> pixels = torch.zeros(10, 1, 28, 28, dtype=torch.uint8)
+    >>> whole = ImageSet(pixels, torch.arange(10) % 2, ("even", "odd"))
+    >>> train, validation = whole.split([8, 2], seed=0)
+    >>> len(train), train.image_shape
+    (8, (1, 28, 28))
 
     Args:
         pixels: uint8 [n c h w], 0..255.
@@ -42,7 +49,7 @@ class ImageSet:
         if self.labels.dtype != torch.int64 or self.labels.ndim != 1:
             raise UserError(
                 f"Labels are {self.labels.dtype} {list(self.labels.shape)}; an image set holds int64 [n]:"
-                " one class index an image, labels.long()."
+                " one class index per image, labels.long()."
             )
         if len(self.labels) != len(self.pixels):
             raise UserError(
@@ -58,9 +65,9 @@ class ImageSet:
         """The number of images."""
         return len(self.pixels)
 
-    def __getitem__(self, index: slice | Int[Tensor, " k"] | Bool[Tensor, " n"]) -> "ImageSet":
+    def __getitem__(self, index: slice | Int[Tensor, " k"] | Bool[Tensor, " n"]) -> Self:
         """A part of the set: a slice shares its memory, a tensor of indices (or a mask) copies."""
-        return ImageSet(self.pixels[index], self.labels[index], self.classes)
+        return type(self)(self.pixels[index], self.labels[index], self.classes)
 
     @property
     def images(self) -> Images:
@@ -73,41 +80,31 @@ class ImageSet:
         c, h, w = self.pixels.shape[1:]
         return c, h, w
 
-    def take(self, n: int, seed: int) -> "ImageSet":
-        """So many different images, drawn by the seed.
+    @property
+    def shape(self) -> ImageShape:
+        """The shape of one example: ``image_shape``."""
+        return self.image_shape
 
-        Raises:
-            UserError: n is not in 1..len.
-        """
-        if not 1 <= n <= len(self):
-            raise UserError(f"{n} images were asked for, but the set has {len(self)}: ask for 1..{len(self)}.")
-        return self[self._shuffled(seed, "take")[:n]]
+    @property
+    def about(self) -> dict[str, object]:
+        """Shape and classes, for a run's ``config.yaml``."""
+        return {"image_shape": list(self.image_shape), "classes": list(self.classes)}
 
-    def split(self, lengths: Sequence[int], seed: int) -> tuple["ImageSet", ...]:
-        """Disjoint parts of these lengths, drawn by the seed; images beyond their sum are left out.
+    def to(self, device: torch.device | str) -> "ImageSet":
+        """The same set on a device."""
+        return ImageSet(self.pixels.to(device), self.labels.to(device), self.classes)
 
-        Raises:
-            UserError: A length is negative, or the lengths sum to more than the set has.
-        """
-        if min(lengths, default=0) < 0 or sum(lengths) > len(self):
-            raise UserError(
-                f"Parts of {', '.join(map(str, lengths))} images were asked for, but the set has {len(self)}:"
-                " the lengths must be 0 or more and sum to no more than that."
-            )
-        order = self._shuffled(seed, "split")
-        ends = itertools.accumulate(lengths)
-        return tuple(self[order[end - length : end]] for length, end in zip(lengths, ends, strict=True))
+    def batch(self, indices: Int[Tensor, " n"]) -> tuple[Images, Labels]:
+        """The images at these indices, float32 in [0, 1], channels_last, and their labels."""
+        images = self.pixels[indices].to(torch.float32, memory_format=torch.channels_last).div_(255)
+        return images, self.labels[indices]
 
     def checksum(self) -> str:
         """``sha256:…`` of shape, pixels, labels and classes: the same for the same content, wherever it came from."""
         digest = hashlib.sha256(repr((tuple(self.pixels.shape), self.classes)).encode())
-        digest.update(self.pixels.cpu().contiguous().numpy().data)
-        digest.update(self.labels.cpu().contiguous().numpy().data)
+        digest.update(bytes_of(self.pixels))
+        digest.update(bytes_of(self.labels))
         return f"sha256:{digest.hexdigest()}"
-
-    def _shuffled(self, seed: int, purpose: str) -> Int[Tensor, " n"]:
-        order = torch.randperm(len(self), generator=seeds.generator(seed, "data", purpose))
-        return order.to(self.pixels.device)
 
 
 def stratified(

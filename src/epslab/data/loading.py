@@ -1,4 +1,4 @@
-"""Batches as slices of one uint8 tensor, in an order that a seed and the epoch decide.
+"""Batches as slices of one tensor, in an order that a seed and the epoch decide.
 
 Every process of a distributed run sees its share of the same global batches: process r of w takes examples r, r+w,
 r+2w, … of each, so the union over processes is exactly the batch one process would see, also the last, shorter one.
@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from epslab import seeds
-from epslab.data.imageset import ImageSet
-from epslab.types import Batch, Labels, Pixels
+from epslab.data.examples import Examples
+from epslab.types import Batch
 
 
 class Shard(NamedTuple):
@@ -30,37 +30,34 @@ class Shard(NamedTuple):
 
 
 class Slices(Dataset[Batch]):
-    """An image set whose batches are slices: ``__getitems__(indices)`` returns a finished ``Batch``.
-
-    Images are float32 in [0, 1], channels_last, on ``device``, where the whole set lives once, as uint8.
+    """Examples with a seed for each, whose batches are slices: ``__getitems__(indices)`` returns a finished ``Batch``.
 
     Args:
-        images: The set.
+        examples: The set; it is moved to ``device`` once, as it is stored (images as uint8).
         seed: Of the run. Example i has the seed ``seeds.of_indices(seed, i, *names)``.
-        device: Where the set lives and its batches are made.
+        device: Where the batches are made.
     """
 
-    def __init__(self, images: ImageSet, seed: int, device: torch.device | str = "cpu") -> None:
-        self.pixels: Pixels = images.pixels.to(device)
-        self.labels: Labels = images.labels.to(device)
+    def __init__(self, examples: Examples, seed: int, device: torch.device | str = "cpu") -> None:
+        self.examples = examples.to(device)
+        self.device = torch.device(device)
         self.seed = seed
         self.seeds = torch.empty(0, dtype=torch.int64)
 
     def set_names(self, *names: str | int) -> None:
         """Give every example its seed of this name, e.g. ``("train", epoch)``."""
-        self.seeds = seeds.of_indices(self.seed, torch.arange(len(self)), *names).to(self.pixels.device)
+        self.seeds = seeds.of_indices(self.seed, torch.arange(len(self)), *names).to(self.device)
 
     def __len__(self) -> int:
-        return len(self.pixels)
+        return len(self.examples)
 
     def __getitem__(self, index: int) -> Batch:
         return self.__getitems__(torch.tensor([index]))
 
     def __getitems__(self, indices: Int[Tensor, " n"]) -> Batch:
         """The examples at ``indices``, as one batch."""
-        indices = indices.to(self.pixels.device, non_blocking=True)
-        images = self.pixels[indices].to(torch.float32, memory_format=torch.channels_last).div_(255)
-        return Batch(images, self.labels[indices], self.seeds[indices])
+        indices = indices.to(self.device, non_blocking=True)
+        return Batch(*self.examples.batch(indices), self.seeds[indices])
 
 
 class ShardedBatches(Sampler[Int[Tensor, " n"]]):
@@ -124,7 +121,7 @@ class Loader:
     Iterating gives ``Shard``s. It works in the process itself: a slice of a tensor is faster than any worker.
 
     Args:
-        images: The set.
+        examples: The set.
         batch_size: Examples in a global batch, over all processes.
         seed: Decides order and example seeds.
         training: Shuffled, example seeds of the name ("train", epoch); else in order, of the name ("validation",).
@@ -135,7 +132,7 @@ class Loader:
 
     def __init__(
         self,
-        images: ImageSet,
+        examples: Examples,
         batch_size: int,
         *,
         seed: int = 0,
@@ -144,9 +141,9 @@ class Loader:
         replicas: int = 1,
         rank: int = 0,
     ) -> None:
-        self.slices = Slices(images, seed, device)
+        self.slices = Slices(examples, seed, device)
         self.batch_sampler = ShardedBatches(
-            len(images), batch_size, seed=seed, shuffle=training, replicas=replicas, rank=rank
+            len(examples), batch_size, seed=seed, shuffle=training, replicas=replicas, rank=rank
         )
         self.training = training
         self.position = 0  # batches of the epoch already given
@@ -154,7 +151,7 @@ class Loader:
             self.slices,
             batch_sampler=self.batch_sampler,  # type: ignore[arg-type]  # torch's stubs know lists, not tensors, of indices
             collate_fn=_identity,
-            # A generator of its own: torch's loaders otherwise draw a worker seed from the global one.
+            # Its own generator: torch's loaders otherwise draw a worker seed from the global one.
             generator=seeds.generator(seed, "workers"),
         )
 

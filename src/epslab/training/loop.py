@@ -1,4 +1,4 @@
-"""``fit``: a model, an objective and two image sets to a run folder."""
+"""``fit``: a model, an objective and two sets of examples to a run folder."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -7,112 +7,111 @@ from typing import Any
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Trainer
-from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy, Strategy
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from torch import nn
 
-from epslab import seeds
-from epslab.data import ImageSet
+from epslab.data import Examples
 from epslab.errors import UserError
 from epslab.runs import Run
-from epslab.training.checkpoints import KEY, AtomicCheckpoints
-from epslab.training.module import Interrupted, TrainingModule
+from epslab.training.checkpoints import AtomicCheckpoints
+from epslab.training.keeping import Interrupted, Keeper
+from epslab.training.limits import Limits, Standing
+from epslab.training.machine import Machine
+from epslab.training.module import TrainingModule
 from epslab.training.progress import ProgressLine
-from epslab.training.settings import OnEpoch, Settings, Standing
-from epslab.training.sums import Sums
+from epslab.training.resuming import prepare
+from epslab.training.settings import Monitor, OnEpoch, Settings
 from epslab.training.surroundings import generators_kept, keep_freed_memory, kept, on_interrupt, quiet
-from epslab.training.turns import OptimiserFactory, ScheduleFactory, Turn, column, in_turn
-from epslab.types import Batch, Objective, Progress
+from epslab.training.trial import columns_of, declared, monitor_of
+from epslab.training.turns import Optimisation, Turn, in_turn, trained
+from epslab.types import Objective
 
 
 def fit(
     model: nn.Module,
     objective: Objective | Mapping[str, Turn],
-    train: ImageSet,
-    validation: ImageSet,
+    train: Examples,
+    validation: Examples,
     *,
     out: Path | str,
     epochs: int,
     batch_size: int = 128,
     seed: int = 0,
     learning_rate: float = 1e-3,
-    optimiser: OptimiserFactory | None = None,
-    schedule: ScheduleFactory | None = None,
-    monitor: str = "val/loss",
-    gradient_clip: float | None = None,
-    ema_decay: float | None = None,
-    patience: int | None = None,
-    precision: Any = "32-true",
-    accelerator: str = "auto",
-    devices: int | str | list[int] = 1,
-    num_nodes: int = 1,
-    strategy: str | Strategy = "auto",
+    optimisation: Optimisation = Optimisation(),  # noqa: B008 (frozen)
+    monitor: str | None = "auto",
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+    machine: Machine = Machine(),  # noqa: B008 (frozen)
     resume: bool = False,
     overwrite: bool = False,
     settings: Mapping[str, object] | None = None,
     on_epoch: OnEpoch | None = None,
-    checkpoint_minutes: float = 5.0,
-    max_steps: int | None = None,
     progress: bool = True,
 ) -> Run:
     """Train ``model`` in a run folder and leave it with the best epoch's weights.
 
-    What is logged, in ``metrics.csv`` (a row an epoch, and row 0: validation before training) and in TensorBoard over
-    the number of batches: for every entry KEY of an objective, ``train/KEY``, its mean over the epoch's training
-    examples, each taken as it was met, with the weights of that moment; and ``val/KEY``, its mean over the validation
+    >>> import tempfile, torch
+    >>> from epslab.data import PointSet, toys
+    >>> from epslab.training import Machine, fit
+    >>> model = torch.nn.Linear(2, 2)
+    >>> def objective(batch, progress):  # a linear autoencoder
+    ...     return {"loss": (model(batch.examples) - batch.examples).square().sum(1)}
+    >>> train, validation = PointSet(toys.two_moons(500)).split([400, 100], seed=0)
+    >>> run = fit(model, objective, train, validation, out=tempfile.mkdtemp(), epochs=2, machine=Machine("cpu"))
+    >>> run.result()["status"], list(run.metrics())
+    ('finished', ['epoch', 'train/loss', 'val/loss'])
+
+    What is logged, in ``metrics.csv`` (one row per epoch, and row 0: validation before training) and in TensorBoard
+    over the number of batches: for every entry KEY of an objective, ``train/KEY``, its mean over the epoch's training
+    examples, each taken when it was met, with the weights of that moment; and ``val/KEY``, its mean over the validation
     set with the weights (averaged ones, where there is an average) at the end of the epoch. The loss should fall; where
     ``val/loss`` rises while ``train/loss`` falls, the model overfits. With several turns the columns are
-    ``train/TURN/KEY`` and ``val/TURN/KEY``. TensorBoard also has ``train/loss_step``, the mean loss of the first
-    process's last 32 batches. ``timing.csv``: ``seconds`` spent training in the epoch (validation apart) and
-    ``images_per_second``; the rate should be steady. ``result.json``: ``status`` ("running", "finished",
-    "interrupted", "failed"), ``epochs`` and ``steps`` completed, ``best_epoch``, ``monitor``, ``best_value`` (None
-    before the first epoch is complete) and ``parameters``, the number of those that are trained.
+    ``train/TURN/KEY`` and ``val/TURN/KEY``. An objective with ``columns`` (``epslab.runs.DeclaresColumns``) gives them
+    labels and units. TensorBoard also has ``train/loss_step``, the mean loss of the first process's last 32 batches.
+    ``timing.csv``: ``seconds`` spent training in the epoch (without validation) and ``images_per_second``; the rate
+    should be steady. ``result.json``: ``status`` ("running", "finished", "interrupted", "failed"), ``epochs`` and
+    ``steps`` completed, ``best_epoch`` (whose weights are kept), ``monitor``, ``best_value`` (None before the first
+    epoch is complete and without a monitor) and ``parameters``, the number of those that are trained.
 
     Randomness: the order of the examples, the seeds in each ``Batch`` and the global generators (set at every step,
     for dropout) are functions of ``seed``, epoch, step and example; the caller's global generators stay untouched.
 
     A run killed at any moment and resumed ends with the weights and ``metrics.csv`` it would have had (bit for bit on
-    the CPU): checkpoints are written after every epoch and every ``checkpoint_minutes`` within one. The first Ctrl-C
-    ends training after the batch at hand: the state is written, and ``fit`` returns a run whose ``result()["status"]``
-    is "interrupted"; a second one raises ``KeyboardInterrupt`` at once.
+    the CPU): checkpoints are written after every epoch and every few minutes within one (``Limits``). The first Ctrl-C,
+    SIGTERM or SIGUSR1 (a batch scheduler's warning) ends training after the current batch: the state is written, and
+    ``fit`` returns a run whose ``result()["status"]`` is "interrupted"; a second Ctrl-C raises ``KeyboardInterrupt`` at
+    once.
 
     On Linux the process keeps freed memory for reuse from then on, instead of giving it back to the system.
 
     The model comes back with its modes, ``requires_grad``, ``grad`` and device as they were, its 4-d weights in
     channels_last. With weights split over processes (FSDP), the best weights are only in the run folder, ``on_epoch``
-    is not called, and ``ema_decay`` cannot be used. In every process but the first of several, the run returned does
+    is not called, and weights cannot be averaged. In every process but the first of several, the run returned does
     not write.
 
     Args:
         model: Holds all parameters; the objective calls it. It trains in train mode and validates in eval mode.
-        objective: What is minimised, or several in turn, by name.
-        train: Trained on.
+        objective: What is minimised, or several in turn, by name. While it is validated the weights require no
+            gradient, but derivatives with respect to inputs (a gradient penalty, an attack) can be taken.
+        train: Trained on: an ``ImageSet``, a ``PointSet`` or any ``Examples``.
         validation: Validated on; must not overlap with what the model is judged by in the end.
         out: The run folder.
         epochs: Passes over the training set, ≥ 1.
-        batch_size: Images in a batch, over all processes; the last batch of an epoch may be shorter.
+        batch_size: Examples in a batch, over all processes; the last batch of an epoch may be shorter.
         seed: Of everything random.
         learning_rate: Of Adam, where no other optimiser is given.
-        optimiser: Makes the optimiser from the parameters; None: Adam, fused. Turns bring their own.
-        schedule: Makes the schedule from the optimiser and its number of steps; None: constant. Turns bring their own.
-        monitor: The column whose smallest value marks the best epoch.
-        gradient_clip: Largest norm of a step's gradient; None: any.
-        ema_decay: Decay of the weights' moving average, which validation, ``on_epoch`` and the best weights then use.
-        patience: Stop when the best epoch is so many epochs past; None: never.
-        precision: Lightning's: "32-true", "16-mixed", "bf16-mixed", …
-        accelerator: Lightning's: "auto", "cpu", "gpu", …
-        devices: Lightning's: how many a machine, or which.
-        num_nodes: Machines.
-        strategy: Lightning's: "auto", "ddp", "fsdp", …, or a strategy.
+        optimisation: Optimiser, schedule, gradient clipping, averaged weights.
+        monitor: The column that marks the best epoch by its smallest value (by its greatest, where the objective
+            declares that higher is better); the first of equal epochs is the best. None: the last epoch's weights are
+            kept. "auto": "val/loss" for one objective, None for several turns.
+        limits: When training ends early, and how often its state is written.
+        machine: What it is trained on.
         resume: Carry on with the run in ``out``, from its last checkpoint; where there is no run, start one.
-        overwrite: Start anew where ``out`` holds a run.
+        overwrite: Delete the run that ``out`` holds and start again.
         settings: What ``config.yaml`` repeats the run by; None: these arguments.
         on_epoch: Called in the first process as (model, epochs completed, run) before training and after every epoch,
             in eval mode, without gradients: draws sample grids.
-        checkpoint_minutes: Between checkpoints within an epoch, looked at every 32 batches where there are several
-            processes; 0: as often as looked.
-        max_steps: Batches after which training ends, in the midst of an epoch if need be; that epoch then counts as
-            complete, so a resumed run goes on with the next. None: no such limit.
         progress: Show a progress bar, where standard error is a terminal.
 
     Returns:
@@ -123,64 +122,37 @@ def fit(
             checkpoint is damaged or belongs to another run; the objective does not fit the data; or a loss became NaN
             or infinite: then the sentence names epoch, step and the last good checkpoint.
     """
-    asked = Settings(
-        epochs, batch_size, seed, learning_rate, monitor, gradient_clip, ema_decay, patience, checkpoint_minutes,
-        max_steps, on_epoch,
-    )  # fmt: skip
+    asked = Settings(epochs, batch_size, seed, learning_rate, optimisation, limits, on_epoch)
     _check_sets(train, validation)
-    turns = in_turn(objective, model, optimiser, schedule)
-    identity = {
-        "seed": seed,
-        "batch_size": batch_size,
-        "train": train.checksum(),
-        "validation": validation.checksum(),
-        "turns": list(turns),
-    }
-    plain: dict[str, object] = {
-        **{name: value for name, value in vars(asked).items() if name != "on_epoch"},
-        "precision": precision,
-        "accelerator": accelerator,
-        "devices": devices,
-        "num_nodes": num_nodes,
-        "strategy": strategy,
-    }
+    turns = in_turn(objective, model, optimisation)
     run = Run(Path(out))
-    if len(turns) > 1 and strategy in ("auto", "ddp") and (devices != 1 or num_nodes != 1):
-        # In each turn the other turns' parameters get no gradient.
-        strategy = "ddp_find_unused_parameters_true"
     keep_freed_memory()
     with ExitStack() as context:
         context.enter_context(quiet())
         context.enter_context(kept(model))
-        _try(turns, model, train, asked)
-        trainer = _trainer(
-            accelerator=accelerator,
-            devices=devices,
-            num_nodes=num_nodes,
-            strategy=strategy,
-            precision=precision,
-            max_epochs=epochs,
-            default_root_dir=run.folder,
-            callbacks=[ProgressLine(batch_size)] if progress else [],
-        )
+        columns = declared(turns)
+        marked = monitor_of(monitor, columns_of(turns, model, train, seed, epochs), columns)
+        if marked.column is None and limits.patience is not None:
+            raise UserError("patience needs a monitor to tell a better epoch by; name a column, e.g. monitor='val/loss'.")
+        trainer = _trainer(machine, len(turns), run, epochs, [ProgressLine(batch_size)] if progress else [])
         context.enter_context(generators_kept([trainer.strategy.root_device]))
         sharded = isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy)
-        if sharded and ema_decay is not None:
-            raise UserError("ema_decay cannot be used with weights split over processes; use strategy='ddp' or no EMA.")
+        if sharded and optimisation.average is not None:
+            raise UserError("Weights split over processes cannot be averaged; use strategy='ddp' or no average.")
         run.read_only = not trainer.is_global_zero
-        about = {
-            "data": {"train": identity["train"], "validation": identity["validation"]},
-            "image_shape": list(train.image_shape),
-            "classes": list(train.classes),
-        }
-        standing = _prepare(run, model, settings or plain, identity, about, resume=resume, overwrite=overwrite)
+        data = {"train": train.checksum(), "validation": validation.checksum()}
+        identity = _identity(asked, marked, turns, data)
+        plain = settings or {**asked.plain(), "monitor": marked.column, **vars(machine)}
+        standing = prepare(
+            run, model, plain, identity, {"data": data, **train.about}, resume=resume, overwrite=overwrite
+        )
+        if not run.read_only:
+            run.declare(columns)
         if standing is None or not asked.reached(standing):
             model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            module = TrainingModule(model, turns, train, validation, run, asked, identity, sharded=sharded)
-            if standing is not None:
-                # Lightning would validate a second time before training goes on.
-                trainer.num_sanity_val_steps = 0
-            _run(trainer, module, run, standing is not None)
+            module = TrainingModule(model, turns, train, validation, asked, identity, standing or Standing())
+            keeper = Keeper(run, module, marked, resumed=standing is not None, sharded=sharded)
+            _run(trainer, module, keeper, run, marked, resume=standing is not None)
         elif run.result().get("status") != "finished":
             # Killed after its last checkpoint, before it could say so.
             _conclude(run, "finished", standing)
@@ -189,13 +161,33 @@ def fit(
     return run
 
 
-def _run(trainer: Trainer, module: TrainingModule, run: Run, resume: bool) -> None:
+def _identity(
+    asked: Settings, monitor: Monitor, turns: Mapping[str, Turn], data: Mapping[str, str]
+) -> dict[str, object]:
+    """What must be the same when the run is resumed."""
+    return {
+        "seed": asked.seed,
+        "batch_size": asked.batch_size,
+        **data,
+        "turns": list(turns),
+        "monitor": monitor.column,
+        "average": asked.optimisation.average,
+    }
+
+
+def _run(
+    trainer: Trainer, module: TrainingModule, keeper: Keeper, run: Run, monitor: Monitor, *, resume: bool
+) -> None:
     """Let Lightning train, and say in ``result.json`` how it ended."""
     status = "failed"
-    trained = sum(parameter.numel() for parameter in module.model.parameters() if parameter.requires_grad)
-    run.update_result(status="running", monitor=module.settings.monitor, parameters=trained)
+    parameters = sum(parameter.numel() for parameter in trained(module.model))
+    run.update_result(status="running", monitor=monitor.column, parameters=parameters)
+    trainer.callbacks.append(keeper)  # type: ignore[attr-defined]
+    if resume:
+        # Lightning would validate a second time before training goes on.
+        trainer.num_sanity_val_steps = 0
     try:
-        with on_interrupt(module.request_stop):
+        with on_interrupt(keeper.request_stop):
             trainer.fit(module, ckpt_path=run.last_checkpoint if resume else None, weights_only=True)
         status = "finished"
     except Interrupted:
@@ -204,108 +196,57 @@ def _run(trainer: Trainer, module: TrainingModule, run: Run, resume: bool) -> No
         status = "interrupted"
         raise
     finally:
-        module.close()
+        keeper.close()
         _conclude(run, status, module.standing)
 
 
 def _conclude(run: Run, status: str, standing: Standing) -> None:
     """Write how training ended, and where it stands."""
-    best = standing.best_value if standing.best_epoch else None
     run.update_result(
-        status=status, epochs=standing.epoch, steps=standing.step, best_epoch=standing.best_epoch, best_value=best
+        status=status,
+        epochs=standing.epoch,
+        steps=standing.step,
+        best_epoch=standing.best_epoch,
+        best_value=standing.value,
     )
 
 
-def _check_sets(train: ImageSet, validation: ImageSet) -> None:
-    for name, images in (("training", train), ("validation", validation)):
-        if not len(images):
-            raise UserError(f"The {name} set is empty; give it at least one image.")
-    if train.image_shape != validation.image_shape:
+def _check_sets(train: Examples, validation: Examples) -> None:
+    for name, examples in (("training", train), ("validation", validation)):
+        if not len(examples):
+            raise UserError(f"The {name} set is empty; give it at least one example.")
+    if train.shape != validation.shape:
         raise UserError(
-            f"Training images are {train.image_shape} and validation images {validation.image_shape}: both must have"
-            " the same channels, height and width."
+            f"Training examples have shape {list(train.shape)} and validation examples {list(validation.shape)}: both"
+            " must have the same shape."
         )
 
 
-def _try(turns: Mapping[str, Turn], model: nn.Module, images: ImageSet, asked: Settings) -> None:
-    """Evaluate the objectives on two images, so that what cannot work is said before anything is written."""
-    few = images[: min(2, len(images))]
-    example_seeds = seeds.of_indices(asked.seed, torch.arange(len(few)), "train", 0)
-    device = next(model.parameters()).device
-    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
-    batch = Batch(few.images.to(device, dtype), few.labels.to(device), example_seeds.to(device))
-    model.eval()
-    columns = []
-    for name, turn in turns.items():
-        try:
-            with torch.no_grad():
-                values = turn.objective(batch, Progress(0, 0, 1, asked.epochs, False))
-        except RuntimeError as error:
-            reason = str(error).splitlines()[0]
-            if not any(word in reason for word in ("shape", "size", "channels", "dimension")):
-                raise
-            raise UserError(
-                f"The model does not fit images of shape {list(few.image_shape)} ({reason}); build it for this shape."
-            ) from error
-        columns += [column("val", name, key) for key in Sums(name).checked(values, len(few))]
-    if asked.monitor not in columns and asked.monitor not in [c.replace("val/", "train/", 1) for c in columns]:
-        raise UserError(f"monitor='{asked.monitor}' is no column of this run; choose one of: {', '.join(columns)}.")
-
-
-def _trainer(**arguments: Any) -> Trainer:
+def _trainer(machine: Machine, turns: int, run: Run, epochs: int, callbacks: list[Callback]) -> Trainer:
+    strategy = machine.strategy
+    if turns > 1 and strategy in ("auto", "ddp") and not machine.alone:
+        # In each turn the other turns' parameters get no gradient.
+        strategy = "ddp_find_unused_parameters_true"
+    precision: Any = machine.precision
     try:
         return Trainer(
+            accelerator=machine.accelerator,
+            devices=machine.devices,
+            num_nodes=machine.nodes,
+            strategy=strategy,
+            precision=precision,
+            max_epochs=epochs,
             min_epochs=0,
+            default_root_dir=run.folder,
+            callbacks=callbacks,
             num_sanity_val_steps=-1,  # the whole validation set: row 0
+            inference_mode=False,  # objectives may take derivatives while they are validated
             logger=False,
             enable_checkpointing=False,
-            enable_progress_bar=bool(arguments["callbacks"]),
+            enable_progress_bar=bool(callbacks),
             enable_model_summary=False,
             use_distributed_sampler=False,
             plugins=[AtomicCheckpoints()],
-            **arguments,
         )
     except (MisconfigurationException, ValueError) as error:
         raise UserError(f"Lightning cannot train like this: {str(error).rstrip('.')}.") from error
-
-
-def _prepare(
-    run: Run,
-    model: nn.Module,
-    settings: Mapping[str, object],
-    identity: Mapping[str, object],
-    about: Mapping[str, object],
-    *,
-    resume: bool,
-    overwrite: bool,
-) -> Standing | None:
-    """Make the folder, or find the checkpoint to go on from: where it stands, or None to start."""
-    if resume and overwrite:
-        raise UserError("resume and overwrite exclude each other: carry the run on, or replace it.")
-    run.require_space_for(model.parameters())
-    if not run.read_only and not (resume and run.exists()):
-        Run.create(run.folder, settings, provenance=about, overwrite=overwrite)
-        return None
-    if resume and not run.read_only:
-        run.clear_leftovers()
-        run.make_folders()
-    if not resume or not run.last_checkpoint.exists():
-        return None
-    checkpoint = AtomicCheckpoints().load_checkpoint(run.last_checkpoint)
-    state = checkpoint[KEY]
-    for name, value in identity.items():
-        if state["identity"][name] != value:
-            raise UserError(
-                f"'{run.folder}' cannot be resumed with another {name.replace('_', ' ')} ({state['identity'][name]}"
-                f" then, {value} now): resume with the settings of its config.yaml, or start again with --overwrite."
-            )
-    saved = {name.removeprefix("model."): tensor.shape for name, tensor in checkpoint["state_dict"].items()}
-    own = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    if saved != own:
-        different = sorted(name for name in saved.keys() | own.keys() if saved.get(name) != own.get(name))
-        raise UserError(
-            f"'{run.folder}' cannot be resumed with another model ({len(different)} entries differ, first"
-            f" '{different[0]}'): build it with the settings of its config.yaml, or start again with --overwrite."
-        )
-    run.update_settings(settings)
-    return Standing(**state["standing"])

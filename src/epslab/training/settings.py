@@ -1,31 +1,43 @@
-"""What a training was asked for, and how far it has come."""
+"""What one training was asked for, checked."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import nn
 
-from epslab.errors import UserError
 from epslab.runs import Run
+from epslab.training.limits import Limits, Standing, at_least_1, positive
+from epslab.training.turns import Optimisation
 
 OnEpoch = Callable[[nn.Module, int, Run], None]
 """(model, epochs completed, run): what is drawn before training and after every epoch."""
 
 
-@dataclass
-class Standing:
-    """How far training has come: with weights, optimisers and sums, all that a resumed run goes on from."""
+@dataclass(frozen=True)
+class Monitor:
+    """Which epoch's weights are kept.
 
-    epoch: int = 0  #: epochs completed
-    step: int = 0  #: batches completed
-    best_epoch: int = 0  #: 0: none yet
-    best_value: float = float("inf")
-    seconds: float = 0.0  #: spent training in the epoch at hand
+    Args:
+        column: The best epoch by this column, the first of equal ones; None: the last epoch.
+        higher: The best value is the greatest, not the smallest.
+    """
+
+    column: str | None
+    higher: bool = False
+
+    def improves(self, value: float, standing: Standing) -> bool:
+        """Whether an epoch of this value is better than the best one so far."""
+        if self.column is None:
+            return True
+        if standing.best_epoch == 0:
+            return not math.isnan(value)
+        return value > standing.best_value if self.higher else value < standing.best_value
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Arguments of ``fit``, under the same names.
+    """The arguments of ``fit`` that training itself needs, under the same names.
 
     Raises:
         UserError: One is out of range.
@@ -35,33 +47,25 @@ class Settings:
     batch_size: int
     seed: int
     learning_rate: float
-    monitor: str
-    gradient_clip: float | None
-    ema_decay: float | None
-    patience: int | None
-    checkpoint_minutes: float
-    max_steps: int | None
+    optimisation: Optimisation
+    limits: Limits
     on_epoch: OnEpoch | None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("epochs", "batch_size", "patience", "max_steps"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"{name}={value}: it must be at least 1.")
-        for name in ("learning_rate", "gradient_clip"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise UserError(f"{name}={value}: it must be a positive number.")
-        if not self.checkpoint_minutes >= 0:
-            raise UserError(f"checkpoint_minutes={self.checkpoint_minutes}: it must be 0 or more.")
-        if self.ema_decay is not None and not 0 <= self.ema_decay < 1:
-            raise UserError(f"ema_decay={self.ema_decay}: the average's decay must lie in [0, 1), e.g. 0.999.")
+        at_least_1(epochs=self.epochs, batch_size=self.batch_size)
+        positive(learning_rate=self.learning_rate)
 
     def reached(self, standing: Standing) -> bool:
-        """Whether training is complete, by epochs, steps or patience."""
-        return (
-            standing.epoch >= self.epochs
-            or (self.max_steps is not None and standing.step >= self.max_steps)
-            or (self.patience is not None and standing.epoch - standing.best_epoch >= self.patience)
-        )
+        """Whether training is complete."""
+        return self.limits.reached(standing, self.epochs)
+
+    def plain(self) -> dict[str, object]:
+        """What ``config.yaml`` repeats the run by, where the caller gives nothing else."""
+        limits, optimisation = vars(self.limits), self.optimisation
+        return {
+            **{name: getattr(self, name) for name in ("epochs", "batch_size", "seed", "learning_rate")},
+            "gradient_clip": optimisation.gradient_clip,
+            "average": optimisation.average,
+            **limits,
+        }

@@ -16,24 +16,24 @@ class Sums:
     """Σ over examples of each of an objective's values, in float64.
 
     Args:
-        what: What the values belong to, for sentences to the user: "the objective", "turn 'critic'".
+        turn: The name of the turn whose objective it is, for sentences to the user; empty: the only one.
     """
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, turn: str = "") -> None:
+        self._what = f"turn '{turn}'" if turn else "the objective"
         self._names: list[str] = []
         self._total: Tensor | None = None  # [names]
         self.count = 0  # examples over all processes
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Start at 0."""
         self._total, self.count = None, 0
 
     def checked(self, values: Mapping[str, Tensor], n: int) -> Mapping[str, PerExample]:
         """The values, if there is a loss and all are [n].
 
         Raises:
-            UserError: There is no "loss", or a value is not one number an example.
+            UserError: There is no "loss", or a value is not one number per example.
         """
         if "loss" not in values:
             raise UserError(
@@ -44,7 +44,7 @@ class Sums:
             if value.shape != (n,):
                 raise UserError(
                     f"The value '{name}' of {self._what} has shape {list(value.shape)} for a batch of {n}: it must be"
-                    f" one number an example, [{n}]; leave the mean over the batch to training."
+                    f" one number per example, [{n}]; leave the mean over the batch to training."
                 )
         return values
 

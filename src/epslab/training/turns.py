@@ -1,7 +1,7 @@
 """Objectives that take turns: what each minimises, whose parameters it moves, and how."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from torch import nn
@@ -9,6 +9,7 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from epslab.errors import UserError
+from epslab.training.limits import positive
 from epslab.types import Objective
 
 OptimiserFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -18,8 +19,54 @@ ScheduleFactory = Callable[[Optimizer, int], LRScheduler]
 
 
 @dataclass(frozen=True)
+class Optimisation:
+    """How steps are taken.
+
+    >>> from functools import partial
+    >>> import torch
+    >>> from epslab.training import Optimisation
+    >>> sgd = Optimisation(partial(torch.optim.SGD, lr=0.1, momentum=0.9), gradient_clip=1.0, average=0.999)
+    >>> sgd.average
+    0.999
+
+    Args:
+        optimiser: Makes the optimiser from the parameters; None: Adam, fused. Turns bring their own.
+        schedule: Makes the schedule from the optimiser and its number of steps; None: constant. Turns bring their own.
+        gradient_clip: Largest norm of a step's gradient; None: any.
+        average: Decay of the weights' moving average, in [0, 1); validation, ``on_epoch`` and the weights that are kept
+            then use the average. None: no average.
+
+    Raises:
+        UserError: One is out of range.
+    """
+
+    optimiser: OptimiserFactory | None = None
+    schedule: ScheduleFactory | None = None
+    gradient_clip: float | None = None
+    average: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        positive(gradient_clip=self.gradient_clip)
+        if self.average is not None and not 0 <= self.average < 1:
+            raise UserError(f"average={self.average}: the average's decay must lie in [0, 1), e.g. 0.999.")
+
+
+@dataclass(frozen=True)
 class Turn:
-    """One objective's turn at every batch, or at every n-th: a GAN is two of them.
+    """One objective's turn at every batch, or at every n-th batch: a GAN is two of them.
+
+    >>> from torch import nn
+    >>> from epslab.training import Turn
+    >>> model = nn.ModuleDict({"generator": nn.Linear(2, 2), "critic": nn.Linear(2, 1)})
+    >>> def judge(batch, progress):  # the critic's outputs should differ between real and generated points
+    ...     real, fake = model["critic"](batch.examples), model["critic"](model["generator"](batch.examples))
+    ...     return {"loss": (fake - real).squeeze(1)}
+    >>> def deceive(batch, progress):
+    ...     return {"loss": -model["critic"](model["generator"](batch.examples)).squeeze(1)}
+    >>> turns = {"critic": Turn(judge, model["critic"]), "generator": Turn(deceive, model["generator"], every=5)}
+    >>> turns["generator"].comes(4)
+    True
 
     Args:
         objective: What is minimised; only the parameters of ``module`` get gradients from it.
@@ -49,14 +96,11 @@ class Turn:
 
     def parameters(self) -> list[nn.Parameter]:
         """The parameters it moves: those of the module that require gradients."""
-        return [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        return trained(self.module)
 
 
 def in_turn(
-    objective: Objective | Mapping[str, Turn],
-    model: nn.Module,
-    optimiser: OptimiserFactory | None = None,
-    schedule: ScheduleFactory | None = None,
+    objective: Objective | Mapping[str, Turn], model: nn.Module, optimisation: Optimisation
 ) -> dict[str, Turn]:
     """Turns by name: those given, or one nameless turn over the whole model.
 
@@ -65,12 +109,12 @@ def in_turn(
     """
     if isinstance(objective, Mapping):
         turns = dict(objective)
-        if optimiser is not None or schedule is not None:
+        if optimisation.optimiser is not None or optimisation.schedule is not None:
             raise UserError(
                 "Several turns bring their own optimisers and schedules: give them to each Turn, not to fit."
             )
     else:
-        turns = {"": Turn(objective, model, optimiser, schedule)}
+        turns = {"": Turn(objective, model, optimisation.optimiser, optimisation.schedule)}
     if not turns:
         raise UserError("No turns were given: training needs an objective, or a mapping with at least one Turn.")
     own = {id(parameter) for parameter in model.parameters()}
@@ -106,23 +150,32 @@ class Gradients:
     """
 
     def __init__(self, turns: Iterable[Turn], model: nn.Module) -> None:
-        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        parameters = trained(model)
         self._others = []
         for turn in turns:
             moved = set(map(id, turn.parameters()))
             self._others.append([parameter for parameter in parameters if id(parameter) not in moved])
 
-    @contextmanager
-    def only(self, turn: int) -> Iterator[None]:
+    def only(self, turn: int) -> AbstractContextManager[None]:
         """Within it, the parameters of every other part require no gradient."""
-        others = self._others[turn]
-        for parameter in others:
-            parameter.requires_grad_(False)
-        try:
-            yield
-        finally:
-            for parameter in others:
-                parameter.requires_grad_(True)
+        return frozen(self._others[turn])
+
+
+@contextmanager
+def frozen(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Within it these parameters, which require gradients, require none."""
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+
+
+def trained(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters that require gradients."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 def column(stage: str, turn: str, key: str) -> str:

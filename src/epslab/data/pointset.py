@@ -1,0 +1,92 @@
+"""A set of points, such as the toys of ``epslab.data.toys``."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from epslab.data.examples import Divisible, bytes_of
+from epslab.errors import UserError
+from epslab.types import Labels
+
+
+@dataclass(frozen=True, eq=False)
+class PointSet(Divisible):
+    """Points in d dimensions, with or without labels; two sets are compared by ``checksum()``.
+
+    Training gets its batches as float32.
+
+    >>> from epslab.data import PointSet, toys
+    >>> moons = PointSet(toys.two_moons(1000))
+    >>> train, validation = moons.split([900, 100], seed=0)
+    >>> len(train), train.shape
+    (900, (2,))
+
+    Args:
+        points: Floating-point [n d], all finite.
+        labels: int64 [n], 0 or more; None: the points have none.
+
+    Raises:
+        UserError: A wrong type or shape, unequal lengths, a negative label, or a point that is not finite.
+    """
+
+    # Plain annotations: __post_init__ checks the shapes, always, and with a sentence.
+    points: Tensor
+    labels: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        """Check points and labels."""
+        if not self.points.is_floating_point() or self.points.ndim != 2:
+            raise UserError(
+                f"Points are {self.points.dtype} {list(self.points.shape)}; a point set holds floating-point [n d]:"
+                " points.float(), one point per row."
+            )
+        if not self.points.isfinite().all():
+            raise UserError("Some points are NaN or infinite; leave them out: points[points.isfinite().all(1)].")
+        if self.labels is None:
+            return
+        if self.labels.dtype != torch.int64 or self.labels.shape != self.points.shape[:1]:
+            raise UserError(
+                f"Labels are {self.labels.dtype} {list(self.labels.shape)} for {len(self.points)} points; give int64"
+                f" [{len(self.points)}], one label per point."
+            )
+        if (self.labels < 0).any():
+            raise UserError(f"Labels must be 0 or more, but the smallest is {int(self.labels.min())}.")
+
+    def __len__(self) -> int:
+        """The number of points."""
+        return len(self.points)
+
+    def __getitem__(self, index: slice | Int[Tensor, " k"] | Bool[Tensor, " n"]) -> Self:
+        """A part of the set: a slice shares its memory, a tensor of indices (or a mask) copies."""
+        return type(self)(self.points[index], None if self.labels is None else self.labels[index])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(d,): the number of coordinates."""
+        return tuple(self.points.shape[1:])
+
+    @property
+    def about(self) -> dict[str, object]:
+        """The shape of a point, for a run's ``config.yaml``."""
+        return {"shape": list(self.shape)}
+
+    def checksum(self) -> str:
+        """``sha256:…`` of type, shape, points and labels: the same for the same content."""
+        digest = hashlib.sha256(repr((self.points.dtype, tuple(self.points.shape), self.labels is None)).encode())
+        for tensor in (self.points, self.labels):
+            if tensor is not None:
+                digest.update(bytes_of(tensor))
+        return f"sha256:{digest.hexdigest()}"
+
+    def to(self, device: torch.device | str) -> "PointSet":
+        """The same set on a device."""
+        return PointSet(self.points.to(device), None if self.labels is None else self.labels.to(device))
+
+    def batch(self, indices: Int[Tensor, " n"]) -> tuple[Float[Tensor, "n d"], Labels]:
+        """The points at these indices as float32, and their labels (0 where there are none)."""
+        labels = torch.zeros_like(indices) if self.labels is None else self.labels[indices]
+        return self.points[indices].to(torch.float32), labels
