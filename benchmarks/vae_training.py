@@ -32,7 +32,7 @@ from epslab.generative.vae import VAE
 from epslab.generative.vae_objective import VAEObjective
 from epslab.nets import ConvDecoder, ConvEncoder
 from epslab.probability.likelihoods import Categorical
-from epslab.training import fit
+from epslab.training import Machine, fit
 
 SHAPE, LEVELS, BATCH = (1, 28, 28), 16, 128
 
@@ -125,7 +125,7 @@ class EpslabSide:
             epochs=1,
             batch_size=BATCH,
             overwrite=True,
-            accelerator="cpu",
+            machine=Machine("cpu"),
             progress=False,
         )
         return run.timing()["seconds"][-1], run.metrics()["train/bits_per_dim"][-1]

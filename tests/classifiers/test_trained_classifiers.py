@@ -12,7 +12,7 @@ from epslab import data, seeds
 from epslab.classifiers import Augmentation, ClassifierObjective, CrossEntropy, Normalised, Proportion, accuracy
 from epslab.data import ImageSet
 from epslab.nets import small_cnn
-from epslab.training import fit
+from epslab.training import Optimisation, fit
 
 HIGHEST_RATE = 3e-3
 
@@ -33,8 +33,9 @@ def trained(train: ImageSet, validation: ImageSet, out: Path, epochs: int) -> No
         validation,
         out=out,
         epochs=epochs,
-        optimiser=partial(torch.optim.AdamW, lr=HIGHEST_RATE, weight_decay=0.01, fused=True),
-        schedule=one_cycle,
+        optimisation=Optimisation(
+            partial(torch.optim.AdamW, lr=HIGHEST_RATE, weight_decay=0.01, fused=True), one_cycle
+        ),
         monitor="val/loss",
         progress=False,
     )

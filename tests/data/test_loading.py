@@ -22,7 +22,7 @@ def test_a_slice_is_a_finished_batch() -> None:
     images = numbered(20)
     slices = Slices(images, seed=3)
     slices.set_names("train", 4)
-    assert slices.pixels.data_ptr() == images.pixels.data_ptr()
+    assert slices.examples.pixels.data_ptr() == images.pixels.data_ptr()
     indices = torch.tensor([7, 0, 19])
     batch = slices.__getitems__(indices)
     assert torch.equal(batch.images, images.images[indices])

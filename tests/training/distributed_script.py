@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from training_samples import Denoiser, Pair, adversarial, denoising, images, seeded
 
-from epslab.training import fit
+from epslab.training import Machine, Optimisation, fit
 from epslab.types import Batch, Progress
 
 # Processes have 4 and 3 examples of each batch, and 1 and 0 of the last.
@@ -25,8 +25,8 @@ def main(kind: str, out: Path, devices: int, stop: int | None = None, **argument
         if progress.training and progress.step == stop:
             os.kill(os.getpid(), signal.SIGINT)
 
-    options: dict[str, Any] = {"epochs": 2, "batch_size": 7, "seed": 5, "progress": False, "accelerator": "cpu"}
-    options |= {"devices": devices, "strategy": "ddp" if devices > 1 else "auto", **arguments}
+    options: dict[str, Any] = {"epochs": 2, "batch_size": 7, "seed": 5, "progress": False}
+    options |= {"machine": Machine("cpu", devices, strategy="ddp" if devices > 1 else "auto"), **arguments}
     if kind == "pair":
         model = seeded(Pair)
         run = fit(model, adversarial(model, before), *SETS, out=out, monitor="val/critic/loss", **options)
@@ -34,7 +34,14 @@ def main(kind: str, out: Path, devices: int, stop: int | None = None, **argument
         model = seeded(Denoiser)
         # Their statistics and draws are each process's own.
         model.norm, model.dropout = nn.GroupNorm(1, 4), nn.Identity()
-        run = fit(model, denoising(model, before), *SETS, out=out, ema_decay=0.9, gradient_clip=1.0, **options)
+        run = fit(
+            model,
+            denoising(model, before),
+            *SETS,
+            out=out,
+            optimisation=Optimisation(gradient_clip=1.0, average=0.9),
+            **options,
+        )
     weights = torch.cat([value.flatten() for value in model.state_dict().values()]).tolist()
     (out.parent / f"{out.name}-{'other' if run.read_only else 'first'}.json").write_text(json.dumps(weights))
 

@@ -13,11 +13,12 @@ from training_samples import Denoiser, Pair, adversarial, denoising, images, see
 from epslab import seeds
 from epslab.data import ImageSet
 from epslab.runs import Run
-from epslab.training import Turn, fit
+from epslab.training import Limits, Machine, Optimisation, Turn, fit
 from epslab.types import Batch, Progress
 
 SETS = images(50, 1), images(20, 2)
-QUIET: dict[str, Any] = {"progress": False, "accelerator": "cpu"}
+QUIET: dict[str, Any] = {"progress": False, "machine": Machine("cpu")}
+SGD = partial(torch.optim.SGD, lr=1.0)
 
 
 class Constant(nn.Module):
@@ -169,8 +170,8 @@ def test_the_schedule_is_stepped_at_every_batch(tmp_path: Path) -> None:
         return torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1.0 / (1 + step))
 
     run = fit(
-        model, climbing(model), *SETS, out=tmp_path / "run", epochs=2, batch_size=25, schedule=schedule,
-        optimiser=partial(torch.optim.SGD, lr=1.0), **QUIET,
+        model, climbing(model), *SETS, out=tmp_path / "run", epochs=2, batch_size=25,
+        optimisation=Optimisation(SGD, schedule), **QUIET,
     )  # fmt: skip
     assert asked == [4]
     # w = 1 + 1/2 + 1/3 + 1/4, and validation is (w − 3)².
@@ -180,8 +181,8 @@ def test_the_schedule_is_stepped_at_every_batch(tmp_path: Path) -> None:
 def test_gradients_are_clipped_by_their_norm(tmp_path: Path) -> None:
     model = Constant()
     run = fit(
-        model, climbing(model), *SETS, out=tmp_path / "run", epochs=1, batch_size=50, gradient_clip=0.25,
-        optimiser=partial(torch.optim.SGD, lr=1.0), **QUIET,
+        model, climbing(model), *SETS, out=tmp_path / "run", epochs=1, batch_size=50,
+        optimisation=Optimisation(SGD, gradient_clip=0.25), **QUIET,
     )  # fmt: skip
     assert run.metrics()["val/loss"][-1] == pytest.approx((0.25 - 3) ** 2, rel=1e-5)
 
@@ -189,8 +190,8 @@ def test_gradients_are_clipped_by_their_norm(tmp_path: Path) -> None:
 def test_the_best_epoch_is_kept_and_patience_ends_training(tmp_path: Path) -> None:
     model = Constant()
     run = fit(
-        model, climbing(model), *SETS, out=tmp_path / "run", epochs=20, batch_size=50, patience=2,
-        optimiser=partial(torch.optim.SGD, lr=1.0), **QUIET,
+        model, climbing(model), *SETS, out=tmp_path / "run", epochs=20, batch_size=50, limits=Limits(patience=2),
+        optimisation=Optimisation(SGD), **QUIET,
     )  # fmt: skip
     assert run.metrics()["val/loss"] == [9, 4, 1, 0, 1, 4]
     result = run.result()
@@ -213,22 +214,25 @@ def test_the_average_is_what_is_validated_drawn_and_kept(tmp_path: Path) -> None
         drawn.append((epoch, model.w.item(), model.training, torch.is_grad_enabled(), len(run.metrics()["epoch"])))
 
     run = fit(
-        model, climbing(model), *SETS, out=tmp_path / "run", epochs=3, batch_size=50, ema_decay=0.5, on_epoch=draw,
-        optimiser=partial(torch.optim.SGD, lr=1.0), **QUIET,
+        model, climbing(model), *SETS, out=tmp_path / "run", epochs=3, batch_size=50, on_epoch=draw,
+        optimisation=Optimisation(SGD, average=0.5), **QUIET,
     )  # fmt: skip
-    # w = 0, 1, 2, 3; the average 0, 1/2, 5/4, 17/8.
-    averages = [0.0, 0.5, 1.25, 2.125]
-    assert drawn == [(epoch, average, False, False, epoch + 1) for epoch, average in enumerate(averages)]
-    assert run.metrics()["val/loss"] == [(average - 3) ** 2 for average in averages]
-    assert model.w.item() == 2.125
+    # w = 0, 1, 2, 3; decays 1/10, 2/11, 3/12.
+    averages = [0.0]
+    for w, decay in ((1, 1 / 10), (2, 2 / 11), (3, 3 / 12)):
+        averages.append(decay * averages[-1] + (1 - decay) * w)
+    assert [w for _, w, *_ in drawn] == pytest.approx(averages, rel=1e-6)
+    assert [(epoch, *rest) for epoch, _, *rest in drawn] == [(epoch, False, False, epoch + 1) for epoch in range(4)]
+    assert run.metrics()["val/loss"] == pytest.approx([(average - 3) ** 2 for average in averages], rel=1e-5)
+    assert model.w.item() == pytest.approx(averages[-1], rel=1e-6)
     assert torch.load(run.last_checkpoint, weights_only=True)["state_dict"]["model.w"] == 3.0
 
 
 def test_steps_can_be_limited(tmp_path: Path) -> None:
     model = Constant()
     run = fit(
-        model, climbing(model), *SETS, out=tmp_path / "run", epochs=9, batch_size=25, max_steps=3,
-        optimiser=partial(torch.optim.SGD, lr=1.0), **QUIET,
+        model, climbing(model), *SETS, out=tmp_path / "run", epochs=9, batch_size=25, limits=Limits(max_steps=3),
+        optimisation=Optimisation(SGD), **QUIET,
     )  # fmt: skip
     assert run.result()["steps"] == 3
     assert run.result()["status"] == "finished"
@@ -282,7 +286,15 @@ def test_the_same_seed_gives_the_same_run_whatever_the_global_generator(tmp_path
 
 def test_reduced_precision_trains(tmp_path: Path) -> None:
     model = seeded(Denoiser)
-    run = fit(model, denoising(model), *SETS, out=tmp_path / "run", epochs=2, precision="bf16-mixed", **QUIET)
+    run = fit(
+        model,
+        denoising(model),
+        *SETS,
+        out=tmp_path / "run",
+        epochs=2,
+        progress=False,
+        machine=Machine("cpu", precision="bf16-mixed"),
+    )
     full = seeded(Denoiser)
     reference = fit(full, denoising(full), *SETS, out=tmp_path / "full", epochs=2, **QUIET)
     assert run.metrics()["val/loss"] == pytest.approx(reference.metrics()["val/loss"], rel=0.05)
@@ -308,7 +320,7 @@ def test_timing_and_settings_are_written(tmp_path: Path) -> None:
 
 def test_it_is_silent_without_a_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     model = seeded(Denoiser)
-    fit(model, denoising(model), *SETS, out=tmp_path / "run", epochs=1, accelerator="cpu")
+    fit(model, denoising(model), *SETS, out=tmp_path / "run", epochs=1, machine=Machine("cpu"))
     assert capfd.readouterr() == ("", "")
 
 
@@ -326,5 +338,7 @@ def test_float_data_is_never_made_of_the_whole_set(tmp_path: Path) -> None:
             return result
 
     with Largest():
-        fit(model, denoising(model), big, big[:100], out=tmp_path / "run", epochs=1, max_steps=2, **QUIET)
+        fit(
+            model, denoising(model), big, big[:100], out=tmp_path / "run", epochs=1, limits=Limits(max_steps=2), **QUIET
+        )
     assert 0 < largest <= 128 * 4 * 16 * 16

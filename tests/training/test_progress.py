@@ -8,7 +8,7 @@ from rich.console import Console
 from training_samples import Denoiser, denoising, images, seeded
 
 import epslab.training.loop
-from epslab.training import fit
+from epslab.training import Machine, fit
 from epslab.training.progress import ProgressLine
 
 
@@ -30,7 +30,7 @@ def test_it_shows_epoch_rate_and_loss_on_a_terminal(
         out=tmp_path / "run",
         epochs=2,
         batch_size=4,
-        accelerator="cpu",
+        machine=Machine("cpu"),
     )
     text = drawn.getvalue()
     if terminal:

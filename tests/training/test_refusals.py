@@ -1,5 +1,6 @@
 """What cannot work is said in one sentence, and nothing is written; what goes wrong within a run names the place."""
 
+import dataclasses
 import pickle
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from training_samples import Denoiser, Pair, adversarial, denoising, images, see
 
 from epslab.errors import UserError
 from epslab.runs import Run
-from epslab.training import Turn, fit
+from epslab.training import Limits, Machine, Optimisation, Turn, fit
 from epslab.types import Batch, Progress
 
 SETS = images(50, 1), images(20, 2)
@@ -20,9 +21,15 @@ SETS = images(50, 1), images(20, 2)
 
 def attempt(out: Path, **arguments: Any) -> Run:
     model = arguments.pop("model", None) or seeded(Denoiser)
+    groups: tuple[tuple[str, Any, dict[str, Any]], ...] = (
+        ("optimisation", Optimisation, {}), ("limits", Limits, {}), ("machine", Machine, {"accelerator": "cpu"})
+    )  # fmt: skip
+    for name, kind, given in groups:
+        own = {field.name for field in dataclasses.fields(kind)} & arguments.keys()
+        arguments[name] = kind(**given | {field: arguments.pop(field) for field in own})
     options: dict[str, Any] = {
         "objective": denoising(model), "train": SETS[0], "validation": SETS[1], "epochs": 1, "progress": False,
-        "accelerator": "cpu", **arguments,
+        **arguments,
     }  # fmt: skip
     return fit(model, out=out, **options)
 
@@ -47,16 +54,16 @@ class Broken:
         ({"learning_rate": 0.0}, "learning_rate=0.0: it must be a positive number"),
         ({"learning_rate": float("nan")}, "learning_rate=nan: it must be a positive number"),
         ({"gradient_clip": -1.0}, "gradient_clip=-1.0: it must be a positive number"),
-        ({"ema_decay": 1.0}, "ema_decay=1.0: the average's decay must lie in"),
+        ({"average": 1.0}, "average=1.0: the average's decay must lie in"),
         ({"checkpoint_minutes": -1.0}, "checkpoint_minutes=-1.0: it must be 0 or more"),
         ({"train": SETS[0][:0]}, "The training set is empty"),
         ({"validation": SETS[0][:0]}, "The validation set is empty"),
-        ({"validation": images(5, 1, side=8)}, "both must have the same channels, height and width"),
+        ({"validation": images(5, 1, side=8)}, "both must have the same shape"),
         ({"monitor": "val/bits"}, "monitor='val/bits' is no column of this run; choose one of: val/loss, val"),
         ({"objective": Broken(lambda batch: {"nll": batch.labels.float()})}, r"\(nll\) have no 'loss'"),
         ({"objective": Broken(lambda batch: {"loss": batch.images.mean()})}, r"has shape \[\] for a batch of 2"),
         ({"objective": {}}, "No turns were given"),
-        ({"model": nn.Conv2d(3, 1, 3)}, r"does not fit images of shape \[1, 6, 6\] \(.*channels.*\); build it"),
+        ({"model": nn.Conv2d(3, 1, 3)}, r"does not fit examples of shape \[1, 6, 6\] \(.*channels.*\); build it"),
         ({"model": nn.Identity()}, "There is nothing to train: the model has no parameter"),
         ({"precision": "17-true"}, "Lightning cannot train like this: .*17-true"),
         ({"accelerator": "abacus"}, "Lightning cannot train like this: .*abacus"),

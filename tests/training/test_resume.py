@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from training_samples import Denoiser, denoising, images, seeded, train, train_and_die
 
 from epslab.runs import Run
-from epslab.training import fit
+from epslab.training import Machine, fit
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_a_finished_run_returns_at_once_and_trains_on_for_more_epochs(tmp_path: 
         nonlocal calls
         calls += progress.training
 
-    options: dict[str, Any] = {"batch_size": 16, "progress": False, "resume": True, "accelerator": "cpu"}
+    options: dict[str, Any] = {"batch_size": 16, "progress": False, "resume": True, "machine": Machine("cpu")}
     sets = images(64, 1), images(20, 2)
     fit(model, denoising(model, count), *sets, out=tmp_path / "a", epochs=2, **options)
     assert calls == 8

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from epslab import seeds
 from epslab.data import ImageSet
 from epslab.runs import Run
-from epslab.training import Turn, fit
+from epslab.training import Limits, Machine, Optimisation, Turn, fit
 from epslab.types import Batch, Progress
 
 torch.set_num_threads(1)
@@ -96,11 +96,11 @@ def adversarial(model: Pair, before: Callable[[Batch, Progress], None] | None = 
 def train(kind: str, out: Path, before: Callable[[Batch, Progress], None] | None = None, **arguments: Any) -> Run:
     """Train one of the two samples: 3 epochs of 13 batches, the last of them short."""
     sets = images(100, 1), images(30, 2)
-    arguments = {"epochs": 3, "batch_size": 8, "seed": 5, "progress": False, "accelerator": "cpu", **arguments}
+    arguments = {"epochs": 3, "batch_size": 8, "seed": 5, "progress": False, "machine": Machine("cpu"), **arguments}
     if kind == "denoiser":
         model = seeded(Denoiser)
         decay: Any = lambda optimiser, steps: torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)  # noqa: E731
-        options = {"ema_decay": 0.9, "gradient_clip": 1.0, "schedule": decay}
+        options = {"optimisation": Optimisation(schedule=decay, gradient_clip=1.0, average=0.9)}
         return fit(model, denoising(model, before), *sets, out=out, **{**options, **arguments})
     model = seeded(Pair)
     options = {"monitor": "val/critic/loss"}
@@ -141,4 +141,4 @@ def train_and_die(kind: str, out: Path, moment: str, count: int, minutes: float)
         return result
 
     torch.save, os.fsync, Path.replace = half_save, dying_fsync, dying_replace  # type: ignore[assignment]
-    train(kind, out, lambda batch, progress: die_at("batch"), resume=True, checkpoint_minutes=minutes)
+    train(kind, out, lambda batch, progress: die_at("batch"), resume=True, limits=Limits(checkpoint_minutes=minutes))

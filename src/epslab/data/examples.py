@@ -3,7 +3,7 @@
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -12,6 +12,8 @@ from torch import Tensor
 from epslab import seeds
 from epslab.errors import UserError
 from epslab.types import Labels
+
+Set = TypeVar("Set", bound="Divisible")
 
 
 @runtime_checkable
@@ -53,10 +55,10 @@ class Divisible(ABC):
         """The number of examples."""
 
     @abstractmethod
-    def __getitem__(self, index: slice | Int[Tensor, " k"] | Bool[Tensor, " n"]) -> Self:
+    def __getitem__(self: Set, index: slice | Int[Tensor, " k"] | Bool[Tensor, " n"]) -> Set:
         """A part of the set."""
 
-    def take(self, n: int, seed: int) -> Self:
+    def take(self: Set, n: int, seed: int) -> Set:
         """N different examples, drawn by the seed.
 
         Raises:
@@ -66,7 +68,7 @@ class Divisible(ABC):
             raise UserError(f"{n} examples were asked for, but the set has {len(self)}: ask for 1..{len(self)}.")
         return self[self._shuffled(seed, "take")[:n]]
 
-    def split(self, lengths: Sequence[int], seed: int) -> tuple[Self, ...]:
+    def split(self: Set, lengths: Sequence[int], seed: int) -> tuple[Set, ...]:
         """Disjoint parts of these lengths, drawn by the seed; examples beyond their sum are left out.
 
         Raises:

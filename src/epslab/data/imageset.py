@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Self
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Int
@@ -11,6 +11,8 @@ from torch import Generator, Tensor
 from epslab.data.examples import Divisible, bytes_of
 from epslab.errors import UserError
 from epslab.types import Images, ImageShape, Labels
+
+Set = TypeVar("Set", bound="ImageSet")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +67,7 @@ class ImageSet(Divisible):
         """The number of images."""
         return len(self.pixels)
 
-    def __getitem__(self, index: slice | Int[Tensor, " k"] | Bool[Tensor, " n"]) -> Self:
+    def __getitem__(self: Set, index: slice | Int[Tensor, " k"] | Bool[Tensor, " n"]) -> Set:
         """A part of the set: a slice shares its memory, a tensor of indices (or a mask) copies."""
         return type(self)(self.pixels[index], self.labels[index], self.classes)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Self
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -11,6 +11,8 @@ from torch import Tensor
 from epslab.data.examples import Divisible, bytes_of
 from epslab.errors import UserError
 from epslab.types import Labels
+
+Set = TypeVar("Set", bound="PointSet")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,7 @@ class PointSet(Divisible):
         """The number of points."""
         return len(self.points)
 
-    def __getitem__(self, index: slice | Int[Tensor, " k"] | Bool[Tensor, " n"]) -> Self:
+    def __getitem__(self: Set, index: slice | Int[Tensor, " k"] | Bool[Tensor, " n"]) -> Set:
         """A part of the set: a slice shares its memory, a tensor of indices (or a mask) copies."""
         return type(self)(self.points[index], None if self.labels is None else self.labels[index])
 

@@ -13,7 +13,7 @@ from epslab.recipes import RECIPES
 from epslab.recipes.recipe import Recipe
 from epslab.recipes.work import Splits, Work
 from epslab.runs import Run
-from epslab.training import fit
+from epslab.training import Limits, Machine, Optimisation, fit
 
 
 def train(
@@ -80,20 +80,13 @@ def train(
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
         learning_rate=work.learning_rate,
-        optimiser=work.optimiser(),
-        schedule=work.schedule(),
+        optimisation=Optimisation(work.optimiser(), work.schedule(), recipe.gradient_clip, recipe.ema_decay),
+        limits=Limits(recipe.patience),
         seed=seed,
-        gradient_clip=recipe.gradient_clip,
-        ema_decay=recipe.ema_decay,
-        patience=recipe.patience,
         monitor=recipe.monitor,
         resume=resume,
         overwrite=overwrite,
-        devices=devices,
-        num_nodes=num_nodes,
-        strategy=strategy,
-        precision=precision,
-        accelerator=accelerator,
+        machine=Machine(accelerator, devices, num_nodes, strategy, precision),
         settings=settings,
         on_epoch=look,
         progress=progress,

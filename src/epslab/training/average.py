@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+_Tensors = tuple[Tensor, ...] | list[Tensor]
+
 
 def decay_at(step: int, decay: float) -> float:
     """min(d, (1 + n)/(10 + n)): the decay of step n, from 0.
@@ -76,7 +78,7 @@ class Average:
         self._averaged.n_averaged.fill_(steps + 1)
 
     @torch.no_grad()
-    def _mix(self, averages: list[Tensor], current: list[Tensor], _: Tensor) -> None:
+    def _mix(self, averages: _Tensors, current: _Tensors, _: Tensor | int) -> None:
         if averages[0].is_floating_point():
             # The count on the CPU: torch hands over a copy on the device, which would have to be waited for.
             step = int(self._averaged.n_averaged) - 1

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch.utils.tensorboard import SummaryWriter
 
 from epslab.runs import Run, write_table
-from epslab.training.settings import Standing
+from epslab.training.limits import Standing
 
 
 class Curves:

@@ -133,7 +133,9 @@ def fit(
         columns = declared(turns)
         marked = monitor_of(monitor, columns_of(turns, model, train, seed, epochs), columns)
         if marked.column is None and limits.patience is not None:
-            raise UserError("patience needs a monitor to tell a better epoch by; name a column, e.g. monitor='val/loss'.")
+            raise UserError(
+                "patience needs a monitor to tell a better epoch by; name a column, e.g. monitor='val/loss'."
+            )
         trainer = _trainer(machine, len(turns), run, epochs, [ProgressLine(batch_size)] if progress else [])
         context.enter_context(generators_kept([trainer.strategy.root_device]))
         sharded = isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy)
@@ -146,7 +148,7 @@ def fit(
         standing = prepare(
             run, model, plain, identity, {"data": data, **train.about}, resume=resume, overwrite=overwrite
         )
-        if not run.read_only:
+        if columns:
             run.declare(columns)
         if standing is None or not asked.reached(standing):
             model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -175,9 +177,7 @@ def _identity(
     }
 
 
-def _run(
-    trainer: Trainer, module: TrainingModule, keeper: Keeper, run: Run, monitor: Monitor, *, resume: bool
-) -> None:
+def _run(trainer: Trainer, module: TrainingModule, keeper: Keeper, run: Run, monitor: Monitor, *, resume: bool) -> None:
     """Let Lightning train, and say in ``result.json`` how it ended."""
     status = "failed"
     parameters = sum(parameter.numel() for parameter in trained(module.model))

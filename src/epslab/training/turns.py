@@ -99,9 +99,7 @@ class Turn:
         return trained(self.module)
 
 
-def in_turn(
-    objective: Objective | Mapping[str, Turn], model: nn.Module, optimisation: Optimisation
-) -> dict[str, Turn]:
+def in_turn(objective: Objective | Mapping[str, Turn], model: nn.Module, optimisation: Optimisation) -> dict[str, Turn]:
     """Turns by name: those given, or one nameless turn over the whole model.
 
     Raises:
