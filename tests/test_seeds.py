@@ -25,12 +25,12 @@ def signed(word: int) -> int:
     return word - (1 << 64) if word >> 63 else word
 
 
-def assert_uncorrelated(a: torch.Tensor, b: torch.Tensor) -> None:
-    """Correlation within 4 standard errors of 0, for values and for their squares."""
+def assert_uncorrelated(a: torch.Tensor, b: torch.Tensor, errors: float = 4) -> None:
+    """Correlation within ``errors`` standard errors of 0, for values and for their squares."""
     for x, y in ((a, b), (a.square(), b.square())):
         x, y = x.double() - x.double().mean(), y.double() - y.double().mean()
         correlation = (x * y).mean() / (x.square().mean() * y.square().mean()).sqrt()
-        assert abs(correlation) < 4 / math.sqrt(x.numel())
+        assert abs(correlation) < errors / math.sqrt(x.numel())
 
 
 def test_the_reference_generator_itself_gives_the_published_numbers() -> None:
@@ -237,3 +237,43 @@ def test_forked_seeds_belong_to_the_example_and_the_names() -> None:
     assert torch.equal(seeds.fork(base, "prior")[1:], seeds.fork(base[1:], "prior"))
     assert not torch.isin(seeds.fork(base, "prior"), seeds.fork(base, "posterior")).any()
     assert base.tolist() == [1, 2, 3]
+
+
+def test_forks_of_any_different_names_are_different_and_uncorrelated() -> None:
+    """All names count, in their order, with their boundaries: a stream of the same first name is another stream."""
+    base = seeds.draw(500, seeds.generator(0, "fork"))
+    names = [("a",), ("b",), ("a", "b"), ("a", "c"), ("b", "a"), ("a", 0), ("a", 1), ("a", 1, 0), ("ab",), ("a", 10)]
+    forked = [seeds.fork(base, *name) for name in names]
+    together = torch.cat([base, *forked])
+    assert len(together.unique()) == len(together)
+    drawn = [seeds.noise(one, 0, (20,)) for one in (base, *forked)]
+    spread = 4.5  # standard errors: 55 pairs, each by values and by squares
+    for i, a in enumerate(drawn):
+        for b in drawn[:i]:
+            assert_uncorrelated(a, b, spread)
+
+
+def test_a_fork_of_a_fork_is_another_stream_than_either() -> None:
+    base = seeds.draw(2000, seeds.generator(0, "fork"))
+    one, other = seeds.fork(seeds.fork(base, "a"), "b"), seeds.fork(seeds.fork(base, "b"), "a")
+    together = torch.cat([base, one, other, seeds.fork(base, "a", "b")])
+    assert len(together.unique()) == len(together)
+    assert_uncorrelated(seeds.noise(one, 0, (10,)), seeds.noise(other, 0, (10,)))
+
+
+@pytest.mark.parametrize(
+    "make", [seeds.stream, lambda *names: int(seeds.of_indices(names[0], torch.arange(1), *names[1:]))]
+)
+def test_every_name_of_a_stream_counts(make: object) -> None:
+    names = [
+        (0,),
+        (0, "a"),
+        (0, "b"),
+        (0, "a", "b"),
+        (0, "a", "c"),
+        (0, "a", 0),
+        (0, "a", 1),
+        (1, "a", 1),
+        (0, "b", "a"),
+    ]
+    assert len({make(*name) for name in names}) == len(names)

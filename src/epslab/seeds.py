@@ -1,12 +1,15 @@
-"""Randomness as an argument: named generators, and noise that belongs to an example rather than to its batch.
+"""Randomness as an argument: named generators, and noise that belongs to an example, not to its batch.
 
-``generator(seed, "loader")`` is a stream of its own for every seed and name. ``normal`` and ``uniform`` are
-counter-based: a pure function of (example seed, counter, position), so an example meets the same noise alone, in any
-batch, in any order and on any number of processes, and nothing has to be saved to replay it.
+``generator(seed, "loader")`` gives a separate random stream for each seed and name. ``noise`` and ``uniform`` are
+counter-based: each value is a pure function of (example seed, counter, position). An example therefore gets the same
+noise alone, in any batch, in any order and on any number of processes, and nothing has to be saved to replay it.
 
-The mixing function is SplitMix64 (Steele, Lea & Flood, 2014; constants of Stafford's variant 13): position i of stream
-k is mix(k + (i+1)·γ) with γ the odd integer nearest 2⁶⁴/φ and k = mix(mix(example seed) + counter). Torch's int64
-multiplication wraps, as the algorithm needs.
+The mixing function is SplitMix64 (Steele, Lea & Flood, 2014; constants of Stafford's variant 13). Value i of a stream,
+i = 0, 1, …, is
+
+    w_i = mix(key + (i + 1)·γ),    key = mix(mix(example seed) + counter),
+
+where γ is the odd integer nearest 2⁶⁴/φ. Torch's int64 multiplication wraps around, as the algorithm needs.
 """
 
 import hashlib
@@ -26,21 +29,26 @@ _MIX_2 = 0x94D049BB133111EB - (1 << 64)
 
 
 def stream(seed: int, *names: str | int) -> int:
-    """A 63-bit seed for the stream so named; different names or seeds give unrelated streams."""
-    text = "/".join(str(part) for part in (seed, *names))
+    """A 63-bit seed for the stream of this name; other names or seeds give unrelated streams."""
+    # A slash inside a name is escaped, so that ("a/b",) and ("a", "b") stay apart.
+    text = "/".join(str(part).replace("\\", "\\\\").replace("/", "\\/") for part in (seed, *names))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
 
 
 def generator(seed: int, *names: str | int, device: torch.device | str = "cpu") -> Generator:
-    """A torch generator for the stream so named, e.g. ``generator(0, "loader", epoch)``."""
+    """A torch generator for the stream of this name.
+
+    >>> torch.rand(1, generator=generator(0, "loader")) == torch.rand(1, generator=generator(0, "loader"))
+    tensor([True])
+    """
     return Generator(device=device).manual_seed(stream(seed, *names))
 
 
 @contextmanager
 def seeded(seed: int, *names: str | int) -> Iterator[None]:
-    """Let torch's own generator follow the stream so named, for code that can take no other (weight initialisation).
+    """Seed torch's default generator inside the block, for code that takes no generator (weight initialisation).
 
-    It is given back as it was, so whoever relies on it notices nothing.
+    Afterwards the default generator continues where it was before the block.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(stream(seed, *names))
@@ -54,12 +62,16 @@ def draw(n: int, generator: Generator | None = None, device: torch.device | str 
 
 
 def of_indices(seed: int, indices: Int[Tensor, " n"], *names: str | int) -> Seeds:
-    """Seeds for the examples with these indices in their data set: a function of seed, names and index alone."""
+    """Seeds for the examples at these indices of their data set: a function of seed, names and index alone."""
     return _mix(indices.to(torch.int64) * _GAMMA + stream(seed, *names))
 
 
 def fork(example_seeds: Seeds, *names: str | int) -> Seeds:
-    """Seeds for another stream of the same examples, unrelated to the first: a function of the seeds and the names."""
+    """Seeds for another stream of the same examples, unrelated to the first: a function of the seeds and all the names.
+
+    >>> fork(torch.tensor([1, 2]), "restart", 0) == fork(torch.tensor([1, 2]), "restart", 1)
+    tensor([False, False])
+    """
     return _mix(example_seeds ^ stream(0, *names))
 
 
@@ -69,9 +81,9 @@ def noise(
     """Standard normal noise [n, *shape], by Box & Muller (1958) from two 32-bit halves of each 64-bit word.
 
     Args:
-        example_seeds: One seed an example, [n].
-        counter: Which of the example's draws: 0, 1, 2, …; draws at different counters are independent.
-        shape: Shape of one example's noise.
+        example_seeds: One seed per example, [n].
+        counter: Number of the draw: 0, 1, 2, …; draws at different counters are independent.
+        shape: Shape of the noise of one example.
         dtype: Floating type of the result. |z| is at most √(2·ln 2³³) ≈ 6.76.
     """
     size = math.prod(shape)
@@ -89,7 +101,7 @@ def noise(
 def uniform(
     example_seeds: Seeds, counter: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float32
 ) -> Float[Tensor, "n ..."]:
-    """Uniform noise in [0, 1), [n, *shape]; arguments as for ``noise``, whose draws are others.
+    """Uniform noise in [0, 1), [n, *shape], independent of ``noise`` with the same arguments.
 
     Values are multiples of 2⁻⁵³ in float64, of 2⁻²⁴ in float32, of 2⁻⁸ in the half types.
     """

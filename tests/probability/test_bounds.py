@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from epslab import seeds as noise
+from epslab import seeds
 from epslab.errors import UserError
 from epslab.probability.bounds import LATENTS_PER_PASS, bits_per_dim, importance_weighted, prior_monte_carlo
+from epslab.seeds import noise as draw_noise
 
 ESTIMATES = [importance_weighted, prior_monte_carlo]
 each = pytest.mark.parametrize("estimate", ESTIMATES)
@@ -24,7 +25,7 @@ class Weights:
         self.asked.append((first, samples))
         counters = range(first, first + samples)
         if self.values is None:
-            made = torch.stack([noise.noise(seeds, k, (), torch.float64) for k in counters])
+            made = torch.stack([draw_noise(seeds, k, (), torch.float64) for k in counters])
             return self.offset + self.scale * made + self.parameter
         return torch.tensor([self.values[k] for k in counters])[:, None].expand(-1, len(images)) + self.parameter
 
@@ -50,6 +51,55 @@ def test_the_chunk_changes_nothing_and_every_draw_is_used_once(estimate: object,
     torch.testing.assert_close(result, estimate(Weights(), IMAGES, 100, seeds=SEEDS), rtol=1e-13, atol=1e-13)
     assert [k for first, count in model.asked for k in range(first, first + count)] == list(range(100))
     assert max(count for _, count in model.asked) <= chunk
+
+
+@each
+def test_many_small_passes_add_up_without_rounding(estimate: object) -> None:
+    """All weights are 1, so log (1/K) Σ w is exactly 0: a sum kept in float32 drifts to 1e-5."""
+    images, own = IMAGES[:1].float(), SEEDS[:1]
+    result = estimate(Weights([0.0] * 20_000), images, 20_000, seeds=own, chunk=1)
+    assert abs(result.item()) < 1e-7
+
+
+@each
+def test_draws_are_told_as_they_are_made(estimate: object) -> None:
+    told: list[int] = []
+    estimate(Weights(), IMAGES, 10, seeds=SEEDS, chunk=4, on_draws=told.append)
+    assert told == [12, 12, 6]
+
+
+class Prepared(Weights):
+    """A model that does the work all draws share once, when it is given its images."""
+
+    def at(self, images: Tensor) -> "Prepared":
+        self.images = images
+        return self
+
+    def log_weights(self, samples: int, *, seeds: Tensor, first: int = 0) -> Tensor:  # type: ignore[override]
+        return super().log_weights(self.images, samples, seeds=seeds, first=first)
+
+    log_likelihoods = log_weights  # type: ignore[assignment]
+
+
+@each
+def test_a_model_that_can_encode_once_is_asked_to(estimate: object) -> None:
+    torch.testing.assert_close(
+        estimate(Prepared(), IMAGES, 50, seeds=SEEDS, chunk=7), estimate(Weights(), IMAGES, 50, seeds=SEEDS)
+    )
+
+
+@each
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_images_get_their_estimate_in_float32(estimate: object, dtype: torch.dtype) -> None:
+    result = estimate(Weights(offset=-1234.5), IMAGES.to(dtype), 10, seeds=SEEDS)
+    expected = estimate(Weights(offset=-1234.5), IMAGES.float(), 10, seeds=SEEDS)
+    assert result.dtype == torch.float32
+    assert torch.equal(result, expected)
+
+
+@each
+def test_no_images_give_no_estimates(estimate: object) -> None:
+    assert estimate(Weights(), IMAGES[:0], 5, seeds=SEEDS[:0]).shape == (0,)
 
 
 @each
@@ -93,7 +143,7 @@ def test_seeds_come_from_the_generator_where_none_are_given(estimate: object) ->
     first, second, other = (estimate(Weights(), IMAGES, 5, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
-    given = noise.draw(3, torch.Generator().manual_seed(0))
+    given = seeds.draw(3, torch.Generator().manual_seed(0))
     assert torch.equal(estimate(Weights(), IMAGES, 5, seeds=given), first)
 
 

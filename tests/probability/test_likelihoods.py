@@ -186,3 +186,64 @@ def test_settings_that_make_no_law_are_refused(build: object, sentence: str) -> 
 def test_likelihoods_are_compared_by_their_settings() -> None:
     assert Categorical(16) == Categorical(16) != Categorical(8)
     assert DiscretisedLogisticMixture() == DiscretisedLogisticMixture(256, 10)
+
+
+HALF = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+
+
+@each_discrete
+@HALF
+def test_probabilities_of_half_precision_parameters_sum_to_one(likelihood: Likelihood, dtype: torch.dtype) -> None:
+    parameters = (3 * random(1, likelihood.channels(1), 1, 1, seed=4)).to(dtype)
+    levels = levels_of(likelihood)
+    images = (torch.arange(levels) / (levels - 1)).view(-1, 1, 1, 1)
+    log_p = likelihood.log_prob(parameters.expand(levels, -1, -1, -1), images)
+    assert log_p.dtype == torch.float32
+    assert log_p.exp().sum().item() == pytest.approx(1, abs=1e-6)
+
+
+@HALF
+@pytest.mark.parametrize("levels", [2, 256])
+def test_the_logistic_mixture_of_half_precision_parameters_sums_to_one(dtype: torch.dtype, levels: int) -> None:
+    likelihood = DiscretisedLogisticMixture(levels, 10)
+    parameters = random(50, likelihood.channels(1), 1, 1, seed=6).to(dtype)
+    images = torch.arange(levels).div(levels - 1).view(1, 1, 1, levels)
+    log_p = torch.stack(
+        [likelihood.log_prob(parameters, images[..., k : k + 1].expand(50, -1, -1, -1)) for k in range(levels)]
+    )
+    torch.testing.assert_close(log_p.exp().sum(0), torch.ones(50), rtol=1e-5, atol=0)
+
+
+@each
+@HALF
+def test_half_precision_parameters_are_computed_with_in_float32(likelihood: Likelihood, dtype: torch.dtype) -> None:
+    """Many pixels: summed in half precision, log p(x) would be off by nats; and so would means near 0 and 1."""
+    parameters = random(2, likelihood.channels(1), 28, 28, seed=7).to(dtype)
+    images = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(8))
+    log_p = likelihood.log_prob(parameters, images)
+    torch.testing.assert_close(
+        log_p.double(), likelihood.log_prob(parameters.double(), images.double()), rtol=1e-5, atol=1e-3
+    )
+    mean = likelihood.mean(parameters)
+    assert mean.dtype == dtype
+    torch.testing.assert_close(mean, likelihood.mean(parameters.double()).to(dtype), rtol=1e-2, atol=1e-5)
+    draws = likelihood.sample(parameters, torch.Generator().manual_seed(9))
+    assert draws.dtype == dtype
+    assert torch.equal(draws, likelihood.sample(parameters.float(), torch.Generator().manual_seed(9)).to(dtype)) or (
+        isinstance(likelihood, Normal)
+    )
+
+
+@each
+def test_float64_parameters_are_computed_with_in_float64(likelihood: Likelihood) -> None:
+    parameters = random(2, likelihood.channels(1), 3, 3).double()
+    images = torch.rand(2, 1, 3, 3).double()
+    assert likelihood.log_prob(parameters, images).dtype == torch.float64
+    assert likelihood.mean(parameters).dtype == likelihood.sample(parameters).dtype == torch.float64
+
+
+@each
+def test_no_images_have_no_likelihoods(likelihood: Likelihood) -> None:
+    parameters = torch.zeros(0, likelihood.channels(3), 5, 7)
+    assert likelihood.log_prob(parameters, torch.zeros(0, 3, 5, 7)).shape == (0,)
+    assert likelihood.mean(parameters).shape == likelihood.sample(parameters).shape == (0, 3, 5, 7)

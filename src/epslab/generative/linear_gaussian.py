@@ -208,7 +208,7 @@ class LinearGaussian(nn.Module):
         return factor
 
     def _residual(self, images: Float[Tensor, "n *shape"]) -> Float[Tensor, "n pixels"]:
-        """Each image less μ, flattened.
+        """The images minus μ, flattened.
 
         Raises:
             UserError: The images are not of the model's shape.

@@ -4,30 +4,21 @@ Kingma & Welling (2014): the bound of eq. 3, estimated with the reparameterisati
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from epslab import seeds as noise_seeds
 from epslab.errors import UserError
-from epslab.generative.priors import Prior, StandardNormal
+from epslab.generative.elbo import ElboTerms
+from epslab.generative.priors import Mixture, Prior, StandardNormal
 from epslab.nets.modes import evaluating
-from epslab.probability.densities import log_normal
-from epslab.types import Images, Latents, Likelihood, PerExample, Seeds
-
-
-class ElboTerms(NamedTuple):
-    """The two terms of the negative ELBO, per example, in nats: both depend on q."""
-
-    reconstruction: PerExample  #: −E_q log p(x given z)
-    regularisation: PerExample  #: KL(q(z given x) ‖ p(z)), without beta
-
-    @property
-    def negative_elbo(self) -> PerExample:
-        """−ELBO = reconstruction + KL ≥ −log p(x) in expectation."""
-        return self.reconstruction + self.regularisation
+from epslab.probability.densities import log_normal, wide
+from epslab.probability.divergences import kl_monte_carlo
+from epslab.seeds import draw, fork, noise, uniform
+from epslab.types import Images, Latents, Likelihood, Seeds
 
 
 def reparameterise(
@@ -51,9 +42,18 @@ class VAE(nn.Module):
         likelihood: What those parameters mean (``epslab.probability.likelihoods``).
         prior: p(z); N(0, I) if None.
         beta: Weight of the KL term in the training objective (Higgins et al., 2017); reported bounds have beta = 1.
+        latent_dim: D. If None, it is known once images have been encoded; to sample before that, give it.
 
     Raises:
-        UserError: beta is negative.
+        UserError: beta is negative, or latent_dim is below 1; when encoding, the encoder gives another number of latent
+            dimensions.
+
+    >>> from epslab.nets import PerceptronDecoder, PerceptronEncoder
+    >>> from epslab.probability.likelihoods import Bernoulli
+    >>> shape = (1, 8, 8)
+    >>> vae = VAE(PerceptronEncoder(shape, 2), PerceptronDecoder(shape, 2), Bernoulli(), latent_dim=2)
+    >>> vae.terms(torch.rand(5, *shape)).negative_elbo.shape, vae.sample(3).shape
+    (torch.Size([5]), torch.Size([3, 1, 8, 8]))
     """
 
     def __init__(
@@ -63,31 +63,44 @@ class VAE(nn.Module):
         likelihood: Likelihood,
         prior: Prior | None = None,
         beta: float = 1.0,
+        latent_dim: int | None = None,
     ) -> None:
         super().__init__()
         if not beta >= 0:
             raise UserError(f"beta weighs the KL term and must be 0 or more, not {beta}.")
+        if latent_dim is not None and latent_dim < 1:
+            raise UserError(f"latent_dim is {latent_dim}, but a code needs at least 1 dimension.")
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood = likelihood
         self.prior: Prior = StandardNormal() if prior is None else prior
         self.beta = beta
-        self._latent_dim: int | None = None
+        self._latent_dim = latent_dim
 
     @property
     def latent_dim(self) -> int:
-        """D, as last seen in use; before that, the input width of the decoder's first linear layer."""
-        if self._latent_dim is None and isinstance(self.decoder, nn.Module):
-            linear = next((layer for layer in self.decoder.modules() if isinstance(layer, nn.Linear)), None)
-            self._latent_dim = None if linear is None else linear.in_features
+        """D, as given or as found when images were first encoded.
+
+        Raises:
+            UserError: It was not given, and no images have been encoded yet.
+        """
         if self._latent_dim is None:
-            raise UserError("The number of latent dimensions is not known yet: encode some images first.")
+            raise UserError(
+                "The number of latent dimensions is not known yet: encode some images first, or build the VAE with"
+                " latent_dim=…"
+            )
         return self._latent_dim
 
     def encode(self, images: Images) -> tuple[Latents, Latents]:
         """Mean and log standard deviation of q(z given x), [n D] each."""
         mean, log_std = self.encoder(images)
-        self._latent_dim = mean.shape[1]
+        if self._latent_dim is None:
+            self._latent_dim = mean.shape[1]
+        if mean.shape[1] != self._latent_dim:
+            raise UserError(
+                f"The encoder gives {mean.shape[1]} latent dimensions, but the VAE has {self._latent_dim}: build both"
+                " with the same latent_dim."
+            )
         return mean, log_std
 
     def decode(self, z: Latents) -> Float[Tensor, "n p h w"]:
@@ -111,36 +124,38 @@ class VAE(nn.Module):
     def sample_latents(self, n: int, generator: Generator | None = None) -> Latents:
         """Draws of z from the prior, [n D]."""
         like = next(self.parameters(), torch.empty(()))
-        example_seeds = noise_seeds.draw(n, generator, like.device)
-        return self._from_prior(example_seeds, 0, like.dtype)
+        return self._from_prior(self.prior, draw(n, generator, like.device), 0, wide(like).dtype).to(like.dtype)
 
     def terms(
         self, images: Images, samples: int = 1, generator: Generator | None = None, seeds: Seeds | None = None
     ) -> ElboTerms:
-        """The negative ELBO's two terms, averaged over draws of z; the KL in closed form where the prior has one.
+        """The two terms of the negative ELBO, averaged over draws of z.
+
+        The KL is the closed form if the prior has one, and otherwise the mean of log q − log p over the draws.
 
         Args:
             images: [n c h w].
-            samples: Draws of z an image, ≥ 1.
-            generator: Source of the per-example seeds where ``seeds`` is None.
-            seeds: One seed an example; draw k is a function of the example's seed and k alone.
+            samples: Draws of z per image, ≥ 1.
+            generator: Draws the examples' seeds if ``seeds`` is None.
+            seeds: One seed per example; draw k is a function of the example's seed and k alone.
 
         Raises:
             UserError: samples < 1.
         """
         if samples < 1:
-            raise UserError(f"An ELBO needs at least 1 sample of z an image, not {samples}.")
+            raise UserError(f"An ELBO needs at least 1 sample of z per image, not {samples}.")
         if seeds is None:
-            seeds = noise_seeds.draw(len(images), generator, images.device)
+            seeds = draw(len(images), generator, images.device)
         return self.terms_at(*self.encode(images), images, samples, seeds)
 
     def terms_at(self, mean: Latents, log_std: Latents, images: Images, samples: int, seeds: Seeds) -> ElboTerms:
-        """The two terms for a posterior already encoded: what ``terms`` returns for the encoder's own."""
-        z = self._from_posterior(mean, log_std, samples, seeds, 0)
+        """The two terms at a posterior that is already encoded; ``terms`` passes the encoder's."""
+        z = _from_posterior(mean, log_std, samples, seeds, 0)
         reconstruction = -self._log_likelihood(z, images).mean(0)
-        kl = self.prior.kl_per_dimension(mean, log_std)
+        prior = _fixed(self.prior)
+        kl = prior.kl_per_dimension(mean, log_std)
         if kl is None:
-            return ElboTerms(reconstruction, (log_normal(z, mean, log_std) - self.prior.log_prob(z)).mean(0))
+            return ElboTerms(reconstruction, kl_monte_carlo(log_normal(z, mean, log_std), prior.log_prob(z)))
         return ElboTerms(reconstruction, kl.sum(1))
 
     def kl_per_dimension(self, images: Images) -> Float[Tensor, "n d"]:
@@ -158,37 +173,77 @@ class VAE(nn.Module):
             raise UserError(f"The KL divergence to a {type(self.prior).__name__} does not split into dimensions.")
         return kl
 
+    def at(self, images: Images) -> "VAEDraws":
+        """The log-densities at these images, with the encoder asked once for all draws."""
+        return VAEDraws(self, images)
+
     def log_weights(self, images: Images, samples: int, *, seeds: Seeds, first: int = 0) -> Float[Tensor, "samples n"]:
         """Log p(x, z_k) − log q(z_k given x), z_k from q, for draws first..first+samples−1 (Burda et al., 2016)."""
-        mean, log_std = self.encode(images)
-        z = self._from_posterior(mean, log_std, samples, seeds, first)
-        return self._log_likelihood(z, images) + self.prior.log_prob(z) - log_normal(z, mean, log_std)
+        return self.at(images).log_weights(samples, seeds=seeds, first=first)
 
     def log_likelihoods(
         self, images: Images, samples: int, *, seeds: Seeds, first: int = 0
     ) -> Float[Tensor, "samples n"]:
         """Log p(x given z_l), z_l from the prior, for draws first..first+samples−1."""
-        example_seeds = noise_seeds.fork(seeds, "prior")
-        draws = [self._from_prior(example_seeds, first + sample, images.dtype) for sample in range(samples)]
-        return self._log_likelihood(torch.stack(draws), images)
+        return self.at(images).log_likelihoods(samples, seeds=seeds, first=first)
 
-    def _from_posterior(
-        self, mean: Latents, log_std: Latents, samples: int, seeds: Seeds, first: int
-    ) -> Float[Tensor, "samples n d"]:
-        """Draws first..first+samples−1 of z = mu + sigma·eps."""
-        shape = (mean.shape[1],)
-        eps = [noise_seeds.noise(seeds, first + sample, shape, mean.dtype) for sample in range(samples)]
-        return mean + log_std.exp() * torch.stack(eps)
-
-    def _from_prior(self, seeds: Seeds, counter: int, dtype: torch.dtype) -> Latents:
+    def _from_prior(self, prior: Prior, seeds: Seeds, counter: int, dtype: torch.dtype) -> Latents:
         """One draw of z for each seed."""
-        eps = noise_seeds.noise(seeds, counter, (self.latent_dim,), dtype)
-        return self.prior.place(noise_seeds.uniform(seeds, counter, (), dtype), eps)
+        eps = noise(seeds, counter, (self.latent_dim,), dtype)
+        return prior.place(uniform(seeds, counter, (), dtype), eps)
 
     def _log_likelihood(self, z: Float[Tensor, "samples n d"], images: Images) -> Float[Tensor, "samples n"]:
         """Log p(x given z) for every draw of z, through the decoder in one batch."""
         repeated = images if len(z) == 1 else images.repeat(len(z), 1, 1, 1)
-        return self.likelihood.log_prob(self.decode(z.flatten(0, 1)), repeated).view(z.shape[:2])
+        return self.likelihood.log_prob(self.decode(z.flatten(0, 1).to(images.dtype)), repeated).view(z.shape[:2])
+
+
+@dataclass(frozen=True, eq=False)
+class VAEDraws:
+    """A VAE's log-densities at one batch of images: the posterior and the prior's components are computed once.
+
+    Args:
+        vae: The model.
+        images: [n c h w].
+    """
+
+    vae: VAE
+    images: Images
+
+    @cached_property
+    def posterior(self) -> tuple[Latents, Latents]:
+        """Mean and log standard deviation of q(z given x)."""
+        return self.vae.encode(self.images)
+
+    @cached_property
+    def prior(self) -> Prior:
+        """The prior, with its components computed."""
+        return _fixed(self.vae.prior)
+
+    def log_weights(self, samples: int, *, seeds: Seeds, first: int = 0) -> Float[Tensor, "samples n"]:
+        """Log p(x, z_k) − log q(z_k given x), z_k from q, for draws first..first+samples−1."""
+        mean, log_std = self.posterior
+        z = _from_posterior(mean, log_std, samples, seeds, first)
+        return self.vae._log_likelihood(z, self.images) + self.prior.log_prob(z) - log_normal(z, mean, log_std)
+
+    def log_likelihoods(self, samples: int, *, seeds: Seeds, first: int = 0) -> Float[Tensor, "samples n"]:
+        """Log p(x given z_l), z_l from the prior, for draws first..first+samples−1."""
+        own, dtype = fork(seeds, "prior"), wide(self.images).dtype
+        z = [self.vae._from_prior(self.prior, own, first + sample, dtype) for sample in range(samples)]
+        return self.vae._log_likelihood(torch.stack(z), self.images)
+
+
+def _fixed(prior: Prior) -> Prior:
+    return prior.fixed() if isinstance(prior, Mixture) else prior
+
+
+def _from_posterior(
+    mean: Latents, log_std: Latents, samples: int, seeds: Seeds, first: int
+) -> Float[Tensor, "samples n d"]:
+    """Draws first..first+samples−1 of z = mu + sigma·eps, in float32 or wider."""
+    mean, log_std = wide(mean), wide(log_std)
+    eps = [noise(seeds, first + sample, (mean.shape[1],), mean.dtype) for sample in range(samples)]
+    return mean + log_std.exp() * torch.stack(eps)
 
 
 def manifold(vae: VAE, grid_size: int = 20) -> Images:

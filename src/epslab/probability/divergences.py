@@ -1,7 +1,8 @@
-"""How far one law is from another: from densities and probabilities here, from samples in ``distances``.
+"""How far one distribution is from another: from densities here, from samples in ``distances``.
 
-Everything is in nats and summed over the last axis, the dimensions of z or the outcomes of a categorical law; what is
-left of the shape is kept, one number for each law. Standard deviations enter as their logarithms.
+Values are in nats and summed over the last axis: the dimensions of z, or the outcomes of a categorical distribution.
+The other axes are kept. Standard deviations are given as their logarithms. Divergences of normals are computed in
+float32 or wider.
 """
 
 import torch
@@ -9,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from epslab.errors import UserError
+from epslab.probability.densities import wide
 from epslab.probability.distances import frechet, mmd, sliced_wasserstein, wasserstein_1d
 
 __all__ = [
@@ -37,6 +39,7 @@ def kl_standard_normal(mean: Float[Tensor, "*batch d"], log_std: Float[Tensor, "
     Returns:
         [n] in nats, summed over the d dimensions.
     """
+    mean, log_std = wide(mean), wide(log_std)
     # expm1 keeps the digits that sigma² − 1 loses near sigma = 1.
     return 0.5 * (torch.expm1(2 * log_std) - 2 * log_std + mean.square()).sum(-1)
 
@@ -47,10 +50,13 @@ def kl_normal(
     mean_q: Float[Tensor, "*#batch d"],
     log_std_q: Float[Tensor, "*#batch d"],
 ) -> Float[Tensor, "..."]:
-    """KL of two normals, Σ log(s_q/s_p) + (s_p² + (m_p − m_q)²)/(2 s_q²) − ½, with s the standard deviations.
+    """KL of two normals, with s the standard deviations.
+
+        KL(p‖q) = Σ log(s_q/s_p) + (s_p² + (m_p − m_q)²)/(2 s_q²) − ½
 
     Leading axes broadcast; the result is summed over the last.
     """
+    mean_p, log_std_p, mean_q, log_std_q = (wide(values) for values in (mean_p, log_std_p, mean_q, log_std_q))
     log_ratio = log_std_p - log_std_q
     shift = (mean_p - mean_q) * (-log_std_q).exp()
     return 0.5 * (torch.expm1(2 * log_ratio) - 2 * log_ratio + shift.square()).sum(-1)
@@ -100,12 +106,12 @@ def jensen_shannon(p: Float[Tensor, "*#batch k"], q: Float[Tensor, "*#batch k"])
 
 
 def jeffreys(p: Float[Tensor, "*#batch k"], q: Float[Tensor, "*#batch k"]) -> Float[Tensor, "..."]:
-    """KL(p‖q) + KL(q‖p), which is not the Jensen–Shannon divergence: it has no upper bound. Raises as above."""
+    """KL(p‖q) + KL(q‖p). It has no upper bound, unlike Jensen–Shannon. Raises as ``kl_categorical``."""
     return kl_categorical(p, q) + kl_categorical(q, p)
 
 
 def _relative_entropy(p: Float[Tensor, "*#batch k"], q: Float[Tensor, "*#batch k"]) -> Float[Tensor, "..."]:
-    """Σ p log(p/q) over the support of p, of anything that is not negative."""
+    """Σ p log(p/q) over the support of p; p and q are not negative and need not sum to 1."""
     # The inner where keeps log 0 out of the gradient: infinity times the outer where's zero would be NaN.
     support = p > 0
     log_ratio = torch.where(support, p, 1.0).log() - torch.where(support, q, 1.0).log()

@@ -1,7 +1,8 @@
-"""p(x given parameters): what the output of a decoder means, as a law over images whose pixels are independent.
+"""p(x given parameters): what a decoder's output means, a distribution over images with independent pixels.
 
-A likelihood turns parameters [n p h w] into log p(x) [n], in nats, summed over pixels and channels; into E[x], for
-looking at; and into draws of x. A mean is not a sample.
+A likelihood turns parameters [n p h w] into log p(x) [n], in nats, summed over pixels and channels; into E[x], to look
+at; and into draws of x. A mean is not a sample. Probabilities are computed in float32 or wider, also for parameters in
+half precision: log p(x) is float32 or float64, means and draws have the parameters' dtype.
 """
 
 import math
@@ -13,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from epslab.errors import UserError
+from epslab.probability.densities import wide
 from epslab.types import Images, PerExample, dequantise, quantise
 
 Parameters = Float[Tensor, "n p h w"]
@@ -30,6 +32,11 @@ class Categorical:
 
     Raises:
         UserError: ``levels`` < 2, or parameters whose channels do not fit.
+
+    >>> likelihood = Categorical(levels=16)
+    >>> logits = torch.zeros(1, likelihood.channels(1), 28, 28)
+    >>> -likelihood.log_prob(logits, torch.rand(1, 1, 28, 28))  # 784 ln 16
+    tensor([2173.7...])
     """
 
     levels: int
@@ -44,7 +51,7 @@ class Categorical:
     def log_prob(self, parameters: Parameters, images: Images) -> PerExample:
         """Log-probability of the images' levels, in nats, summed over pixels and channels."""
         _require_channels(parameters, self.channels(images.shape[1]))
-        logits = self._logits(parameters)  # [n c K h w]
+        logits = self._logits(wide(parameters))  # [n c K h w]
         x = quantise(images, self.levels)
         if logits.stride(2) == 1:
             # channels_last: permuted, the memory is contiguous with K last, where softmax and gather are fastest.
@@ -55,13 +62,13 @@ class Categorical:
 
     def mean(self, parameters: Parameters) -> Images:
         """E[x] = Σ_k p_k·k/(K−1)."""
-        p = self._logits(parameters).softmax(2)
-        x = dequantise(torch.arange(self.levels, device=p.device), self.levels).to(p.dtype)
-        return (p * x[:, None, None]).sum(2)
+        p = self._logits(wide(parameters)).softmax(2)
+        x = torch.arange(self.levels, device=p.device).to(p.dtype) / (self.levels - 1)
+        return (p * x[:, None, None]).sum(2).to(parameters.dtype)
 
     def sample(self, parameters: Parameters, generator: Generator | None = None) -> Images:
         """One level drawn for every pixel, by the Gumbel maximum."""
-        x = _categorical_draw(self._logits(parameters), generator)
+        x = _categorical_draw(self._logits(wide(parameters)), generator)
         return dequantise(x, self.levels).to(parameters.dtype)
 
     def _logits(self, parameters: Parameters) -> Float[Tensor, "n c levels h w"]:
@@ -78,8 +85,12 @@ class Categorical:
 class Bernoulli:
     """Each pixel is 0 or 1: log p(x) = x·l − log(1 + e^l), parameters [n c h w] are the logits l.
 
-    On a grey image, x in [0, 1], this is the expected log-probability of a binary image drawn with probabilities x:
-    no normalised law of grey values, but what a fresh draw each time would give on average.
+    For a grey image, x in [0, 1], this is the expected log-probability of a binary image drawn with probabilities x.
+    It is not a normalised distribution over grey values.
+
+    >>> images = torch.ones(2, 1, 4, 4)
+    >>> Bernoulli().log_prob(torch.zeros_like(images), images)  # 16 ln ½
+    tensor([-11.0904, -11.0904])
     """
 
     def channels(self, image_channels: int) -> int:
@@ -89,7 +100,8 @@ class Bernoulli:
     def log_prob(self, parameters: Parameters, images: Images) -> PerExample:
         """Log-probability of the images, in nats, summed over pixels and channels."""
         _require_channels(parameters, self.channels(images.shape[1]))
-        return -F.binary_cross_entropy_with_logits(parameters, images, reduction="none").flatten(1).sum(1)
+        logits = wide(parameters)
+        return -F.binary_cross_entropy_with_logits(logits, images.to(logits.dtype), reduction="none").flatten(1).sum(1)
 
     def mean(self, parameters: Parameters) -> Images:
         """E[x] = sigmoid(l)."""
@@ -97,20 +109,24 @@ class Bernoulli:
 
     def sample(self, parameters: Parameters, generator: Generator | None = None) -> Images:
         """0 or 1 drawn for every pixel."""
-        return (_uniform(parameters, generator) < parameters.sigmoid()).to(parameters.dtype)
+        p = wide(parameters).sigmoid()
+        return (_uniform(p, generator) < p).to(parameters.dtype)
 
 
 @dataclass(frozen=True)
 class Normal:
     """Each pixel is normal around its parameter, with one standard deviation for all: a density, not a probability.
 
-    Parameters [n c h w] are the means. Draws are those of the normal law: they are not clipped to [0, 1].
+    Parameters [n c h w] are the means. Draws are not clipped to [0, 1].
 
     Args:
         std: Standard deviation > 0, in units of the pixel range [0, 1].
 
     Raises:
         UserError: ``std`` is not positive and finite, or parameters whose channels do not fit.
+
+    >>> Normal(std=0.1).log_prob(torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 1, 1))  # −log(0.1·√2π)
+    tensor([1.3836])
     """
 
     std: float
@@ -126,8 +142,8 @@ class Normal:
     def log_prob(self, parameters: Parameters, images: Images) -> PerExample:
         """Log-density of the images, in nats, summed over pixels and channels; it can be positive."""
         _require_channels(parameters, self.channels(images.shape[1]))
-        squares = (images - parameters).square().flatten(1).sum(1)
-        pixels = images[0].numel() if len(images) else 0
+        squares = (wide(images) - wide(parameters)).square().flatten(1).sum(1)
+        pixels = math.prod(images.shape[1:])
         return -squares / (2 * self.std**2) - pixels * (math.log(self.std) + 0.5 * math.log(2 * math.pi))
 
     def mean(self, parameters: Parameters) -> Images:
@@ -146,10 +162,13 @@ class Normal:
 class DiscretisedLogisticMixture:
     """Each pixel is one of K levels, whose probabilities are the bins of a mixture of logistic densities.
 
-    Salimans et al. (2017), eq. 2, with every channel on its own: on the scale where level k lies at 2k/(K−1) − 1,
-    P(k) = Σ_i w_i [σ((k⁺ − m_i)/s_i) − σ((k⁻ − m_i)/s_i)] with k± half a level to either side, k⁻ = −∞ at the first
-    level and k⁺ = +∞ at the last. Parameters [n c·3·M h w] are, for each channel in turn, the M logits of the weights
-    w, the M means m and the M logarithms of the scales s, held within [−7, 7].
+    Salimans et al. (2017), eq. 2, with independent channels. Level k lies at 2k/(K−1) − 1, and
+
+        P(k) = Σ_i w_i [σ((k⁺ − m_i)/s_i) − σ((k⁻ − m_i)/s_i)],
+
+    with k± half a level to either side, k⁻ = −∞ at the first level and k⁺ = +∞ at the last. Parameters [n c·3·M h w]
+    are, for each channel in turn, the M logits of the weights w, the M means m and the M logarithms of the scales s,
+    clamped to [−7, 7].
 
     Args:
         levels: Number of levels K ≥ 2.
@@ -157,6 +176,10 @@ class DiscretisedLogisticMixture:
 
     Raises:
         UserError: ``levels`` < 2, ``mixtures`` < 1, or parameters whose channels do not fit.
+
+    >>> likelihood = DiscretisedLogisticMixture(levels=256, mixtures=5)
+    >>> likelihood.channels(image_channels=3), likelihood.sample(torch.zeros(2, 45, 4, 4)).shape
+    (45, torch.Size([2, 3, 4, 4]))
     """
 
     levels: int = 256
@@ -193,7 +216,7 @@ class DiscretisedLogisticMixture:
         for k in range(1, self.levels):
             edge = (2 * k - 1) / (self.levels - 1) - 1
             total = total + (w * ((m - edge) * inverse_s).sigmoid()).sum(2)
-        return total / (self.levels - 1)
+        return (total / (self.levels - 1)).to(parameters.dtype)
 
     def sample(self, parameters: Parameters, generator: Generator | None = None) -> Images:
         """One level drawn for every pixel: a component, a logistic draw of it, the level whose bin it falls in."""
@@ -204,10 +227,10 @@ class DiscretisedLogisticMixture:
         u = _uniform(m, generator).clamp(tiny, 1 - tiny)
         x = m + log_s.exp() * u.logit()
         k = ((x + 1) / 2 * (self.levels - 1)).round().clamp(0, self.levels - 1)
-        return k / (self.levels - 1)
+        return (k / (self.levels - 1)).to(parameters.dtype)
 
     def _split(self, parameters: Parameters) -> list[Float[Tensor, "n c mixtures h w"]]:
-        """Logits of the weights, means, logarithms of the scales."""
+        """Logits of the weights, means, logarithms of the scales; float32 or wider."""
         per_channel = self.channels(1)
         if parameters.shape[1] % per_channel:
             raise UserError(
@@ -215,7 +238,7 @@ class DiscretisedLogisticMixture:
                 " build the decoder with likelihood.channels(image_channels) channels."
             )
         n, p, h, w = parameters.shape
-        logit_w, m, log_s = parameters.view(n, p // per_channel, 3, self.mixtures, h, w).unbind(2)
+        logit_w, m, log_s = wide(parameters).view(n, p // per_channel, 3, self.mixtures, h, w).unbind(2)
         return [logit_w, m, log_s.clamp(-7.0, 7.0)]
 
 
@@ -233,7 +256,7 @@ def _require_channels(parameters: Parameters, expected: int) -> None:
 
 
 def _source(like: Tensor, generator: Generator | None) -> torch.device:
-    """Where random numbers are drawn: the generator's device, which need not be the parameters'."""
+    """Where random numbers are drawn: on the generator's device, which may differ from the parameters'."""
     return like.device if generator is None else generator.device
 
 

@@ -32,7 +32,7 @@ def build(recipe: VAERecipe, image_shape: ImageShape, seed: int) -> VAE:
             prior = MixturePrior(recipe.components, recipe.latent_dim)
         elif recipe.prior == "vamp":
             prior = VampPrior(encoder, recipe.components, image_shape)
-    return VAE(encoder, decoder, likelihood, prior, recipe.beta)
+    return VAE(encoder, decoder, likelihood, prior, recipe.beta, recipe.latent_dim)
 
 
 def objective(recipe: VAERecipe, vae: VAE) -> VAEObjective:
