@@ -17,7 +17,8 @@ from epslab.data import ImageSet, bernoulli_draw
 from epslab.errors import UserError
 from epslab.evaluation import evaluate_likelihood, likelihood
 from epslab.evaluation.progress import progress_bar
-from epslab.generative.vae import VAE, ElboTerms
+from epslab.generative.elbo import ElboTerms
+from epslab.generative.vae import VAE
 from epslab.nets import ConvDecoder, ConvEncoder
 from epslab.probability.likelihoods import Bernoulli, Categorical
 

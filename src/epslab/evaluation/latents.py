@@ -16,7 +16,7 @@ from epslab.data import ImageSet
 from epslab.errors import UserError
 from epslab.evaluation.batches import Prepare, as_found, batches
 from epslab.evaluation.estimate import Estimate
-from epslab.generative.vae import ElboTerms
+from epslab.generative.elbo import ElboTerms
 from epslab.types import Images, Latents, PerExample, Seeds
 
 ACTIVE = 0.01

@@ -19,7 +19,7 @@ from epslab.errors import UserError
 from epslab.evaluation.batches import Prepare, as_found, batches
 from epslab.evaluation.estimate import Estimate
 from epslab.evaluation.progress import progress_bar
-from epslab.generative.vae import ElboTerms
+from epslab.generative.elbo import ElboTerms
 from epslab.probability.bounds import bits_per_dim, importance_weighted, prior_monte_carlo
 from epslab.types import Images, ImageShape, LatentVariableModel, PerExample, Seeds
 

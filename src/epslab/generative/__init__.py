@@ -1,9 +1,10 @@
 """Generative models, one idea a file."""
 
+from epslab.generative.elbo import ElboTerms
 from epslab.generative.linear_gaussian import LinearGaussian
 from epslab.generative.pca import PCA, FactorAnalysis, ProbabilisticPCA
 from epslab.generative.priors import MixturePrior, StandardNormal, VampPrior
-from epslab.generative.vae import VAE, ElboTerms, manifold, reparameterise
+from epslab.generative.vae import VAE, manifold, reparameterise
 from epslab.generative.vae_objective import VAEObjective
 
 __all__ = [
