@@ -33,7 +33,7 @@ def test_evaluation_prints_the_accuracy_with_its_interval(epslab, trained):
     outcome = epslab("evaluate", trained, "--split", "validation")
     share = Run.open(trained).result()["evaluation"]["accuracy"]
     value, low, high = (100 * share[key] for key in ("value", "low", "high"))
-    assert f"{value:.1f} % [{low:.1f}, {high:.1f}] validation accuracy on {share['n']} images" in outcome.out
+    assert f"Accuracy {value:.1f} % [{low:.1f}, {high:.1f}] on {share['n']} validation images" in outcome.out
     for text in ("cross-entropy", "nats", "expected calibration error", f"epslab report {trained}"):
         assert text in outcome.out
     assert "bits/dim" not in outcome.out

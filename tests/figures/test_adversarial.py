@@ -93,7 +93,7 @@ def test_curves_have_their_bands_in_percent():
 def test_bars_say_their_number_and_interval():
     figure = ALL["bars"]()
     shown = [text.get_text() for text in texts(figure)]
-    assert "clean: 90.0 %  (80.0 to 95.0)" in shown
+    assert "clean: 90.0 % [80.0, 95.0]" in shown
     widths = [bar.get_width() for bar in figure.axes[0].containers if isinstance(bar, BarContainer) for bar in bar][:3]
     assert widths == pytest.approx([90, 50, 10])
 

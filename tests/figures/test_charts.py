@@ -11,6 +11,7 @@ from PIL import Image
 
 from epslab import figures
 from epslab.figures.style import CLASSES, COLOURS, TEXT, WIDTH
+from epslab.runs import Column
 
 NAN = float("nan")
 METRICS = {
@@ -24,9 +25,15 @@ METRICS = {
     "train/kl": [NAN, 20.0, 22.0, 25.0],
     "val/kl": [0.1, 20.0, 22.0, 26.0],
 }
+COLUMNS = {
+    "bits_per_dim": Column("Bits per dimension", "bits/dim", "lower"),
+    "reconstruction": Column("Reconstruction −E log p(x|z)", "nats", "lower"),
+    "never logged": Column("Nothing"),
+    "kl": Column("KL from posterior to prior", "nats"),
+}
 x = np.linspace(0.0, 1.0, 5)
 ALL = {
-    "curves": lambda: figures.curves(METRICS, best_epoch=2),
+    "curves": lambda: figures.curves(METRICS, columns=COLUMNS, best_epoch=2),
     "lines": lambda: figures.lines(x, {"a": x, "b": (x, 0.1 * x)}, x_label="x", y_label="y", title="title"),
     "log lines": lambda: figures.lines(x + 1, {"a": x + 1}, x_label="x", y_label="y", log_x=True, log_y=True),
     "errors": lambda: figures.errors(x, {"ELBO": -x}, x_label="D"),
@@ -105,7 +112,7 @@ def test_png_loses_nothing_and_is_the_same_every_time():
 
 
 def test_curves_show_reconstruction_and_kl_in_panels_of_their_own():
-    figure = figures.curves(METRICS, best_epoch=2)
+    figure = figures.curves(METRICS, columns=COLUMNS, best_epoch=2)
     assert [axes.get_title(loc="left") for axes in figure.axes] == [
         "Bits per dimension",
         "Reconstruction −E log p(x|z)",

@@ -1,11 +1,9 @@
-import copy
-
 import numpy as np
 import pytest
 import torch
 
 from epslab import figures
-from epslab.runs import Run
+from epslab.runs import Column, Measured, Measurement, Run
 
 COURSE = {
     "recipe": "vae", "data": "mnist", "data_root": None, "seed": 0, "epochs": 3, "batch_size": 128, "latent_dim": 20,
@@ -24,35 +22,39 @@ METRICS = (
 )
 
 
-def estimate(mean, error):
-    return {"mean": mean, "standard_error": error, "n": 10000}
-
-
-EVALUATION = {
-    "split": "test",
-    "images": 10000,
-    "samples": 1,
-    "importance_samples": 100,
-    "prior_samples": None,
-    "elbo": estimate(-292.31, 0.71),
-    "importance_weighted": estimate(-287.42, 0.7),
-    "bits_per_dim": estimate(0.53794, 0.00131),
-    "latents": {"active_units": 14, "statement": "14 of 20 latent dimensions are active.", "kl_per_dimension": [1.0]},
+COLUMNS = {
+    "bits_per_dim": Column("Negative ELBO", "bits/dim", "lower"),
+    "reconstruction": Column("Reconstruction", "nats", "lower"),
+    "kl": Column("KL to the prior", "nats"),
 }
+BITS = Measurement(
+    "bits_per_dim", "negative ELBO", "bits/dim", 0.53794, standard_error=0.00131, better="lower", headline=True,
+    note="16 grey levels", published="0.536 (a public run)",
+)  # fmt: skip
+MEASURED = Measured(
+    [
+        BITS,
+        Measurement("log_p", "importance-weighted bound", "nats", -287.42, standard_error=0.7, better="higher"),
+        Measurement("active_units", "active latent dimensions", value=14),
+    ],
+    statements=["14 of 20 latent dimensions are active."],
+)
 
 
 @pytest.fixture
 def make_run(tmp_path):
-    """A run folder as training leaves it: settings, metrics, pictures and numbers, as far as asked for."""
+    """A run folder as training leaves it: settings, metrics, captioned pictures and numbers, as far as asked for."""
 
-    def make(name="first", metrics=METRICS, pictures=(), evaluation=None, **settings):
+    def make(name="first", metrics=METRICS, pictures=(), measured=None, columns=COLUMNS, **settings):
         run = Run.create(tmp_path / name, {**COURSE, **settings})
+        run.update_result(monitor="val/bits_per_dim")
+        run.declare(columns)
         if metrics:
             (run.folder / "metrics.csv").write_text(metrics)
         for picture in pictures:
-            (run.figures / f"{picture}.png").write_bytes(figures.png(figures.image_grid(torch.zeros(4, 1, 8, 8))))
-        if evaluation:
-            run.update_result(evaluation=evaluation)
+            run.show(picture, figures.image_grid(torch.zeros(4, 1, 8, 8)), f"What to see in {picture}.")
+        if measured:
+            run.record(measured, split="test", images=10000)
         return run
 
     return make
@@ -65,9 +67,9 @@ def metrics():
 
 
 @pytest.fixture
-def evaluation():
-    """What an evaluation writes to ``result.json``; a copy to change at will."""
-    return copy.deepcopy(EVALUATION)
+def measured():
+    """What was measured of the first run."""
+    return MEASURED
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import torch
 from epslab import figures
 from epslab.errors import UserError
 from epslab.report import write_report
-from epslab.report.robustness import AttackResult, attacks_of, headline, is_attack, robustness_section
+from epslab.report.robustness import AuditFolder, attacks_of, headline, is_attack, robustness_section
+from epslab.runs import save_picture
 
 SHARE = {"value": 0.5, "successes": 100, "n": 200, "low": 0.4287, "high": 0.5713}
 CLEAN = {"value": 0.98, "successes": 196, "n": 200, "low": 0.9496, "high": 0.9945}
@@ -67,13 +68,13 @@ def attacked(tmp_path):
 
 
 def section(folder):
-    return robustness_section(AttackResult.load(folder))
+    return robustness_section(AuditFolder.load(folder))
 
 
 def test_the_headline_is_the_worst_case_with_its_interval():
     assert headline(CONTENT) == (
-        "Worst-case accuracy 50.0 % (42.9 to 57.1) in the Linf ball of radius 8/255 over 200 test images of digits;"
-        " 98.0 % (95.0 to 99.5) without an attack."
+        "Worst-case accuracy 50.0 % [42.9, 57.1] in the L∞ ball of radius 8/255 over 200 test images of digits;"
+        " 98.0 % [95.0, 99.5] without an attack."
     )
 
 
@@ -81,7 +82,7 @@ def test_accuracies_are_in_percent_with_intervals_and_costs(attacked):
     table = section(attacked()).tables[0]
     rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
     assert rows["pgd"]["accuracy, %"] == "50.0"
-    assert rows["pgd"]["95 % interval, %"] == "42.9 to 57.1"
+    assert rows["pgd"]["95 % interval, %"] == "[42.9, 57.1]"
     assert rows["pgd"]["in 8 bits, %"] == "51.0"
     assert rows["pgd"]["median distance"] == "8/255"
     assert rows["pgd"]["gradients"] == 30.0
@@ -106,20 +107,41 @@ def test_classes_radii_settings_and_the_command_are_there(attacked):
     assert made.code == CONTENT["command"]
 
 
-def test_pictures_come_in_order_with_captions_and_strangers_are_left_out(attacked):
+def test_pictures_without_an_index_come_in_order_with_captions_and_strangers_last(attacked):
     names = ["most-robust", "grid-pgd", "accuracies", "radius", "least-robust", "mine"]
     made = section(attacked(pictures=names))
     assert [picture.image.stem for picture in made.pictures] == [
-        "accuracies", "radius", "grid-pgd", "least-robust", "most-robust",
+        "accuracies", "radius", "grid-pgd", "least-robust", "most-robust", "mine",
     ]  # fmt: skip
     assert all(picture.caption for picture in made.pictures)
     assert "pgd" in made.pictures[2].caption
 
 
+def test_pictures_are_captioned_and_ordered_by_the_folder(attacked):
+    folder = attacked()
+    for name in ("second", "first"):
+        save_picture(folder / "figures", name, figures.bars([1.0]), f"The {name}.", order=name == "second")
+    assert [picture.caption for picture in section(folder).pictures] == ["The first.", "The second."]
+
+
+@pytest.mark.parametrize("radius", [None, "inf"])
+def test_an_attack_without_a_ball_is_not_said_to_have_one(attacked, radius):
+    settings = {**CONTENT["settings"], "radius": radius, "norm": "l2"}
+    made = section(attacked(settings=settings))
+    assert made.lead.startswith("Worst-case accuracy 50.0 % [42.9, 57.1] over 200 test images")
+    assert made.tables[0].title == "Accuracy"
+
+
+@pytest.mark.parametrize(("radius", "text"), [("8/255", "8/255"), (8 / 255, "8/255"), ("0.15", "0.15"), (0.15, "0.15")])
+def test_a_radius_is_written_as_it_was_given(attacked, radius, text):
+    made = section(attacked(settings={**CONTENT["settings"], "radius": radius}))
+    assert f"in the L∞ ball of radius {text} over" in made.lead
+
+
 def test_without_sweep_and_findings_their_tables_are_missing(attacked):
     made = section(attacked(sweep=None, findings=[]))
     assert [table.title for table in made.tables] == [
-        "Accuracy in the Linf ball of radius 8/255",
+        "Accuracy in the L∞ ball of radius 8/255",
         "By class, accuracy in %",
     ]
     assert [table.title for table in made.details] == ["Settings"]
@@ -146,9 +168,9 @@ def test_folders_without_a_finished_attack_are_refused(attacked, tmp_path, make_
     assert not is_attack(tmp_path)
     assert not is_attack(make_run().folder)
     with pytest.raises(UserError, match="no finished attack"):
-        AttackResult.load(tmp_path)
+        AuditFolder.load(tmp_path)
     with pytest.raises(UserError, match="holds no attack"):
-        AttackResult.load(attacked(kind="study"))
+        AuditFolder.load(attacked(kind="study"))
 
 
 @pytest.mark.parametrize("lost", ["settings", "worst_case", "table", "findings", "per_class"])

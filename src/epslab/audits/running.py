@@ -1,7 +1,5 @@
 """An attack from start to end: evaluate, draw, write what the report and other programs read."""
 
-import csv
-import io
 import json
 import shutil
 from collections.abc import Mapping
@@ -90,15 +88,13 @@ def attack(
     )
     draw(report, target.model, target.images, radius, out / "figures")
     classes = report.per_class(target.images.classes)
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([classes.columns, *classes.rows])
-    write_atomic(out / "classes.csv", text.getvalue())
+    write_atomic(out / "classes.csv", classes.to_csv())
     content = {
         "kind": "attack",
         "settings": dict(settings),
         "command": command,
         **report.to_dict(),
-        "per_class": {"columns": classes.columns, "rows": classes.rows},
+        "per_class": classes.to_dict(),
     }
     write_atomic(out / _RESULT, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     if target.run is not None:

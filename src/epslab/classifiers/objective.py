@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 from epslab import seeds as noise
 from epslab.errors import UserError
 from epslab.nets.modes import evaluating
+from epslab.runs import Column
 from epslab.types import Batch, Classifier, Images, Labels, PerExample, Progress, Seeds
 
 
@@ -90,6 +91,14 @@ class ClassifierObjective:
     model: nn.Module
     loss: Loss = field(default_factory=CrossEntropy)
     augment: Augment | None = None
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """What the entries are."""
+        return {
+            "error": Column("Error", "fraction", better="lower"),
+            "loss": Column("Training objective", "nats", better="lower"),
+        }
 
     def __call__(self, batch: Batch, progress: Progress) -> dict[str, PerExample]:
         """Loss and error of each image."""

@@ -58,14 +58,13 @@ def run(arguments: Sequence[str]) -> None:
     at_least(1, **{name: values[name] for name in counts})
 
     from epslab import recipes
-    from epslab.report.numbers import headline, measurements
+    from epslab.report import headline
     from epslab.runs import Run
 
-    measured = Run.open(values.pop("run"))
-    found = recipes.evaluate(measured, **values, progress=True)
-    result = {"evaluation": found}
-    facts = {number.name: f"{number.text} {number.unit}".rstrip() for number in measurements(result)}
-    if statement := found.get("latents", {}).get("statement"):
-        facts["latent space"] = statement
-    facts |= {"numbers": str(measured.folder / "result.json"), "pictures": str(measured.figures)}
-    summary(f"Measured {measured.folder}: {headline(result)}", facts, [f"epslab report {measured.folder}"])
+    run = Run.open(values.pop("run"))
+    recipes.evaluate(run, **values, progress=True)
+    measured = run.measured()
+    facts = {one.name: one.text for one in measured.measurements}
+    facts |= {f"note {i}": said for i, said in enumerate([*measured.statements, *measured.warnings], start=1)}
+    facts |= {"numbers": str(run.folder / "result.json"), "pictures": str(run.figures)}
+    summary(f"Measured {run.folder}: {headline(run)}", facts, [f"epslab report {run.folder}"])

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import math
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -61,21 +60,13 @@ def _train(recipe_type: type, values: Mapping[str, Any], progress: bool) -> None
     if progress and result.get("status") == "interrupted" and result.get("epochs", 0) < values["epochs"]:
         raise KeyboardInterrupt(f"Interrupted; `epslab train --out {folder} --resume` goes on where it stopped.")
     then = [f"epslab {verb} {folder}" for verb in recipe.verbs]
-    summary(f"Trained {trained.folder}", _facts(trained, recipe.monitor), then)
+    summary(f"Trained {trained.folder}", _facts(trained), then)
 
 
-def _facts(trained: "Run", monitor: str) -> dict[str, str]:
+def _facts(trained: "Run") -> dict[str, str]:
     """What the run came to: the best epoch and its value, the time, where the weights are."""
-    metrics, timing = trained.metrics(), trained.timing()
-    facts = {}
-    finite = [(value, i) for i, value in enumerate(metrics.get(monitor, [])) if math.isfinite(value)]
-    if finite:
-        from epslab.report.numbers import validated
-
-        value, i = min(finite)
-        text, unit = validated(value, monitor.removeprefix("val/"))
-        last = int(metrics["epoch"][-1])
-        facts["validation"] = f"{text} {unit} at the best epoch, {int(metrics['epoch'][i])} of {last}"
+    timing, best = trained.timing(), trained.best()
+    facts = {} if best is None else {"best epoch": best.text}
     if seconds := timing.get("seconds"):
         facts["training time"] = (
             f"{sum(seconds):,.1f} s, {timing['images_per_second'][-1]:,.0f} images/s in the last epoch"

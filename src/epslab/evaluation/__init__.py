@@ -7,7 +7,6 @@ from epslab.evaluation.likelihood import LikelihoodReport, evaluate_likelihood
 from epslab.evaluation.radius_sweep import RadiusSweep, SweepResult
 from epslab.evaluation.robustness import evaluate_robustness
 from epslab.evaluation.robustness_report import AttackResult, RobustnessReport
-from epslab.evaluation.tables import TableData
 
 __all__ = [
     "AttackResult",
@@ -18,7 +17,6 @@ __all__ = [
     "RadiusSweep",
     "RobustnessReport",
     "SweepResult",
-    "TableData",
     "evaluate_latents",
     "evaluate_likelihood",
     "evaluate_robustness",

@@ -17,8 +17,8 @@ from epslab.errors import UserError, unknown
 from epslab.evaluation.findings import Finding
 from epslab.evaluation.radius_sweep import SweepResult
 from epslab.evaluation.robustness_store import Store
-from epslab.evaluation.tables import Cell, TableData
 from epslab.files import write_atomic
+from epslab.runs import Cell, Table
 from epslab.types import Images, Labels
 
 
@@ -134,7 +134,7 @@ class RobustnessReport:
         """
         return self._accuracy(name).interval(confidence)
 
-    def to_table(self) -> TableData:
+    def to_table(self) -> Table:
         """One row each for the clean images, every attack, and the worst case.
 
         Accuracies and their 95 % bounds are shares; ``broken`` is the share of the examples right without an attack;
@@ -173,17 +173,19 @@ class RobustnessReport:
             sum(result.gradients.double().mean().item() for result in self.attacks.values()),
             1 - rounded.double().mean().item() if self.eight_bit else None,
         ))  # fmt: skip
-        return TableData(columns, tuple(rows))
+        return Table("Accuracy", columns, tuple(rows))
 
-    def curve(self) -> TableData:
+    def curve(self) -> Table:
         """Accuracy against the radius, with 95 % bounds: radius 0 first. No rows without a sweep."""
         columns = ("radius", "accuracy", "low", "high")
         if self.sweep is None:
-            return TableData(columns, ())
+            return Table("Accuracy by radius", columns, ())
         points = [(0.0, self.clean_accuracy), *zip(self.sweep.radii, self.sweep.accuracy, strict=True)]
-        return TableData(columns, tuple((radius, float(share), *share.interval()) for radius, share in points))
+        return Table(
+            "Accuracy by radius", columns, tuple((radius, float(share), *share.interval()) for radius, share in points)
+        )
 
-    def per_class(self, classes: Sequence[str] | None = None) -> TableData:
+    def per_class(self, classes: Sequence[str] | None = None) -> Table:
         """One row a class that occurs: its examples, and its accuracy clean, under each attack, in the worst case.
 
         Args:
@@ -195,7 +197,7 @@ class RobustnessReport:
             own = self.labels == label
             shares = (mask[own].double().mean().item() for mask in standing)
             rows.append((str(label) if classes is None else classes[label], int(own.sum()), *shares))
-        return TableData(("class", "examples", "clean", *self.attacks, "worst-case"), tuple(rows))
+        return Table("Accuracy by class", ("class", "examples", "clean", *self.attacks, "worst-case"), tuple(rows))
 
     def least_robust(self, count: int = 10) -> tuple[Example, ...]:
         """The examples right without an attack which the smallest radii break; of equals the smallest margin first.
@@ -260,7 +262,7 @@ class RobustnessReport:
         finite: dict[str, Any] = _finite(result)
         return finite
 
-    def examples(self) -> TableData:
+    def examples(self) -> Table:
         """One row an example: index, label, prediction, margin, radius that breaks it, and what each attack did."""
         columns: list[str] = ["index", "label", "prediction", "margin"]
         data: list[list[Cell]] = [
@@ -273,7 +275,7 @@ class RobustnessReport:
             for part in ("broken", "predictions", "distance", "queries", "gradients"):
                 columns.append(f"{name}/{part}")
                 data.append([int(v) if isinstance(v, bool) else v for v in getattr(result, part).tolist()])
-        return TableData(tuple(columns), tuple(zip(*data, strict=True)))
+        return Table("Images", tuple(columns), tuple(zip(*data, strict=True)))
 
     def write(self, folder: Path | str) -> None:
         """Write ``robustness.json`` (``to_dict``), ``robustness.csv`` (the table), ``sweep.csv``, ``examples.csv``.

@@ -9,15 +9,15 @@ from epslab.figures.adversarial import (
     accuracy_curves,
     examples,
     perturbations,
-    radius_text,
     transfer_matrix,
 )
-from epslab.figures.charts import bars, curves, errors, lines, magnitudes, rate_distortion, shown_quantities
+from epslab.figures.charts import bars, errors, lines, magnitudes, rate_distortion
 from epslab.figures.classification import confusion, mistakes, reliability
 from epslab.figures.costs import accuracy_costs
+from epslab.figures.curves import curves, shown
 from epslab.figures.images import image_grid, manifold, reconstructions, samples_through_time, strips
 from epslab.figures.laws import contours, densities, latent_scatter
-from epslab.figures.style import png
+from epslab.runs import png, radius_text
 
 __all__ = [
     "accuracy_bars",
@@ -43,7 +43,7 @@ __all__ = [
     "reconstructions",
     "reliability",
     "samples_through_time",
-    "shown_quantities",
+    "shown",
     "strips",
     "transfer_matrix",
 ]

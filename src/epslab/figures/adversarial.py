@@ -134,7 +134,7 @@ def accuracy_bars(names: Sequence[str], shares: Interval, *, title: str = "", fi
     axes.barh(places, value, height=0.34, color=colours, xerr=arms, error_kw={"ecolor": INK, "capsize": 3})
     for place, name, centre, left, right in zip(places, names, value, low, high, strict=True):
         axes.annotate(
-            f"{name}: {centre:.1f} %  ({left:.1f} to {right:.1f})",
+            f"{name}: {centre:.1f} % [{left:.1f}, {right:.1f}]",
             (0, place),
             xytext=(1, 17),
             textcoords="offset points",
@@ -194,13 +194,6 @@ def _fitting(text: str, columns: int = 3) -> str:
     over = len(text) - int(WIDTH / columns / _LETTER) + 1
     first, space, rest = text.partition(" ")
     return text if over <= 0 else f"{first[: max(1, len(first) - over - 1)]}…{space}{rest}"
-
-
-def radius_text(radius: float) -> str:
-    """A radius as a reader knows it: in 255ths where it is a whole or half number of them, "8/255", else "0.3"."""
-    levels = 255 * radius
-    halves = round(2 * levels)
-    return f"{halves / 2:g}/255" if halves and abs(2 * levels - halves) < 1e-4 and levels <= 64 else f"{radius:.3g}"
 
 
 def _column_headings(axes: Axes, headings: Sequence[str]) -> None:

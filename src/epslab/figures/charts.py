@@ -1,16 +1,14 @@
-"""Curves and bars: what was measured against what was varied."""
+"""Lines and bars: what was measured against what was varied."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from epslab.figures.style import (
     BLUE,
     COLOURS,
-    GREEN,
     INK,
     VERMILION,
     Vector,
@@ -23,75 +21,6 @@ from epslab.figures.style import (
 
 Series = Mapping[str, Vector | tuple[Vector, Vector]]
 """Curves by name: the values, or (values, half-width of their spread), each [n]."""
-
-QUANTITIES = {
-    "bits_per_dim": ("Bits per dimension", "bits/dim"),
-    "reconstruction": ("Reconstruction −E log p(x|z)", "nats"),
-    "regularisation": ("KL from posterior to prior", "nats"),
-    "kl": ("KL from posterior to prior", "nats"),
-    "error": ("Error", "share of images"),
-    "robust_error": ("Error under the training attack", "share of images"),
-    "loss": ("Training objective", "loss"),
-}
-"""Heading and unit of the quantities a run logs; others are shown under their own name."""
-
-
-@styled
-def curves(
-    metrics: Mapping[str, Sequence[float]],
-    *,
-    spread: Mapping[str, Sequence[float]] | None = None,
-    best_epoch: int | None = None,
-    quantities: Sequence[str] | None = None,
-) -> Figure:
-    """Training and validation curves, one panel a quantity, so that a rising KL is seen beside a falling total.
-
-    Args:
-        metrics: Columns of ``metrics.csv``: ``epoch``, ``train/NAME``, ``val/NAME``; NaN where a row has no value.
-        spread: Half-widths for some of the columns (over training seeds).
-        best_epoch: Marked with a vertical line in every panel.
-        quantities: The NAMEs to show, in order; None shows those of ``QUANTITIES`` that are there, or else all.
-
-    Raises:
-        ValueError: There is nothing to draw.
-    """
-    names = list(quantities) if quantities is not None else shown_quantities(metrics)
-    if not names:
-        raise ValueError("there are no train/… or val/… columns to draw")
-    drawing = figure(0.3 + 2.0 * len(names))
-    panels = np.atleast_1d(drawing.subplots(len(names), 1, sharex=True))
-    epochs = array(metrics["epoch"])
-    for axes, name in zip(panels, names, strict=True):
-        heading, unit = QUANTITIES.get(name, (name.replace("_", " "), ""))
-        for side, colour, label in (("train", BLUE, "training"), ("val", VERMILION, "validation")):
-            column = f"{side}/{name}"
-            if column in metrics:
-                values = array(metrics[column])
-                known = ~np.isnan(values)
-                marker = "o" if known.sum() < 12 else None
-                axes.plot(epochs[known], values[known], color=colour, label=label, marker=marker, markersize=4)
-                if spread and column in spread:
-                    half = array(spread[column])[known]
-                    axes.fill_between(
-                        epochs[known], values[known] - half, values[known] + half, color=colour, alpha=0.2, linewidth=0
-                    )
-        axes.set(title=heading, ylabel=unit)
-        if name != "regularisation" and name != "kl":
-            _widen_small(axes)
-        if best_epoch is not None:
-            axes.axvline(best_epoch, color=GREEN, linewidth=1.2, linestyle=(0, (4, 2)), label="best epoch")
-    panels[-1].set_xlabel("epoch")
-    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    drawing.align_ylabels(panels)
-    key(drawing, panels[0])
-    return drawing
-
-
-def shown_quantities(metrics: Mapping[str, Sequence[float]]) -> list[str]:
-    """The quantities ``curves`` shows of these columns: the known ones, or else all, but never an empty column."""
-    present = [column.partition("/") for column, values in metrics.items() if not np.isnan(array(values)).all()]
-    names = list(dict.fromkeys(name for side, _, name in present if side in ("train", "val")))
-    return [name for name in QUANTITIES if name in names and (name != "loss" or "bits_per_dim" not in names)] or names
 
 
 @styled
@@ -279,12 +208,3 @@ def _parts(curve: Vector | tuple[Vector, Vector]) -> tuple[np.ndarray, np.ndarra
 def _cycle(items: Sequence[str]) -> list[str]:
     """Items again and again, for more curves than there are colours."""
     return list(items) * 8
-
-
-def _widen_small(axes: Axes) -> None:
-    """A logarithmic scale where a curve starts several times above where it ends: otherwise its end looks flat."""
-    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines] or [np.ones(1)])
-    values = values[np.isfinite(values)]
-    if len(values) and values.min() > 0 and values.max() > 3 * values.min():
-        axes.set_yscale("log")
-        plain_ticks(axes, "y")

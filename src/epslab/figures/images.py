@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from epslab.figures.style import DPI, QUIET, TEXT, WIDTH, ImageArray, array, styled
+from epslab.figures.style import DPI, QUIET, TEXT, WIDTH, Drawing, ImageArray, array, styled
 
 _LINE = 1.75 * TEXT / 72  # inches one line of text takes
 _MARGIN = 6  # screen pixels around a canvas
@@ -155,7 +155,7 @@ def _stack(panels: Sequence[_Panel], *, space: float = 0.0, columns: int = 1) ->
     height = 2 * _MARGIN + sum(
         above + factor * panel.canvas.shape[0] + round(panel.under * line) for panel, above in parts
     )
-    figure = Figure(figsize=(width / dpi, height / dpi), dpi=dpi)
+    figure = Drawing(figsize=(width / dpi, height / dpi), dpi=dpi)
     x, y = round(_MARGIN + left * line), height - _MARGIN
     for panel, above in parts:
         h, w = (factor * side for side in panel.canvas.shape[:2])

@@ -1,10 +1,9 @@
-"""The one visual style: sizes, colours, and a figure as an optimised PNG.
+"""The one visual style: sizes and colours.
 
 Figures are made for a phone first: ``WIDTH`` inches shown 310 CSS pixels wide (a 360-pixel screen less margins)
 leave text of ``TEXT`` points at ``TEXT``/72·310/``WIDTH`` ≥ 12 CSS pixels, which is 9 points.
 """
 
-import io
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -15,7 +14,6 @@ from jaxtyping import Float, Real
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
-from PIL import Image
 from torch import Tensor
 
 Vector = Real[Tensor, " n"] | Real[np.ndarray, " n"] | Sequence[float | int]
@@ -87,38 +85,23 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
     return drawn
 
 
-def figure(height: float, width: float = WIDTH) -> Figure:
-    """An empty figure of so many inches whose parts make room for each other's labels."""
-    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+class Drawing(Figure):
+    """A figure that is saved under the style it was drawn in, whatever matplotlib's own settings are."""
+
+    def savefig(self, fname: Any, *, transparent: bool | None = None, **options: Any) -> None:
+        """As ``Figure.savefig``."""
+        with mpl.rc_context(_RC):
+            super().savefig(fname, transparent=transparent, **options)
+
+
+def figure(height: float, width: float = WIDTH) -> Drawing:
+    """An empty figure of this size in inches whose parts make room for each other's labels."""
+    return Drawing(figsize=(width, height), dpi=DPI, layout="constrained")
 
 
 def array(values: Real[Tensor, "..."] | Real[np.ndarray, "..."] | Sequence[float | int]) -> np.ndarray:
     """The numbers as an array in memory of the CPU, whatever they were given as."""
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as a PNG without loss: in shades of grey or a palette of colours where those are enough."""
-    buffer = io.BytesIO()
-    with mpl.rc_context(_RC):
-        figure.savefig(buffer, format="png", dpi=figure.dpi)
-    pixels = np.asarray(Image.open(buffer).convert("RGB"))
-    out = io.BytesIO()
-    _smallest(pixels).save(out, format="PNG", optimize=True)
-    return out.getvalue()
-
-
-def _smallest(pixels: np.ndarray) -> Image.Image:
-    """The image mode that needs the fewest bits a pixel and keeps every colour of ``pixels`` [h w 3]."""
-    if (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all():
-        return Image.fromarray(np.ascontiguousarray(pixels[..., 0]))
-    packed = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
-    colours, indices = np.unique(packed, return_inverse=True)
-    if len(colours) > 256:
-        return Image.fromarray(pixels)
-    image = Image.fromarray(indices.reshape(packed.shape).astype(np.uint8), mode="P")
-    image.putpalette(np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=1).astype(np.uint8).tobytes())
-    return image
 
 
 def plain_ticks(axis: Axes, which: str) -> None:

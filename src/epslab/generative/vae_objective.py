@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from epslab.errors import UserError
 from epslab.generative.vae import VAE
 from epslab.probability.bounds import bits_per_dim
+from epslab.runs import Column
 from epslab.types import Batch, Images, Latents, PerExample, Progress, Seeds
 
 
@@ -43,6 +44,17 @@ class VAEObjective:
                 raise UserError(f"{name} must be 0 or more, not {getattr(self, name)}.")
         if self.samples < 1:
             raise UserError(f"samples counts draws of z an image and must be 1 or more, not {self.samples}.")
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """What the entries are; the loss where it is not the bound itself."""
+        weighted = self.vae.beta != 1 or self.free_bits > 0 or self.warmup_epochs > 0
+        return {
+            **({"loss": Column("Training objective", "nats", better="lower")} if weighted else {}),
+            "bits_per_dim": Column("Negative ELBO", "bits/dim", better="lower"),
+            "reconstruction": Column("Reconstruction −E log p(x|z)", "nats", better="lower"),
+            "kl": Column("KL from posterior to prior", "nats"),
+        }
 
     def __call__(self, batch: Batch, progress: Progress) -> dict[str, PerExample]:
         """Loss, reconstruction, KL and bits/dim of each image."""

@@ -19,6 +19,7 @@ from epslab.geometry import Ball
 from epslab.nets.modes import evaluating
 from epslab.recipes.checks import pixels
 from epslab.recipes.classifier import ClassifierRecipe
+from epslab.runs import Column
 from epslab.types import Batch, PerExample, Progress
 
 _STEPS = 7  # of an iterated attack in training, at most (Madry et al., 2018, on CIFAR-10)
@@ -51,6 +52,15 @@ class AdversarialObjective:
             UserError: It cannot be made as the recipe says.
         """
         attack(self.recipe)
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """What the entries are."""
+        return {
+            "error": Column("Error", "fraction", better="lower"),
+            "robust_error": Column("Error under the training attack", "fraction", better="lower"),
+            "loss": Column("Training objective", "nats", better="lower"),
+        }
 
     def __call__(self, batch: Batch, progress: Progress) -> Mapping[str, PerExample]:
         """Loss and errors of each image."""

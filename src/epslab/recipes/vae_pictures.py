@@ -7,11 +7,10 @@ from torch import Tensor
 from epslab import figures, seeds
 from epslab.data import ImageSet
 from epslab.evaluation.latents import LatentReport
-from epslab.figures.style import png
 from epslab.files import write_atomic
 from epslab.generative.vae import VAE, manifold
 from epslab.nets.modes import evaluating
-from epslab.runs import Run
+from epslab.runs import Run, png
 from epslab.types import Images
 
 _WALK = 9  # images along an interpolation or traversal

@@ -4,14 +4,18 @@
 from sections made by ``run_section``, ``study_section`` or by hand.
 """
 
-from epslab.report.blocks import Cell, Image, Page, Picture, Section, Table, number
-from epslab.report.gather import comparison, write_report
-from epslab.report.numbers import with_error
+from epslab.report.blocks import Image, Page, Picture, Section
+from epslab.report.comparison import comparison
+from epslab.report.gather import write_report
+from epslab.report.measured import headline
 from epslab.report.page import render, write
+from epslab.report.robustness import AuditFolder
 from epslab.report.study import StudyResult, study_section
 from epslab.report.training_run import run_section
+from epslab.runs import Cell, Table, number, with_error
 
 __all__ = [
+    "AuditFolder",
     "Cell",
     "Image",
     "Page",
@@ -20,6 +24,7 @@ __all__ = [
     "StudyResult",
     "Table",
     "comparison",
+    "headline",
     "number",
     "render",
     "run_section",

@@ -13,8 +13,9 @@ from jinja2 import Environment, StrictUndefined, Template
 import epslab
 from epslab.errors import UserError
 from epslab.files import write_atomic
-from epslab.report.blocks import Cell, Page, Picture, Section, Table, number
-from epslab.report.pictures import png
+from epslab.report.blocks import Page, Picture, Section
+from epslab.runs import Cell, Table, number, png
+from epslab.runs.png import size
 
 
 def write(page: Page, out: Path) -> Path:
@@ -63,8 +64,7 @@ def _section(section: Section, anchors: dict[str, int]) -> Mapping[str, Any]:
 
 def _picture(picture: Picture) -> Mapping[str, Any]:
     data = png(picture.image)
-    # Every PNG starts with its IHDR chunk, which holds the size: the page does not jump while it loads.
-    width, height = (int.from_bytes(data[i : i + 4]) for i in (16, 20))
+    width, height = size(data)  # the page does not jump while it loads
     return {
         "caption": picture.caption,
         "alt": picture.alt or picture.caption or "figure",

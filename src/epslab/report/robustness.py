@@ -9,25 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from epslab import figures
 from epslab.errors import UserError
-from epslab.report.blocks import Cell, Picture, Section, Table, number
+from epslab.report.blocks import Picture, Section
+from epslab.runs import Cell, Table, norm_text, number, percent, pictures_in, radius_text
 
-CAPTIONS = {
-    "accuracies": "Accuracy without an attack and under each, with 95 % confidence intervals (Clopper–Pearson).",
-    "radius": "Accuracy against the radius of the ball, with its 95 % confidence band; at radius 0 the clean one.",
-    "least-robust": "The images broken at the smallest radius, among those the model gets right.",
-    "most-robust": "The images that withstood the largest radius.",
-}
-"""What to see in the pictures of an attack's folder, by file name, in the order they are shown."""
-_GRID = "grid-"
 _SWEEP = "By PGD at each radius in turn; an image broken at one radius counts as broken at all larger ones."
 _MARKS = {"pass": "✓", "fail": "✗"}
-_NORMS = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 
 
 @dataclass(frozen=True)
-class AttackResult:
+class AuditFolder:
     """An attack's folder, read.
 
     Args:
@@ -39,7 +30,7 @@ class AttackResult:
     content: Mapping[str, Any]
 
     @classmethod
-    def load(cls, folder: Path) -> "AttackResult":
+    def load(cls, folder: Path) -> "AuditFolder":
         """Read the folder.
 
         Raises:
@@ -65,13 +56,13 @@ def is_attack(folder: Path) -> bool:
     return isinstance(content, dict) and content.get("kind") == "attack"
 
 
-def attacks_of(run: Path) -> tuple[AttackResult, ...]:
+def attacks_of(run: Path) -> tuple[AuditFolder, ...]:
     """The finished attacks on a run, by the names of their folders."""
     folders = sorted(path for path in (run / "attacks").glob("*") if is_attack(path))
-    return tuple(AttackResult.load(folder) for folder in folders)
+    return tuple(AuditFolder.load(folder) for folder in folders)
 
 
-def robustness_section(result: AttackResult) -> Section:
+def robustness_section(result: AuditFolder) -> Section:
     """The attack as a section.
 
     Raises:
@@ -82,7 +73,7 @@ def robustness_section(result: AttackResult) -> Section:
         return Section(
             title=_title(content["settings"]),
             lead=headline(content),
-            pictures=_pictures(result.folder),
+            pictures=[Picture(one.caption, one.path, one.alt) for one in pictures_in(result.folder / "figures")],
             tables=_filled(_accuracies(content), _findings(content["findings"]), _classes(content)),
             warnings=[
                 f"Not passed: {finding['name']}. {finding['evidence']}"
@@ -102,40 +93,28 @@ def headline(content: Mapping[str, Any]) -> str:
     """The result in one line: worst case with its interval, what it was measured on, clean accuracy."""
     settings = content["settings"]
     return (
-        f"Worst-case accuracy {share(content['worst_case'])} in the {_ball(settings)} over"
+        f"Worst-case accuracy {share(content['worst_case'])}{_where(settings)} over"
         f" {number(settings['images'])} {settings['split']} images of {Path(str(settings['data'])).name};"
         f" {share(content['clean_accuracy'])} without an attack."
     )
 
 
 def share(proportion: Mapping[str, float]) -> str:
-    """A proportion with its interval: ``12.3 % (9.1 to 16.0)``."""
-    value, low, high = (100 * proportion[name] for name in ("value", "low", "high"))
-    return f"{value:.1f} % ({low:.1f} to {high:.1f})"
+    """A proportion with its interval: "12.3 % [9.1, 16.0]"."""
+    return percent(proportion["value"], (proportion["low"], proportion["high"]))
 
 
 def _title(settings: Mapping[str, Any]) -> str:
     return f"{Path(str(settings['model'])).name} under attack: {', '.join(settings['attacks'])}"
 
 
-def _ball(settings: Mapping[str, Any]) -> str:
-    return f"{_NORMS.get(settings['norm'], settings['norm'])} ball of radius {settings['radius']}"
-
-
-def _pictures(folder: Path) -> tuple[Picture, ...]:
-    """The PNG files of the figures folder: those with a caption in its order, the grids before the extremes."""
-    paths = {path.stem: path for path in sorted((folder / "figures").glob("*.png"))}
-    grids = [stem for stem in paths if stem.startswith(_GRID)]
-    captions = {stem: caption for stem, caption in CAPTIONS.items() if stem in paths}
-    captions |= {
-        stem: (
-            f"What {stem.removeprefix(_GRID)} changed, magnified (mid-grey: nothing), and what the model says of each"
-            " image, with its confidence."
-        )
-        for stem in grids
-    }
-    order = ["accuracies", "radius", *grids, "least-robust", "most-robust"]
-    return tuple(Picture(captions[stem], paths[stem]) for stem in order if stem in captions)
+def _where(settings: Mapping[str, Any]) -> str:
+    """The ball, if the attacks had one: " in the L∞ ball of radius 8/255"."""
+    radius = settings.get("radius")
+    if radius is None or radius in ("inf", float("inf")):
+        return ""
+    given = radius_text(radius) if isinstance(radius, float) else radius
+    return f" in the {norm_text(str(settings['norm']))} ball of radius {given}"
 
 
 def _accuracies(content: Mapping[str, Any]) -> Table:
@@ -143,9 +122,9 @@ def _accuracies(content: Mapping[str, Any]) -> Table:
         [
             entry["attack"],
             _percent(entry["accuracy"]),
-            f"{_percent(entry['low'])} to {_percent(entry['high'])}",
+            f"[{_percent(entry['low'])}, {_percent(entry['high'])}]",
             _percent(entry["accuracy in 8 bits"]),
-            None if entry["median distance"] is None else figures.radius_text(entry["median distance"]),
+            None if entry["median distance"] is None else radius_text(entry["median distance"]),
             entry["queries"],
             entry["gradients"],
         ]
@@ -155,7 +134,7 @@ def _accuracies(content: Mapping[str, Any]) -> Table:
         "attack", "accuracy, %", "95 % interval, %", "in 8 bits, %", "median distance", "queries", "gradients",
     )  # fmt: skip
     return Table(
-        f"Accuracy in the {_ball(content['settings'])}",
+        f"Accuracy{_where(content['settings'])}",
         columns,
         rows,
         "Intervals are Clopper and Pearson's. In the worst case an image counts as right only if it withstands every"
@@ -185,9 +164,9 @@ def _radii(content: Mapping[str, Any]) -> Table:
     entries = _records(sweep["curve"]) if sweep else []
     rows = [
         [
-            figures.radius_text(entry["radius"]),
+            radius_text(entry["radius"]),
             _percent(entry["accuracy"]),
-            f"{_percent(entry['low'])} to {_percent(entry['high'])}",
+            f"[{_percent(entry['low'])}, {_percent(entry['high'])}]",
         ]
         for entry in entries
     ]

@@ -1,19 +1,15 @@
 """The result of a study, as an object and as a folder: ``result.json``, ``figures/*.png``, ``tables/*.csv``."""
 
-import csv
-import io
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from epslab.errors import UserError
 from epslab.files import write_atomic
-from epslab.report.blocks import Cell, Image, Picture, Section, Table
-from epslab.report.pictures import png
+from epslab.report.blocks import Image, Picture, Section
+from epslab.runs import Table, png
 
 
 @dataclass(frozen=True)
@@ -51,16 +47,9 @@ class StudyResult:
             figures.append({"caption": caption, "file": f"figures/{i:02d}-{_slug(caption)}.png"})
             _write(folder / figures[-1]["file"], png(image))
         for i, table in enumerate(self.tables, start=1):
-            tables.append(
-                {
-                    "title": table.title,
-                    "columns": list(table.columns),
-                    "rows": [[_encode(cell) for cell in row] for row in table.rows],
-                    "note": table.note,
-                    "file": f"tables/{i:02d}-{_slug(table.title)}.csv",
-                }
-            )
-            _write(folder / str(tables[-1]["file"]), _csv(table))
+            file = f"tables/{i:02d}-{_slug(table.title)}.csv"
+            tables.append({**table.to_dict(), "file": file})
+            _write(folder / file, table.to_csv())
         content = {
             "name": self.name,
             "question": self.question,
@@ -84,20 +73,11 @@ class StudyResult:
         folder = Path(folder)
         try:
             content = json.loads((folder / "result.json").read_text())
-            tables = tuple(
-                Table(
-                    title=table["title"],
-                    columns=tuple(table["columns"]),
-                    rows=tuple(tuple(_decode(cell) for cell in row) for row in table["rows"]),
-                    note=table["note"],
-                )
-                for table in content["tables"]
-            )
             return cls(
                 name=content["name"],
                 question=content["question"],
                 answer=content["answer"],
-                tables=tables,
+                tables=tuple(Table.from_dict(table) for table in content["tables"]),
                 figures={figure["caption"]: folder / figure["file"] for figure in content["figures"]},
                 runs=tuple(folder / run for run in content["runs"]),
                 code=content["code"],
@@ -130,22 +110,6 @@ def _relative(run: Path, folder: Path) -> str:
     """The run's folder relative to the study's where it lies inside, absolute where it does not."""
     run = Path(run).absolute()
     return run.relative_to(folder.absolute()).as_posix() if run.is_relative_to(folder.absolute()) else str(run)
-
-
-def _csv(table: Table) -> str:
-    """The table as CSV with every digit, for spreadsheets and further work."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([table.columns, *table.rows])
-    return text.getvalue()
-
-
-def _encode(cell: Cell) -> Any:
-    """JSON has no NaN and no infinity: they are kept as {"float": "nan"}."""
-    return {"float": str(cell)} if isinstance(cell, float) and not math.isfinite(cell) else cell
-
-
-def _decode(cell: Any) -> Cell:
-    return float(cell["float"]) if isinstance(cell, dict) else cell
 
 
 def _write(path: Path, content: bytes | str) -> None:

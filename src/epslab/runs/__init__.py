@@ -3,16 +3,18 @@
 ``Run`` is the folder; ``Measurement``, ``Column`` and ``Table`` are what it holds; ``png`` makes its pictures.
 """
 
-from epslab.runs.columns import Column, DeclaresColumns
+from epslab.runs.best import Best
+from epslab.runs.columns import Column, DeclaresColumns, undeclared
 from epslab.runs.folder import Run
 from epslab.runs.measurement import Measured, Measurement
 from epslab.runs.pictures import Picture, pictures_in, save_picture
 from epslab.runs.png import png
 from epslab.runs.series import read_table, write_table
 from epslab.runs.tables import Cell, Table
-from epslab.runs.text import number, percent, radius_text, with_error, with_interval
+from epslab.runs.text import norm_text, number, percent, radius_text, with_error, with_interval
 
 __all__ = [
+    "Best",
     "Cell",
     "Column",
     "DeclaresColumns",
@@ -21,6 +23,7 @@ __all__ = [
     "Picture",
     "Run",
     "Table",
+    "norm_text",
     "number",
     "percent",
     "pictures_in",
@@ -28,6 +31,7 @@ __all__ = [
     "radius_text",
     "read_table",
     "save_picture",
+    "undeclared",
     "with_error",
     "with_interval",
     "write_table",

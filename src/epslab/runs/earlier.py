@@ -37,7 +37,7 @@ _NAMES: dict[str, tuple[str, str, Better | None]] = {
 }
 _HEADLINES = ("accuracy", "bits_per_dim", "elbo")
 
-COLUMNS = {
+_COLUMNS = {
     "bits_per_dim": Column("Negative ELBO", "bits/dim", "lower"),
     "reconstruction": Column("Reconstruction −E log p(x|z)", "nats", "lower"),
     "regularisation": Column("KL from posterior to prior", "nats"),
@@ -46,8 +46,6 @@ COLUMNS = {
     "robust_error": Column("Error under the training attack", "fraction", "lower"),
     "loss": Column("Training objective", "nats", "lower"),
 }
-"""What the columns of those runs are."""
-
 _CAPTIONS = {
     "reliability": "How often the classifier is right against how sure it is; below the dashed line it is too sure.",
     "confusion": "What test images of each class (row) were wrongly taken for (column); right answers are left out.",
@@ -65,6 +63,12 @@ _CAPTIONS = {
 }
 
 
+def columns(metrics: Mapping[str, Any]) -> dict[str, Column]:
+    """What the columns of those runs are; where the objective is the bound in nats, its curve is left out."""
+    same = "val/bits_per_dim" in metrics
+    return {key: column for key, column in _COLUMNS.items() if key != "loss" or not same}
+
+
 def captions(names: Iterable[str]) -> dict[str, str]:
     """Captions of pictures without an index, in the order they are shown: samples, those known by name, the others."""
     names = list(names)
@@ -79,47 +83,77 @@ def captions(names: Iterable[str]) -> dict[str, str]:
         for name in names
         if name.startswith("grid-")
     }
-    first = samples | changed | known
+    # Of an attack: how accurate, what changed, which images fell first.
+    before = {name: known.pop(name) for name in ("accuracies", "radius") if name in known}
+    first = samples | before | changed | known
     return first | {name: name.replace("-", " ").capitalize() for name in names if name not in first}
 
 
-def measured(evaluation: Mapping[str, Any]) -> Measured:
-    """The numbers of an ``evaluation`` entry, those with a name of ``_NAMES`` first; lists are left out."""
+def monitor(metrics: Mapping[str, Any]) -> str | None:
+    """The column that chose the best epoch of a run that does not say."""
+    columns = ("val/robust_error", "val/error", "val/bits_per_dim", "val/loss")
+    return next((column for column in columns if column in metrics), None)
+
+
+def measured(evaluation: Mapping[str, Any], config: Mapping[str, Any]) -> Measured:
+    """The numbers of an ``evaluation`` entry, those with a name of ``_NAMES`` first; lists are left out.
+
+    Args:
+        evaluation: The entry.
+        config: The run's settings: which images a likelihood is of, what a classifier was defended against.
+    """
     found: dict[str, Measurement] = {}
-    for entry in _walk(evaluation):
+    for entry in _walk(evaluation, _note(config)):
         # Where two parts of the evaluation hold the same quantity, the first is shown.
         found.setdefault(entry.key, entry)
     order = list(_NAMES)
     ranked = sorted(found.values(), key=lambda entry: order.index(entry.key) if entry.key in order else len(order))
-    latents = evaluation.get("latents", {})
-    statement = [str(latents["statement"])] if latents.get("statement") else []
-    collapsed = bool(latents.get("collapsed"))
-    return Measured(
-        ranked,
-        tables=_by_class(evaluation.get("accuracy_per_class", {})),
-        statements=[] if collapsed else statement,
-        warnings=(statement or ["The posterior has collapsed: the code says nothing of the image."])
-        if collapsed
-        else [],
-    )
+    statements, warnings = _said(evaluation)
+    return Measured(ranked, _by_class(evaluation.get("accuracy_per_class", {})), statements, warnings)
 
 
-def _walk(entries: Mapping[str, Any]) -> Iterator[Measurement]:
+def _said(evaluation: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Statements and warnings: of the latent space, and of how sure a classifier is."""
+    latents, accuracy, sure = evaluation.get("latents", {}), evaluation.get("accuracy"), evaluation.get("confidence")
+    said = [str(latents["statement"])] if latents.get("statement") else []
+    if latents.get("collapsed"):
+        return [], said or ["The posterior has collapsed: the code says nothing of the image."]
+    if accuracy is not None and sure is not None and not accuracy["low"] <= sure <= accuracy["high"]:
+        which = "surer than it is right" if sure > accuracy["high"] else "right more often than it is sure"
+        said.append(f"It is {which}: its mean confidence is {100 * sure:.1f} %.")
+    return said, []
+
+
+def _note(config: Mapping[str, Any]) -> str:
+    """What numbers of other settings cannot be compared with."""
+    likelihood = config.get("likelihood")
+    if likelihood == "categorical":
+        return f"{config.get('levels')} grey levels"
+    if likelihood is not None:
+        return f"{likelihood} likelihood, binarised: {config.get('binarise')}, std {config.get('std')}"
+    defence = config.get("defence", "none")
+    if defence == "none":
+        return ""
+    return f"without an attack; trained by {defence}, {config.get('attack')} at radius {config.get('radius')}"
+
+
+def _walk(entries: Mapping[str, Any], note: str) -> Iterator[Measurement]:
     headline = next((key for key in _HEADLINES if key in entries), None)
     for key, value in entries.items():
         if key in ("accuracy_per_class", "images"):
             continue
         name, unit, better = _NAMES.get(key, (key.replace("_", " "), "", None))
         first = key == headline
+        of = note if first else ""
         if isinstance(value, Mapping) and {"value", "low", "high"} <= value.keys():
             ends = (float(value["low"]), float(value["high"]))
-            yield Measurement(key, name, "fraction", float(value["value"]), ends, None, better, first)
+            yield Measurement(key, name, "fraction", float(value["value"]), ends, None, better, first, of)
         elif isinstance(value, Mapping) and {"mean", "standard_error"} <= value.keys():
-            yield Measurement(key, name, unit, value["mean"], None, value["standard_error"], better, first)
+            yield Measurement(key, name, unit, value["mean"], None, value["standard_error"], better, first, of)
         elif isinstance(value, Mapping):
-            yield from _walk(value)
+            yield from _walk(value, note)
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            yield Measurement(key, name, unit, value, None, None, better, first)
+            yield Measurement(key, name, unit, value, None, None, better, first, of)
 
 
 def _by_class(shares: Mapping[str, Any]) -> list[Table]:
@@ -127,4 +161,8 @@ def _by_class(shares: Mapping[str, Any]) -> list[Table]:
     ordered = sorted(shares.items(), key=lambda item: float(item[1]["value"]))
     rows = [(name, percent(one["value"], (one["low"], one["high"])), int(one["n"])) for name, one in ordered]
     columns = ("class", "accuracy", "images")
-    return [Table("Accuracy by class", columns, rows, "[low, high] is the 95 % interval.")] if rows else []
+    return (
+        [Table("Accuracy by class", columns, rows, "[low, high] is the 95 % interval (Clopper & Pearson).")]
+        if rows
+        else []
+    )

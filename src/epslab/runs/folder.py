@@ -15,7 +15,8 @@ import yaml
 from epslab.errors import UserError
 from epslab.files import require_space, write_atomic
 from epslab.runs import earlier, weights
-from epslab.runs.columns import Column
+from epslab.runs.best import Best, best
+from epslab.runs.columns import Column, undeclared
 from epslab.runs.measurement import Measured, Measurement
 from epslab.runs.pictures import Picture, pictures_in, save_picture
 from epslab.runs.plain import plain
@@ -220,7 +221,7 @@ class Run:
         try:
             if "measurements" in result:
                 return Measured.from_dict(result)
-            return earlier.measured(result.get("evaluation") or {})
+            return earlier.measured(result.get("evaluation") or {}, self.config)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             path = self.folder / "result.json"
             raise UserError(f"'{path}' is not as `epslab evaluate` writes it; evaluate the run again.") from error
@@ -253,15 +254,21 @@ class Run:
         """
         result = self.result()
         if "columns" not in result:
-            return dict(earlier.COLUMNS)
+            return earlier.columns(self.metrics())
         try:
             return {str(key): Column(**column) for key, column in result["columns"].items()}
         except (TypeError, AttributeError) as error:
             path = self.folder / "result.json"
             raise UserError(f"'{path}' does not say what its columns are; resume the run, or train again.") from error
 
+    def best(self) -> Best | None:
+        """The epoch the weights are of, by what was monitored; None before the first, or where nothing was."""
+        metrics, result = self.metrics(), self.result()
+        monitor = result["monitor"] if "monitor" in result else earlier.monitor(metrics)
+        return best(metrics, monitor, self.columns(), undeclared(str(monitor).partition("/")[2]))
+
     def show(
-        self, name: str, figure: "Figure | bytes", caption: str, *, alt: str = "", order: float | None = None
+        self, name: str, figure: "Figure | bytes", caption: str, *, alt: str = "", order: int | float | None = None
     ) -> None:
         """Save a picture as ``figures/NAME.png``, its caption and place in ``figures/index.json``.
 

@@ -1,5 +1,6 @@
 """What was measured of a trained model: numbers that say what they are, tables, and sentences."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,9 +35,9 @@ class Measurement:
     key: str
     name: str
     unit: str = ""
-    value: float = 0.0
-    interval: tuple[float, float] | None = None
-    standard_error: float | None = None
+    value: int | float = math.nan
+    interval: tuple[int | float, int | float] | None = None
+    standard_error: int | float | None = None
     better: Better | None = None
     headline: bool = False
     note: str = ""
@@ -76,9 +77,9 @@ class Measurement:
             key=key,
             name=str(entry["name"]),
             unit=str(entry.get("unit", "")),
-            value=_float(entry["value"]),
-            interval=None if interval is None else (_float(interval[0]), _float(interval[1])),
-            standard_error=None if error is None else _float(error),
+            value=_number(entry["value"]),
+            interval=None if interval is None else (_number(interval[0]), _number(interval[1])),
+            standard_error=None if error is None else _number(error),
             better=entry.get("better"),
             headline=bool(entry.get("headline", False)),
             note=str(entry.get("note", "")),
@@ -122,8 +123,8 @@ class Measured:
         )
 
 
-def _float(value: Any) -> float:
-    """The number as it was, an int as an int."""
+def _number(value: Any) -> int | float:
+    """The number that was encoded, an int as an int."""
     found = decode(value)
     if isinstance(found, int | float):
         return found

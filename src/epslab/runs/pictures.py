@@ -35,7 +35,7 @@ class Picture:
 
 
 def save_picture(
-    folder: Path, name: str, figure: "Figure | bytes", caption: str, *, alt: str = "", order: float | None = None
+    folder: Path, name: str, figure: "Figure | bytes", caption: str, *, alt: str = "", order: int | float | None = None
 ) -> Path:
     """Write ``folder/NAME.png`` and note it in ``folder/index.json``; returns the file.
 

@@ -32,7 +32,7 @@ def number(value: str | int | float | None) -> str:
     return text.replace("-", "−")
 
 
-def with_error(mean: float, error: float) -> str:
+def with_error(mean: int | float, error: int | float) -> str:
     """A number with its standard error, to the error's second significant digit: "0.5361 ± 0.0012"."""
     if not (math.isfinite(mean) and math.isfinite(error)):
         return f"{number(float(mean))} ± {number(float(error))}"
@@ -40,7 +40,7 @@ def with_error(mean: float, error: float) -> str:
     return f"{mean:,.{decimals}f} ± {error:.{decimals}f}".replace("-", "−")
 
 
-def with_interval(value: float, low: float, high: float) -> str:
+def with_interval(value: int | float, low: int | float, high: int | float) -> str:
     """A number with its interval, to the second significant digit of the interval's width: "1.84 [1.62, 2.06]"."""
     width = high - low
     if not (math.isfinite(value) and math.isfinite(width)) or width <= 0:
@@ -49,19 +49,24 @@ def with_interval(value: float, low: float, high: float) -> str:
     return f"{value:,.{decimals}f} [{low:,.{decimals}f}, {high:,.{decimals}f}]".replace("-", "−")
 
 
-def percent(fraction: float, interval: tuple[float, float] | None = None) -> str:
+def percent(fraction: int | float, interval: tuple[int | float, int | float] | None = None) -> str:
     """A fraction in [0, 1] in percent, with its interval if there is one: "98.9 % [98.6, 99.1]"."""
     text = f"{100 * fraction:.1f} %"
     return text if interval is None else f"{text} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
 
 
-def radius_text(radius: float) -> str:
+def radius_text(radius: int | float) -> str:
     """A radius as it is given: in 255ths where it is a whole or half number of them, "8/255", else "0.3"."""
     levels = 255 * radius
     if not math.isfinite(levels):
         return number(float(radius))
     halves = round(2 * levels)
     return f"{halves / 2:g}/255" if halves and abs(2 * levels - halves) < 1e-4 and levels <= 64 else f"{radius:.3g}"
+
+
+def norm_text(norm: str) -> str:
+    """A norm as it is written: "L∞", "L2", "L1"; any other name stays."""
+    return {"linf": "L∞", "l2": "L2", "l1": "L1"}.get(norm, norm)
 
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -138,7 +138,7 @@ def _page(done: dict[str, Finished], context: Context) -> Page:
     """One section a study, one a run that was measured, and how to repeat it all."""
     # A kept study names its runs by whole paths, one just measured as the folder was given.
     folders = dict.fromkeys(run.absolute() for finished in done.values() for run in finished.result.runs)
-    measured = [run for run in map(Run, folders) if "evaluation" in run.result()]
+    measured = [run for run in map(Run, folders) if run.measurements()]
     again = Section(
         "How to repeat this page",
         lead="Each study can be run alone, at this scale or with the course's settings.",

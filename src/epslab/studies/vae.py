@@ -2,8 +2,8 @@
 
 from epslab import figures, recipes
 from epslab.evaluation.estimate import Estimate
+from epslab.recipes.published import matching
 from epslab.report import StudyResult, Table
-from epslab.report.published import matching
 from epslab.studies.context import Context
 from epslab.studies.spread import curves_over_seeds, meaning, over_seeds, text
 
@@ -50,7 +50,7 @@ def run(context: Context) -> StudyResult:
         figures={
             "Training and validation: the bound in bits/dim, and its two terms apart. KL rises as the code is learnt."
             + (f" Bands: standard deviation over {len(trained)} training seeds." if spread else ""): figures.curves(
-                curves, spread=spread, quantities=("bits_per_dim", "reconstruction", "kl")
+                curves, columns=trained[0].columns(), spread=spread, quantities=("bits_per_dim", "reconstruction", "kl")
             ),
             **{
                 f"Samples {'before training' if epoch == 0 else f'after epoch {epoch}'}: a code drawn from the prior,"

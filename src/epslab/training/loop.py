@@ -148,8 +148,7 @@ def fit(
         standing = prepare(
             run, model, plain, identity, {"data": data, **train.about}, resume=resume, overwrite=overwrite
         )
-        if columns:
-            run.declare(columns)
+        run.declare(columns)
         if standing is None or not asked.reached(standing):
             model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             module = TrainingModule(model, turns, train, validation, asked, identity, standing or Standing())

@@ -10,7 +10,7 @@ class Fact:
     """A number somebody else reported.
 
     Args:
-        quantity: What it is, by the names a run's results use (``epslab.report.numbers``).
+        quantity: What it is, by the names a run's results use (a key of its measurements, mostly).
         value: As it was reported, with "≈" where it was given so; its unit is the quantity's own.
         source: Who reported it, and for which settings.
         settings: Entries of a run's ``config.yaml`` it belongs to; a tuple lists the values that will do.
@@ -86,6 +86,11 @@ def matching(config: Mapping[str, Any]) -> tuple[Fact, ...]:
     return tuple(
         fact for fact in FACTS if all(_agrees(config.get(key), wanted) for key, wanted in fact.settings.items())
     )
+
+
+def published(config: Mapping[str, Any], quantity: str) -> str:
+    """What others report of a quantity for these settings, with the source; empty where nobody does."""
+    return "; ".join(f"{fact.value} ({fact.source})" for fact in matching(config) if fact.quantity == quantity)
 
 
 def _agrees(given: Any, wanted: object) -> bool:

@@ -1,0 +1,58 @@
+"""The numbers of a run in words and as a table, as the run itself describes them."""
+
+from collections.abc import Sequence
+
+from epslab.runs import Best, Cell, Measurement, Run, Table, number
+
+
+def leading(run: Run) -> Measurement | None:
+    """The number that sums the run up: its headline, or else the first it has; None if nothing was measured."""
+    found = run.measured().measurements
+    return next((one for one in found if one.headline), found[0] if found else None)
+
+
+def headline(run: Run) -> str | None:
+    """The result in a few words: "Accuracy 98.9 % [98.6, 99.1] on 10,000 test images"; None if nothing was measured."""
+    chosen = leading(run)
+    if chosen is None:
+        return None
+    result = run.result()
+    about = result if "measurements" in result else result.get("evaluation", {})
+    images, split = about.get("images"), str(about.get("split") or "")
+    measured_on = [number(images) if isinstance(images, int) else "", split, "images" if images or split else ""]
+    return " ".join(filter(None, (capital(chosen.name), chosen.text, "on" if any(measured_on) else "", *measured_on)))
+
+
+def numbers(measurements: Sequence[Measurement], best: Best | None) -> Table:
+    """Every number with its unit, what limits it and what others report, where there is such a thing."""
+    rows: list[list[Cell]] = [
+        [
+            f"{one.name}, {one.unit}" if one.unit not in ("", "fraction") else one.name,
+            one.number,
+            one.note,
+            one.published,
+        ]
+        for one in measurements
+    ]
+    if best is not None:
+        rows.append([f"{best.column.label}, {best.stage} images, best epoch ({best.epoch})", best.number, "", ""])
+    headings = ("quantity", "this run", "what it is", "published for these settings")
+    # Columns nobody has filled are left out.
+    kept = [i for i in range(4) if i < 2 or any(row[i] for row in rows)]
+    return Table(
+        "The numbers", [headings[i] for i in kept], [[row[i] for i in kept] for row in rows], _note(measurements)
+    )
+
+
+def _note(measurements: Sequence[Measurement]) -> str:
+    notes = []
+    if any(one.interval is not None for one in measurements):
+        notes.append("[low, high] is the 95 % confidence interval.")
+    if any(one.standard_error is not None and one.interval is None for one in measurements):
+        notes.append("± is the standard error.")
+    return " ".join(notes)
+
+
+def capital(text: str) -> str:
+    """The text with a capital first letter."""
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,62 @@
+"""The epoch a run's weights are of: the best one by the column that was monitored."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from epslab.runs.columns import Column
+from epslab.runs.text import number
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best epoch so far.
+
+    Args:
+        epoch: Epochs completed then.
+        last: Epochs completed by now.
+        value: The monitored value.
+        column: What it is.
+        stage: What it was computed on: "validation" or "training".
+    """
+
+    epoch: int
+    last: int
+    value: float
+    column: Column
+    stage: str
+
+    @property
+    def number(self) -> str:
+        """The value with its unit: "1.10 %", "0.6200 bits/dim"."""
+        if self.column.unit == "fraction":
+            return f"{100 * self.value:.2f} %"
+        return f"{number(float(self.value))} {self.column.unit}".rstrip()
+
+    @property
+    def text(self) -> str:
+        """The value, what it is and when: "Error 1.10 % on the validation images at the best epoch, 2 of 3"."""
+        when = f"at the best epoch, {self.epoch} of {self.last}"
+        return f"{self.column.label} {self.number} on the {self.stage} images {when}"
+
+
+def best(
+    metrics: Mapping[str, Sequence[float]], monitor: str | None, columns: Mapping[str, Column], undeclared: Column
+) -> Best | None:
+    """The epoch after training began whose monitored value is smallest; None where there is none.
+
+    Args:
+        metrics: Columns of ``metrics.csv``.
+        monitor: The column that chooses, e.g. "val/loss"; None where the last weights are kept.
+        columns: What the columns are, by key.
+        undeclared: What the monitored column is where ``columns`` does not say.
+    """
+    values = metrics.get(monitor or "", [])
+    finite = [(value, i) for i, value in enumerate(values) if i and math.isfinite(value)]
+    if monitor is None or not finite:
+        return None
+    value, i = min(finite)
+    stage, _, key = monitor.partition("/")
+    on = "training" if stage == "train" else "validation"
+    epochs = metrics["epoch"]
+    return Best(int(epochs[i]), int(max(epochs)), value, columns.get(key, undeclared), on)
