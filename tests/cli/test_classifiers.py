@@ -22,8 +22,8 @@ def trained(tmp_path_factory):
 
 def test_training_says_its_validation_accuracy_and_what_comes_next(epslab):
     outcome = epslab("train", "small-cnn", *TINY)
-    right = 1 - min(Run.open("runs/small-cnn-digits").metrics()["val/error"])
-    assert f"{100 * right:.2f} % accuracy at the best epoch" in outcome.out
+    wrong = min(Run.open("runs/small-cnn-digits").metrics()["val/error"])
+    assert f"Error {100 * wrong:.2f} % on the validation images at the best epoch" in outcome.out
     for verb in ("evaluate", "attack", "report"):
         assert f"  epslab {verb} runs/small-cnn-digits\n" in outcome.out
     assert "epslab sample" not in outcome.out

@@ -15,8 +15,7 @@ from safetensors.torch import load_file
 from epslab import studies
 from epslab.cli import main
 from epslab.report import StudyResult
-from epslab.report.numbers import with_error
-from epslab.runs import Run
+from epslab.runs import Run, with_error
 
 TINY = ("--epochs", "2", "--width", "4", "--latent-dim", "2", "--accelerator", "cpu")
 
@@ -33,7 +32,7 @@ def test_training_leaves_a_run_and_says_what_comes_next(epslab):
     run = Run.open("runs/vae-digits")
     assert run.weights.exists()
     best = min(run.metrics()["val/bits_per_dim"])
-    assert f"{best:.4f} bits/dim" in outcome.out
+    assert f"Negative ELBO {number(best)} bits/dim on the validation images" in outcome.out
     for verb in ("evaluate", "sample", "report"):
         assert f"  epslab {verb} runs/vae-digits\n" in outcome.out
     assert "\x1b" not in outcome.out
