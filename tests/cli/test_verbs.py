@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from epslab import studies
 from epslab.cli import main
 from epslab.report import StudyResult
-from epslab.runs import Run, with_error
+from epslab.runs import Run, number, with_error
 
 TINY = ("--epochs", "2", "--width", "4", "--latent-dim", "2", "--accelerator", "cpu")
 

@@ -43,7 +43,9 @@ class Best:
 def best(
     metrics: Mapping[str, Sequence[float]], monitor: str | None, columns: Mapping[str, Column], undeclared: Column
 ) -> Best | None:
-    """The epoch after training began whose monitored value is smallest; None where there is none.
+    """The first epoch of training with the best monitored value: the smallest, or the greatest where higher is better.
+
+    None where there is no epoch yet, or no monitor.
 
     Args:
         metrics: Columns of ``metrics.csv``.
@@ -55,8 +57,9 @@ def best(
     finite = [(value, i) for i, value in enumerate(values) if i and math.isfinite(value)]
     if monitor is None or not finite:
         return None
-    value, i = min(finite)
     stage, _, key = monitor.partition("/")
-    on = "training" if stage == "train" else "validation"
+    column = columns.get(key, undeclared)
+    sign = -1 if column.better == "higher" else 1
+    value, i = min(finite, key=lambda pair: (sign * pair[0], pair[1]))
     epochs = metrics["epoch"]
-    return Best(int(epochs[i]), int(max(epochs)), value, columns.get(key, undeclared), on)
+    return Best(int(epochs[i]), int(max(epochs)), value, column, "training" if stage == "train" else "validation")
