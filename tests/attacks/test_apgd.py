@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from epslab.attacks import APGD, PGD, margin
-from epslab.attacks.apgd import _checkpoints
+from epslab.attacks.auto_steps import AutoSteps, SparseAutoSteps
 from epslab.errors import UserError
 from epslab.geometry import L2, Linf
 
@@ -17,9 +17,12 @@ SEEDS = torch.arange(32)
 
 def test_checkpoints_are_those_of_the_paper() -> None:
     """N = 100: 22, 41, 57, 70, 80, 87, 93, 99, as the paper's recursion gives them by hand."""
-    assert list(_checkpoints(100)) == [22, 41, 57, 70, 80, 87, 93, 99]
-    assert list(_checkpoints(100).values()) == [0, 22, 41, 57, 70, 80, 87, 93]
-    assert list(_checkpoints(1)) == [1]
+    checkpoints = AutoSteps.checkpoints_of
+    assert list(checkpoints(100)) == [22, 41, 57, 70, 80, 87, 93, 99]
+    assert list(checkpoints(100).values()) == [0, 22, 41, 57, 70, 80, 87, 93]
+    assert list(checkpoints(1)) == [1]
+    assert list(SparseAutoSteps.checkpoints_of(100)) == list(range(4, 101, 4))
+    assert SparseAutoSteps.checkpoints_of(2) == {1: 0, 2: 1}
 
 
 class Ridge(nn.Module):

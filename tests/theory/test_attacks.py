@@ -3,8 +3,10 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
+from ball_oracle import greatest
 from torch import Tensor
 
 from epslab import seeds
@@ -118,6 +120,48 @@ def test_the_optimum_in_the_maximum_norm_where_the_box_cuts_the_ball(name: str, 
     assert ((best - x).abs() < r - 1e-9).any()  # the box does cut
     torch.testing.assert_close(margins(model(result), y), margins(model(best), y), atol=1e-6, rtol=0.0)
     torch.testing.assert_close(result, best, atol=1e-6, rtol=0.0)
+
+
+def optima(W: Tensor, b: Tensor, x: Tensor, y: Tensor, ball: Ball) -> Tensor:
+    """The greatest margin in ball ∩ box, by the linear program."""
+    radii = ball.radii(len(x)).tolist()
+    rows = [
+        greatest(g, c, str(ball.norm), r)
+        for g, c, r in zip((W[1 - y] - W[y]).numpy(), x.flatten(1).numpy(), radii, strict=True)
+    ]
+    return torch.from_numpy(np.array(rows)) + b[1 - y] - b[y]
+
+
+def at_the_bounds(n: int, *shape: int) -> Tensor:
+    """Images with most pixels at exactly 0 or 1."""
+    x = torch.rand(n, *shape, generator=generator(0, "bounds"), dtype=torch.float64)
+    return x.mul(2.0).sub(0.5).clamp(0, 1)
+
+
+@pytest.mark.parametrize(
+    "ball", [Linf(0.2), L2(1.0), L1(3.0), L1(0.0), L2(50.0), L1(torch.linspace(0.0, 20.0, N, dtype=torch.float64))]
+)
+@pytest.mark.parametrize("objective", [cross_entropy, margin])
+@pytest.mark.parametrize("name", ATTACKS)
+def test_the_optimum_of_ball_and_box_is_that_of_the_linear_program(name: str, objective: object, ball: Ball) -> None:
+    W, b = affine(2)
+    model, x = model_of(W, b), at_the_bounds(N, *SHAPE)
+    y = model(x).argmax(1)
+    result = attacked(ATTACKS[name](ball, objective=objective, leave_early=False), model, x, y)
+    assert ((result >= 0) & (result <= 1)).all()
+    assert (ball.distance(result, x) <= ball.radii(N)).all()
+    torch.testing.assert_close(margins(model(result), y), optima(W, b, x, y, ball), atol=1e-6, rtol=0.0)
+
+
+@pytest.mark.parametrize("ball", [Linf(0.1), L2(4.0), L1(10.0)], ids=ball_ids[:3])
+@pytest.mark.parametrize("name", ATTACKS)
+def test_also_for_an_image_of_192_pixels_alone(name: str, ball: Ball) -> None:
+    W = torch.randn(2, 192, generator=generator(0, "large"), dtype=torch.float64) / 10
+    b = torch.zeros(2, dtype=torch.float64)
+    model, x = model_of(W, b), torch.rand(1, 3, 8, 8, generator=generator(1, "large"), dtype=torch.float64)
+    y = model(x).argmax(1)
+    result = attacked(ATTACKS[name](ball, leave_early=False), model, x, y)
+    torch.testing.assert_close(margins(model(result), y), optima(W, b, x, y, ball), atol=1e-6, rtol=0.0)
 
 
 @pytest.mark.parametrize("ball", BALLS[:3], ids=ball_ids[:3])

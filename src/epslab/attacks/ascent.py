@@ -1,9 +1,12 @@
 """The one loop behind FGSM, iterated FGSM, the least-likely class and PGD.
 
-    x_{t+1} = Π(x_t + α·d_t),   d_t = argmax of <g_t, d> over ‖d‖ ≤ 1,   g_t = μ·g_{t−1} + ∇J(x_t)/‖∇J(x_t)‖₁
+    x_{t+1} = Π(argmax of <g_t, x'> over ‖x' − x_t‖ ≤ α, x' in [0, 1]),   g_t = μ·g_{t−1} + ∇J(x_t)/‖∇J(x_t)‖₁
 
-Π projects into the ball and the box [0, 1] (Madry et al., 2018, eq. 2.1 with steepest ascent for each norm; momentum μ
-from Dong et al., 2018, eq. 6). With α = radius, one step and no random start it is FGSM (Goodfellow et al., 2015).
+Π projects into the ball and the box (Madry et al., 2018, eq. 2.1 with steepest ascent for each norm; momentum μ from
+Dong et al., 2018, eq. 6). With α = radius, one step and no random start it is FGSM (Goodfellow et al., 2015).
+
+Where the model is affine the optimum is the farthest point of ball and box along the gradient. One step from the image
+reaches it, and many do in Linf; in L2 and L1 they only approach it, so that it is looked at last.
 """
 
 from dataclasses import dataclass
@@ -18,6 +21,7 @@ from epslab.attacks.checks import require_counts
 from epslab.attacks.goals import Goal, untargeted
 from epslab.attacks.objectives import Objective, cross_entropy
 from epslab.attacks.search import Search, searching
+from epslab.attacks.steps import BOX, length_at, pixels_at, uphill
 from epslab.errors import UserError
 from epslab.geometry import Ball
 
@@ -28,7 +32,8 @@ class Ascent:
 
     Args:
         steps: Gradient steps of each restart, ≥ 1.
-        step_size: α, in units of the radius' norm; None: 2.5·radius/steps, at most the radius.
+        step_size: α, in units of the radius' norm; None: 2.5·radius/steps, at most the radius; in L1 it falls from the
+            radius to 0.
         random_start: Start from a point drawn uniformly from the ball, not from the image.
         restarts: Runs an example, the worst of which is kept, ≥ 1.
         objective: What is raised.
@@ -93,9 +98,9 @@ class Ascent:
             points = project(start[index].to(search.images))
         else:
             points = search.start(index, restart) if self.random_start else search.images[index]
-        velocity, alpha = torch.zeros_like(points), self._alpha(ball[index], points)
+        velocity = torch.zeros_like(points)
         gradient = velocity
-        for _ in range(self.steps):
+        for step in range(self.steps):
             rise = partial(search.aim[index].rise, self.objective)
             logits, value, gradient = victim.differentiate(points, index, rise)
             left = search.offer(index, points, logits, value, trusted=victim.trusted)
@@ -104,55 +109,30 @@ class Ascent:
                 index, points, gradient, velocity = index[stay], points[stay], gradient[stay], velocity[stay]
                 if not len(index):
                     return
-                project, alpha = search.projector(index), self._alpha(ball[index], points)
+                project = search.projector(index)
             if self.momentum:
                 velocity = self.momentum * velocity + gradient / _mean_size(gradient)
                 gradient = velocity
-            direction = ball[index].ascent(feasible(gradient, points, ball))
-            points = project(
-                points + alpha * direction if isinstance(alpha, Tensor) else points.add(direction, alpha=alpha)
-            )
+            alpha, pixels = self._alpha(ball[index], step), pixels_at(step, self.steps, points[0].numel())
+            points = project(uphill(ball.norm, gradient, points, alpha, pixels))
         left = look(search, index, points, self.objective)
-        if self.random_start and ball.norm != "linf":
-            # Where the model is affine the last gradient's vertex is the optimum, which steps from a random start only
-            # approach in a round ball; in a cube they reach it.
-            stay = ~left
-            index, gradient = index[stay], gradient[stay]
+        if ball.norm != "linf" and (self.steps > 1 or self.random_start or start is not None):
+            index, gradient = index[~left], gradient[~left]
             if len(index):
-                vertex = search.images[index] + _radius(ball[index], gradient) * ball[index].ascent(
-                    feasible(gradient, search.images[index], ball)
-                )
-                look(search, index, search.projector(index)(vertex), self.objective)
+                look(search, index, ball[index].farthest(gradient, search.images[index], BOX), self.objective)
 
-    def _alpha(self, ball: Ball, like: Tensor) -> Tensor | float:
-        """The step size, a number or one for each example."""
+    def _alpha(self, ball: Ball, step: int) -> Tensor | float:
+        """The length of this step, a number or one for each example."""
         if self.step_size is not None:
             return self.step_size
-        return _radius(ball, like) * min(1.0, 2.5 / self.steps)
+        share = length_at(step, self.steps) if ball.norm == "l1" else min(1.0, 2.5 / self.steps)
+        return share * (ball.radius if isinstance(ball.radius, Tensor) else float(ball.radius))
 
 
 def look(search: Search, index: Int[Tensor, " k"], points: Float[Tensor, "k c h w"], objective: Objective) -> Tensor:
     """Offer points without taking a gradient there; say which examples have left."""
     logits = search.victim.ask(points, index)
     return search.offer(index, points, logits, search.aim[index].rise(objective, logits), trusted=True)
-
-
-def feasible(gradient: Float[Tensor, "k c h w"], points: Float[Tensor, "k c h w"], ball: Ball) -> Tensor:
-    """The gradient without the parts that point out of the box; a clamp does it for the maximum norm.
-
-    In the other norms a pixel at its bound would otherwise use up a part of the step, in L1 all of it.
-    """
-    if ball.norm == "linf":
-        return gradient
-    blocked = ((points >= 1) & (gradient > 0)) | ((points <= 0) & (gradient < 0))
-    return gradient.masked_fill(blocked, 0.0)
-
-
-def _radius(ball: Ball, like: Tensor) -> Tensor | float:
-    """The radius, ready to multiply images."""
-    if isinstance(ball.radius, Tensor):
-        return ball.radius.to(like).view(-1, 1, 1, 1)
-    return float(ball.radius)
 
 
 def _mean_size(gradient: Float[Tensor, "k c h w"]) -> Tensor:
