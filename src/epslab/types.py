@@ -18,15 +18,19 @@ Logits = Float[Tensor, "n classes"]
 Latents = Float[Tensor, "n d"]
 """Codes z of a latent-variable model."""
 PerExample = Float[Tensor, " n"]
-"""One number an example: losses and log-densities, in nats, summed over dimensions."""
+"""One number per example: losses and log-densities, in nats, summed over dimensions."""
+LossOutput = PerExample | tuple[PerExample, Logits]
+"""What a classifier's loss returns: a loss per example, with the logits at the clean images where it has them."""
 Seeds = Int[Tensor, " n"]
-"""One 64-bit seed an example (see ``epslab.seeds``)."""
+"""One 64-bit seed per example (see ``epslab.seeds``)."""
 ImageShape = tuple[int, int, int]
 """Channels, height, width."""
 
 
 def quantise(images: Float[Tensor, "*shape"], levels: int) -> Int[Tensor, "*shape"]:
     """The level of each pixel: floor(x·levels), at most levels − 1.
+
+    For an image of 8 bits, x = k/255 in any floating type, this is exactly floor(k·levels/255).
 
     Args:
         images: Intensities in [0, 1], any shape.
@@ -35,8 +39,14 @@ def quantise(images: Float[Tensor, "*shape"], levels: int) -> Int[Tensor, "*shap
     Returns:
         int64 values in 0..K−1, same shape.
     """
-    # x·K of a float32 k/255 can fall on either side of an integer only at 0 and 1, where the clamp decides.
-    return (images * levels).long().clamp_(0, levels - 1)
+    if images.dtype == torch.float32:
+        # x·K of a float32 k/255 can fall on either side of an integer only at 0 and 1, where the clamp decides.
+        return (images * levels).long().clamp_(0, levels - 1)
+    # In other types it can anywhere: what is k/255 rounded to the type is taken for k/255.
+    wide = images.to(torch.float64 if images.dtype == torch.float64 else torch.float32)
+    k = (wide * 255).round()
+    values = torch.where((k / 255).to(images.dtype) == images, k.long() * levels // 255, (wide * levels).long())
+    return values.clamp_(0, levels - 1)
 
 
 def dequantise(values: Int[Tensor, "*shape"], levels: int) -> Float[Tensor, "*shape"]:
