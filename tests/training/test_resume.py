@@ -47,15 +47,15 @@ def assert_same(run: Run, reference: Run) -> None:
     assert not [path for path in run.folder.rglob(".*") if path.is_file()]
 
 
-def interrupted_at(count: int) -> Any:
-    """A hook that presses Ctrl-C at the count-th training batch."""
+def interrupted_at(count: int, number: int = signal.SIGINT) -> Any:
+    """A hook that sends a signal, Ctrl-C's, at the count-th training batch."""
     calls = 0
 
     def before(batch: Any, progress: Any) -> None:
         nonlocal calls
         calls += progress.training
         if progress.training and calls == count:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
 
     return before
 
@@ -70,6 +70,42 @@ def test_ctrl_c_leaves_a_run_that_resumes_to_the_same_end(kind: str, tmp_path: P
         assert (result["status"], result["epochs"], result["steps"]) == ("interrupted", epochs, steps)
         assert run.weights.exists()
     assert_same(train(kind, tmp_path / "parts", resume=True), reference)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_batch_schedulers_signals_end_training_as_ctrl_c_does(number: int, tmp_path: Path) -> None:
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    # Within the first epoch; after a resume, where no validation comes first.
+    for count, epochs, steps in ((5, 0, 5), (4, 0, 9)):
+        run = train("denoiser", tmp_path / "parts", interrupted_at(count, number), resume=True)
+        result = run.result()
+        assert (result["status"], result["epochs"], result["steps"]) == ("interrupted", epochs, steps)
+        assert {each: signal.getsignal(each) for each in handlers} == handlers
+    assert_same(train("denoiser", tmp_path / "parts", resume=True), train("denoiser", tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_during_the_first_validation_ends_training_after_the_first_batch(number: int, tmp_path: Path) -> None:
+    calls = 0
+
+    def before(batch: Any, progress: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:  # the trial is the first
+            os.kill(os.getpid(), number)
+
+    run = train("denoiser", tmp_path / "parts", before)
+    assert (run.result()["status"], run.result()["steps"]) == ("interrupted", 1)
+
+
+def test_repeated_signals_of_a_scheduler_do_not_break_off_the_checkpoint(tmp_path: Path) -> None:
+    def before(batch: Any, progress: Any) -> None:
+        if progress.training and progress.step == 15:
+            for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGTERM):
+                os.kill(os.getpid(), number)
+
+    run = train("denoiser", tmp_path / "parts", before)
+    assert (run.result()["status"], run.result()["steps"]) == ("interrupted", 16)
 
 
 def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:

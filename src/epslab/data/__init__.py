@@ -6,11 +6,12 @@ from epslab.data.imageset import ImageSet
 from epslab.data.location import root
 from epslab.data.official import FileStatus
 from epslab.data.pointset import PointSet
-from epslab.data.sources import NAMES, Overview, check, fetch, load, overview
+from epslab.data.sources import NAMES, OUTSIDE, Overview, check, fetch, load, load_examples, overview
 from epslab.types import dequantise, quantise
 
 __all__ = [
     "NAMES",
+    "OUTSIDE",
     "Examples",
     "FileStatus",
     "ImageSet",
@@ -22,6 +23,7 @@ __all__ = [
     "dequantise",
     "fetch",
     "load",
+    "load_examples",
     "overview",
     "quantise",
     "root",

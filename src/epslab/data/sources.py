@@ -6,17 +6,22 @@ from pathlib import Path
 
 from epslab.data.cifar import CIFAR10
 from epslab.data.digits import DIGITS
+from epslab.data.examples import Examples
 from epslab.data.folders import load_folder
 from epslab.data.idx import FASHION_MNIST, MNIST
 from epslab.data.imageset import ImageSet
 from epslab.data.location import root as data_root
 from epslab.data.official import DIFFERS, FileStatus, Source
 from epslab.errors import UserError, unknown
+from epslab.names import Names
 from epslab.types import ImageShape
 
 SOURCES: dict[str, Source] = {source.name: source for source in (DIGITS, MNIST, FASHION_MNIST, CIFAR10)}
 NAMES: tuple[str, ...] = tuple(SOURCES)
-"""The data sets that have a name; a path to a folder of images is one too."""
+"""The data sets epslab knows by name; a path to a folder of images is one too."""
+OUTSIDE = Names("epslab.data", {}, "data set")
+"""Data sets from outside, by the name an installed package gives them or as ``package.module:name``: functions of the
+split ("train" or "test") that return an ``ImageSet`` or a ``PointSet``."""
 
 
 @dataclass(frozen=True)
@@ -43,31 +48,54 @@ class Overview:
 
 
 def load(name: str | Path, split: str = "train", root: str | Path | None = None) -> ImageSet:
-    """A split of a data set, as one uint8 tensor.
+    """A split of a data set of images, as one uint8 tensor.
 
     Validation images come out of the training split, ``load(name, "train").split(…)``; the test split is never touched.
     Every file read is compared with the official checksum of its uncompressed content.
 
     Args:
-        name: One of ``NAMES``, or the path of a folder of images by class (see ``epslab.data.folders``).
+        name: One of ``NAMES``, the path of a folder of images by class (see ``epslab.data.folders``), or a data set
+            from outside (see ``OUTSIDE``).
         split: ``"train"`` or ``"test"``.
         root: The folder of all data sets (see ``root``).
 
     Raises:
-        UserError: An unknown name or split, files that are missing, truncated or corrupted.
+        UserError: An unknown name or split, files that are missing, truncated or corrupted, or a set of points.
 
     Warns:
         UserWarning: Files of the right shape whose checksum differs from the official release; they are used.
     """
+    examples = load_examples(name, split, root)
+    if not isinstance(examples, ImageSet):
+        raise UserError(f"The data set '{name}' holds no images; load it by epslab.data.load_examples.")
+    return examples
+
+
+def load_examples(name: str | Path, split: str = "train", root: str | Path | None = None) -> Examples:
+    """A split of a data set of images, points or anything else that ``fit`` trains on; arguments as for ``load``.
+
+    Raises:
+        UserError: An unknown name or split, files that cannot be used, or something from outside that is no data set.
+    """
     if split not in ("train", "test"):
         raise unknown("split", split, ("train", "test"))
-    if str(name) not in SOURCES and Path(name).expanduser().is_dir():
-        return load_folder(Path(name).expanduser(), split)
-    image_set, different = _source(name).load(split, data_root(root))
-    if different:
-        listed = ", ".join(f"'{path}'" for path in different)
-        warnings.warn(f"{name}: {DIFFERS} ({listed}).", UserWarning, stacklevel=2)
-    return image_set
+    if str(name) in SOURCES:
+        image_set, different = SOURCES[str(name)].load(split, data_root(root))
+        if different:
+            listed = ", ".join(f"'{path}'" for path in different)
+            warnings.warn(f"{name}: {DIFFERS} ({listed}).", UserWarning, stacklevel=3)
+        return image_set
+    if str(name) not in OUTSIDE:
+        if Path(name).expanduser().is_dir():
+            return load_folder(Path(name).expanduser(), split)
+        raise _unknown(name)
+    examples = OUTSIDE[str(name)](split)
+    if not isinstance(examples, Examples):
+        raise UserError(
+            f"The data set '{name}' gave {type(examples).__name__} for '{split}'; its function must return an ImageSet"
+            " or a PointSet."
+        )
+    return examples
 
 
 def fetch(name: str, root: str | Path | None = None) -> list[FileStatus]:
@@ -98,6 +126,13 @@ def overview(root: str | Path | None = None) -> list[Overview]:
 
 def _source(name: str | Path) -> Source:
     if str(name) not in SOURCES:
-        sentence = unknown("data set", str(name), NAMES)
-        raise UserError(f"{sentence} The path of an existing folder of images, FOLDER/CLASS/*.png, is accepted too.")
+        raise _unknown(name)
     return SOURCES[str(name)]
+
+
+def _unknown(name: str | Path) -> UserError:
+    sentence = unknown("data set", str(name), (*NAMES, *OUTSIDE))
+    return UserError(
+        f"{sentence} The path of an existing folder of images, FOLDER/CLASS/*.png, and package.module:name are"
+        " accepted too."
+    )

@@ -19,6 +19,7 @@ from epslab.training.curves import Curves
 from epslab.training.module import TrainingModule
 from epslab.training.processes import anywhere, reduced
 from epslab.training.settings import Monitor
+from epslab.training.surroundings import catch_signals
 from epslab.training.turns import column
 
 PULSE = 32
@@ -57,7 +58,7 @@ class Keeper(Callback):
         self._clock = 0.0
         self._due = 0.0
 
-    def request_stop(self) -> None:
+    def _request_stop(self) -> None:
         """Stop after the current batch, with a checkpoint."""
         self._interrupt = True
 
@@ -72,6 +73,15 @@ class Keeper(Callback):
             self._curves = Curves(self._run, self._module.standing if self._resumed else None)
         self._plan_checkpoint()
         self._clock = time.monotonic()
+
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Catch signals from here on: Lightning has just set a handler of SIGTERM that stops without a checkpoint."""
+        catch_signals(self._request_stop)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Catch signals, where validation did not come first."""
+        if not self._interrupt:
+            catch_signals(self._request_stop)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the epoch's clock."""

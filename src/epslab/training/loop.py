@@ -22,7 +22,7 @@ from epslab.training.module import TrainingModule
 from epslab.training.progress import ProgressLine
 from epslab.training.resuming import prepare
 from epslab.training.settings import Monitor, OnEpoch, Settings
-from epslab.training.surroundings import generators_kept, keep_freed_memory, kept, on_interrupt, quiet
+from epslab.training.surroundings import generators_kept, keep_freed_memory, kept, quiet, signals_kept
 from epslab.training.trial import columns_of, declared, monitor_of
 from epslab.training.turns import Optimisation, Turn, in_turn, trained
 from epslab.types import Objective
@@ -186,7 +186,7 @@ def _run(trainer: Trainer, module: TrainingModule, keeper: Keeper, run: Run, mon
         # Lightning would validate a second time before training goes on.
         trainer.num_sanity_val_steps = 0
     try:
-        with on_interrupt(keeper.request_stop):
+        with signals_kept():
             trainer.fit(module, ckpt_path=run.last_checkpoint if resume else None, weights_only=True)
         status = "finished"
     except Interrupted:

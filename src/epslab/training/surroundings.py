@@ -87,19 +87,28 @@ def keep_freed_memory() -> None:
         mallopt(m_mmap_threshold, 32 << 20)  # the largest it takes
 
 
-@contextmanager
-def on_interrupt(act: Callable[[], None]) -> Iterator[None]:
-    """Within it the first Ctrl-C calls ``act``, so that training can stop where it is sound; the second one raises."""
+def catch_signals(act: Callable[[], None]) -> None:
+    """Let SIGINT (Ctrl-C), SIGTERM and SIGUSR1 call ``act``, so that training can stop where it is sound.
+
+    A second Ctrl-C raises ``KeyboardInterrupt`` at once. Signals can only be caught in the main thread; elsewhere this
+    does nothing.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield
         return
-    before = signal.getsignal(signal.SIGINT)
 
     def handle(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         act()
 
-    signal.signal(signal.SIGINT, handle)
+    for number in _signals():
+        signal.signal(number, handle)
+
+
+@contextmanager
+def signals_kept() -> Iterator[None]:
+    """Give the handlers of these signals back at the end."""
+    before = {number: signal.getsignal(number) for number in _signals()}
     try:
         yield
     except SystemExit as end:
@@ -108,4 +117,11 @@ def on_interrupt(act: Callable[[], None]) -> Iterator[None]:
             raise KeyboardInterrupt from None
         raise
     finally:
-        signal.signal(signal.SIGINT, before)
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _signals() -> list[int]:
+    """Those that ask for an end; Windows has no SIGUSR1."""
+    return [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
