@@ -115,6 +115,31 @@ class Push:
         return Attacked(x, success, self.ball.distance(x, images), ones, 0 * ones)
 
 
+@dataclass(frozen=True)
+class Nearest(Push):
+    """FGSM's image, drawn back to just beyond the boundary."""
+
+    ball: Ball
+
+    def __call__(
+        self,
+        model: Classifier,
+        images: Images,
+        labels: Labels,
+        *,
+        generator: Generator | None = None,
+        seeds: Tensor | None = None,
+    ) -> Attacked:
+        far = FGSM(self.ball)(model, images, labels, seeds=seeds)
+        low, high = torch.zeros(len(labels)), torch.ones(len(labels))
+        for _ in range(20):
+            middle = (low + high) / 2
+            wrong = model(torch.lerp(images, far.images, middle[:, None, None, None])).argmax(1) != labels
+            low, high = torch.where(wrong, low, middle), torch.where(wrong, middle, high)
+        x = torch.lerp(images, far.images, high[:, None, None, None]).detach()
+        return far._replace(images=torch.where(far.success[:, None, None, None], x, far.images))
+
+
 ATTACKS: dict[str, Attack] = {"noise": RandomNoise(Linf(0.1)), "fgsm": FGSM(Linf(0.1)), "pgd": PGD(Linf(0.1), steps=5)}
 
 

@@ -1,17 +1,17 @@
 """Each finding trips on a model built for it, and passes on a good one; the statistics behind the verdicts."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import pytest
 import torch
-from robust_samples import Push, digits, linear_task, trained
-from torch import Generator, Tensor, nn
+from robust_samples import digits, linear_task, trained
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from epslab.attacks import FGSM, PGD, Attack, Attacked, RandomNoise, Transfer, WorstCase, margin
+from epslab.attacks import FGSM, PGD, Attack, RandomNoise, Transfer, WorstCase, margin
 from epslab.classifiers import Proportion
 from epslab.evaluation import Finding, evaluate_robustness
 from epslab.evaluation.findings import Evidence, judge
@@ -19,7 +19,7 @@ from epslab.evaluation.findings import evidence as gathered
 from epslab.evaluation.findings.evidence import Checks, Outcome, reference_attacks
 from epslab.evaluation.findings.statistics import exceeds, falls_short, paired
 from epslab.geometry import L2, Ball, Linf
-from epslab.types import Classifier, Images, Labels, Logits
+from epslab.types import Classifier, Images, Logits
 
 BALL = Linf(0.1)
 NAMES = (
@@ -213,38 +213,6 @@ def test_an_attack_that_is_too_weak() -> None:
     assert {"iterative beats one-step", "more steps and restarts change little"} <= failed(findings)
     assert "One step beats pgd" in findings["iterative beats one-step"].evidence
     assert failed(found(trained(), {"noise": RandomNoise(BALL)})) == {"more steps and restarts change little"}
-
-
-def test_images_stopped_at_the_boundary_do_not_survive_rounding() -> None:
-    finding = found(trained(), {"near": Nearest()})["adversarial images survive 8-bit rounding"]
-    assert finding.verdict == "fail"
-    assert finding.numbers["survive"] < 0.8 * finding.numbers["broken"]
-    assert "leave_early=False" in finding.evidence
-
-
-@dataclass(frozen=True)
-class Nearest(Push):
-    """FGSM's image, drawn back to just beyond the boundary."""
-
-    ball: Ball = BALL
-
-    def __call__(
-        self,
-        model: Classifier,
-        images: Images,
-        labels: Labels,
-        *,
-        generator: Generator | None = None,
-        seeds: Tensor | None = None,
-    ) -> Attacked:
-        far = FGSM(self.ball)(model, images, labels, seeds=seeds)
-        low, high = torch.zeros(len(labels)), torch.ones(len(labels))
-        for _ in range(20):
-            middle = (low + high) / 2
-            wrong = model(torch.lerp(images, far.images, middle[:, None, None, None])).argmax(1) != labels
-            low, high = torch.where(wrong, low, middle), torch.where(wrong, middle, high)
-        x = torch.lerp(images, far.images, high[:, None, None, None]).detach()
-        return far._replace(images=torch.where(far.success[:, None, None, None], x, far.images))
 
 
 # --- what is not checked

@@ -19,8 +19,6 @@ from epslab.attacks import FGSM, PGD, Attack, Attacked, LeastLikely, RandomNoise
 from epslab.errors import UserError
 from epslab.evaluation import RadiusSweep, evaluate_robustness
 from epslab.evaluation.findings import evidence
-from epslab.evaluation.robustness_jobs import Portion
-from epslab.evaluation.robustness_measure import rounded
 from epslab.geometry import L1, L2, Ball, Linf
 from epslab.types import Classifier, Images, Labels
 
@@ -214,28 +212,6 @@ def test_rounding_stays_in_the_ball_and_survival_is_measured_on_the_rounded_imag
     assert report.to_table().rows[1][-1] == pytest.approx(
         1 - float(report.attacks["eight"].broken_rounded.double().mean())
     )
-
-
-def test_rounding_towards_the_image_keeps_steps_that_float32_left_a_little_short() -> None:
-    levels = torch.full((2, 1, 2, 2), 100, dtype=torch.uint8)
-    steps = torch.tensor([[2.0 - 1e-6, -2.0 + 1e-6, 2.5, -1.7], [1.6, -0.4, 2.4, -2.4]]).view(2, 1, 2, 2).double()
-    x, labels, both = levels.double() / 255, torch.zeros(2).long(), torch.ones(2).bool()
-    batch = Portion(torch.arange(2), x, labels, levels, both)
-    pixels = rounded((levels + steps) / 255, batch, Linf(2.4999 / 255)).long() - 100
-    # In the first example the nearest level of 2.5 is outside, so that all its pixels are drawn in; not in the second.
-    assert pixels.flatten(1).tolist() == [[2, -2, 2, -2], [2, 0, 2, -2]]
-    steps[0, 0, 1] = torch.tensor([2.6, -1.7])
-    pixels = rounded((levels + steps) / 255, batch, Linf(2.7 / 255)).long() - 100
-    assert pixels.flatten(1).tolist() == [[2, -2, 2, -1], [2, 0, 2, -2]]
-
-
-def test_rounding_can_undo_an_attack() -> None:
-    model = Linear(torch.ones(3) * 4, -6.0 - 0.5 * 12 / 255)  # broken by half a level down
-    x = torch.full((1, 3, 1, 1), 128 / 255)
-    y = model(x).argmax(1)
-    report = evaluate_robustness(model, x, y, {"down": Returning(lambda x: x - 0.45 / 255)}, **PLAIN)
-    assert report.clean_accuracy == 1
-    assert report.worst_case == 0 or report.attacks["down"].predictions.tolist() == y.tolist()
 
 
 def test_images_that_are_not_of_8_bits_have_no_survival() -> None:

@@ -34,7 +34,7 @@ _PLAIN = (
     type(None), bool, int, float, complex, str, bytes, type(...), range, slice, PurePath,
     torch.dtype, torch.device, torch.layout, torch.memory_format,
 )  # fmt: skip
-_OF_EVERY_MODULE = {*vars(nn.Module()), "_is_torch_compile", "_compile_kwargs"}
+_OF_EVERY_MODULE = {*vars(nn.Module()), "_is_torch_compile", "_compile_kwargs", "_compiled_call_impl"}
 _OF_EVERY_CLASS = {
     "__module__", "__qualname__", "__dict__", "__weakref__", "__doc__", "__annotations__", "__annotate__",
     "__annotate_func__", "__annotations_cache__", "__firstlineno__", "__static_attributes__", "__abstractmethods__",

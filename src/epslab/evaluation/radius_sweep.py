@@ -14,7 +14,8 @@ from epslab.attacks.attacked import Attack
 from epslab.classifiers import Proportion
 from epslab.errors import UserError
 from epslab.evaluation.robustness_jobs import Portion
-from epslab.evaluation.robustness_measure import answers, attacked
+from epslab.evaluation.robustness_measure import attacked
+from epslab.evaluation.robustness_model import answers
 from epslab.geometry import Ball
 from epslab.types import Classifier
 
@@ -100,7 +101,7 @@ def sweep(
         Per example: ``broken_at`` (radius; 0: wrong as it is; infinite: never), ``images`` (the adversarial image of
         that radius, or the clean one), ``queries``, ``gradients``, and ``right`` (whether it was never broken).
     """
-    right = answers(model, portion.images, portion.labels).argmax(1) == portion.labels
+    right = answers(model, portion.images, portion).argmax(1) == portion.labels
     broken_at = torch.where(right, math.inf, 0.0).double()
     images, reached = portion.images.clone(), portion.images.clone()
     queries, gradients = torch.zeros_like(portion.labels), torch.zeros_like(portion.labels)
@@ -108,13 +109,7 @@ def sweep(
         open_ = broken_at.isinf().nonzero()[:, 0]
         if not len(open_):
             break
-        rest = Portion(
-            portion.indices[open_.cpu()],
-            portion.images[open_],
-            portion.labels[open_],
-            portion.levels[open_],
-            portion.eight_bit[open_],
-        )
+        rest = portion.part(open_)
         own = seeds.of_indices(seed, rest.indices, "robustness", "sweep", number).to(portion.labels.device)
         name = f"sweep at {float(ball.radius):.4g}"
         one = attack(ball)

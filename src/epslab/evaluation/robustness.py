@@ -21,7 +21,8 @@ from epslab.evaluation.progress import progress_bar
 from epslab.evaluation.radius_sweep import RadiusSweep, SweepResult
 from epslab.evaluation.radius_sweep import sweep as swept
 from epslab.evaluation.robustness_jobs import Job, OnBatch, Portion, TestSet, walk, workload
-from epslab.evaluation.robustness_measure import answers, attacked, ball_of, clean, require_one_radius
+from epslab.evaluation.robustness_measure import attacked, ball_of, clean, require_one_radius
+from epslab.evaluation.robustness_model import answers
 from epslab.evaluation.robustness_report import AttackResult, RobustnessReport
 from epslab.evaluation.robustness_store import VERSION, FolderStore, MemoryStore, Store
 from epslab.evaluation.shares import Processes
@@ -106,7 +107,7 @@ def evaluate_robustness(
     checks = Checks.of(attacks, ball, len(images), seed) if findings else None
 
     with _borrowed(model, images, processes.device) as like:
-        examples = TestSet(images, labels, like.device, like.dtype)
+        examples = TestSet(images, labels, like.device, like.dtype, seed)
         _require_classes(model, examples)
         known = {"model": fingerprint(model)} | {f"attack '{key}'": fingerprint(one) for key, one in attacks.items()}
         name = known["model"].words
@@ -201,6 +202,7 @@ def _report(
             queries=rows["queries"],
             gradients=rows["gradients"],
             broken_rounded=~(rows["right_rounded"] & unharmed["right"]),
+            rounding=rows["rounding"],
         )
     curve = None
     if balls:
@@ -273,7 +275,7 @@ def _require_classes(model: Classifier, examples: TestSet) -> None:
         UserError: It gives no finite logits, or has no class for a label.
     """
     first = examples.portion(torch.arange(1))
-    classes = answers(model, first.images, torch.zeros_like(first.labels)).shape[1]
+    classes = answers(model, first.images, first._replace(labels=torch.zeros_like(first.labels))).shape[1]
     low, high = (int(end) for end in examples.labels.aminmax())
     if low < 0 or high >= classes:
         raise UserError(

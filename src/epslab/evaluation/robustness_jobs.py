@@ -10,8 +10,9 @@ from torch import Tensor
 
 from epslab.evaluation.progress import Advance
 from epslab.evaluation.robustness_store import Store
+from epslab.seeds import of_indices
 from epslab.training.surroundings import reseed
-from epslab.types import Images, Labels, Pixels
+from epslab.types import Images, Labels, Pixels, Seeds
 
 _GRID = 1e-3
 """A pixel is one of 8 bits when 255·x is within this of an integer: float32 rounding is 1e-5, half precision 0.06."""
@@ -25,6 +26,11 @@ class Portion(NamedTuple):
     labels: Labels
     levels: Pixels  #: the images as given, rounded to 8 bits
     eight_bit: Bool[Tensor, " n"]  #: whether that rounding changed nothing but the last digits
+    seeds: Seeds  #: what a model that draws is asked with
+
+    def part(self, index: Int[Tensor, " k"]) -> "Portion":
+        """The examples at these places of the portion."""
+        return Portion(self.indices[index.cpu()], *(field[index] for field in self[1:]))
 
 
 @runtime_checkable
@@ -52,12 +58,14 @@ class TestSet:
         labels: The true classes.
         device: The model's.
         dtype: The model's.
+        seed: Of the model's own noise.
     """
 
     images: Images
     labels: Labels
     device: torch.device
     dtype: torch.dtype
+    seed: int = 0
 
     def portion(self, indices: Int[Tensor, " n"]) -> Portion:
         """The examples with these indices."""
@@ -71,6 +79,7 @@ class TestSet:
             self.labels[indices.to(self.labels.device)].to(self.device, torch.int64),
             levels.to(self.device, torch.uint8),
             eight_bit.to(self.device),
+            of_indices(self.seed, indices, "robustness", "model").to(self.device),
         )
 
 

@@ -36,7 +36,9 @@ class AttackResult:
         distance: From the image, [n] float64.
         queries: Forward evaluations spent, [n].
         gradients: Gradients spent, [n].
-        broken_rounded: As ``broken``, of the returned images in 8 bits, [n].
+        broken_rounded: As ``broken``, of images in 8 bits: the returned ones rounded to the nearest levels, or others in
+            the ball where those no longer fool the model, [n].
+        rounding: Gradients spent on finding those others, [n]; none of the attack's own.
     """
 
     settings: str
@@ -49,6 +51,7 @@ class AttackResult:
     queries: Int[Tensor, " n"]
     gradients: Int[Tensor, " n"]
     broken_rounded: Bool[Tensor, " n"]
+    rounding: Int[Tensor, " n"]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ seeds of the examples. A classifier without these two arguments is asked with th
 """
 
 import inspect
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
@@ -42,8 +42,8 @@ def draws(model: object) -> bool:
     return {"seeds", "counter"} <= known.keys()
 
 
-def ask(model: Classifier | RandomClassifier, images: Images, seeds: Seeds | None = None, counter: int = 0) -> Logits:
-    """The classifier's answer: by these seeds and this counter where it draws, otherwise simply its answer.
+def ask(model: Classifier | RandomClassifier, images: Images, seeds: Seeds | None = None, counter: int = 0) -> Any:
+    """The classifier's answer, whatever it is: by these seeds and this counter where it draws, otherwise simply its answer.
 
     Args:
         model: Images to logits [n classes].

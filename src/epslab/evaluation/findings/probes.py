@@ -2,10 +2,10 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from epslab.attacks.objectives import cross_entropy
 from epslab.evaluation.robustness_jobs import Portion
-from epslab.evaluation.robustness_measure import answers
+from epslab.evaluation.robustness_model import answers, differentiate
 from epslab.types import Classifier
 
 
@@ -18,14 +18,9 @@ def probe(model: Classifier, portion: Portion) -> dict[str, Tensor]:
         the largest logit), ``flipped`` (whether the prediction changed), ``total``, ``lowest``, ``highest`` (of the
         logits as they are), ``normaliser`` (log Σ exp z).
     """
-    with torch.enable_grad(), torch.autocast(portion.images.device.type, enabled=False):
-        x = portion.images.detach().clone().requires_grad_(True)
-        loss = F.cross_entropy(model(x), portion.labels, reduction="sum")
-        gradient = torch.zeros_like(x)  # of a model that cuts its graph
-        if loss.requires_grad:
-            (gradient,) = torch.autograd.grad(loss, x, materialize_grads=True)
+    _, gradient = differentiate(model, portion.images, portion, cross_entropy)
     flat = gradient.flatten(1)
-    first, second = answers(model, portion.images, portion.labels), answers(model, portion.images, portion.labels)
+    first, second = answers(model, portion.images, portion), answers(model, portion.images, portion)
     z = first.double()
     return {
         "zero": (flat == 0).all(1),
@@ -40,9 +35,9 @@ def probe(model: Classifier, portion: Portion) -> dict[str, Tensor]:
 
 def alone(model: Classifier, portion: Portion) -> dict[str, Tensor]:
     """The logits of each example alone against those in the batch: ``repeat`` and ``flipped``, as in ``probe``."""
-    together = answers(model, portion.images, portion.labels)
-    each = [answers(model, portion.images[i : i + 1], portion.labels[i : i + 1]) for i in range(len(portion.labels))]
-    return _compared(together, torch.cat(each))
+    together = answers(model, portion.images, portion)
+    singles = [portion.part(torch.tensor([place])) for place in range(len(portion.labels))]
+    return _compared(together, torch.cat([answers(model, single.images, single) for single in singles]))
 
 
 def _compared(first: Tensor, second: Tensor) -> dict[str, Tensor]:
