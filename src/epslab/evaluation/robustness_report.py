@@ -36,8 +36,8 @@ class AttackResult:
         distance: From the image, [n] float64.
         queries: Forward evaluations spent, [n].
         gradients: Gradients spent, [n].
-        broken_rounded: As ``broken``, of images in 8 bits: the returned ones rounded to the nearest levels, or others in
-            the ball where those no longer fool the model, [n].
+        broken_rounded: As ``broken``, of images in 8 bits, [n]: the returned ones rounded, or others in
+            the ball where those no longer fool the model.
         rounding: Gradients spent on finding those others, [n]; none of the attack's own.
     """
 

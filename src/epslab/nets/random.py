@@ -43,7 +43,7 @@ def draws(model: object) -> bool:
 
 
 def ask(model: Classifier | RandomClassifier, images: Images, seeds: Seeds | None = None, counter: int = 0) -> Any:
-    """The classifier's answer, whatever it is: by these seeds and this counter where it draws, otherwise simply its answer.
+    """The classifier's answer, whatever that is: by these seeds and this counter where it draws.
 
     Args:
         model: Images to logits [n classes].
