@@ -62,8 +62,60 @@ def test_a_page_is_well_formed_and_whole():
     assert {"img", "table", "details", "pre", "nav"} <= set(parser.tags)
     anchors = [attributes["id"] for tag, attributes in parser.attributes if tag == "section"]
     links = [attributes["href"] for tag, attributes in parser.attributes if tag == "a"]
-    assert links == [f"#{anchor}" for anchor in anchors]
     assert len(set(anchors)) == 3
+    assert [link for link in links if link[1:] in anchors] == [f"#{anchor}" for anchor in anchors]
+    targets = [attributes["id"] for _, attributes in parser.attributes if "id" in attributes]
+    assert len(set(targets)) == len(targets)
+    assert {link[1:] for link in links} <= set(targets)
+    # Under the section that has them: its pictures, its tables, the folded ones, how to repeat it.
+    assert re.findall(r"<li><a [^>]*>([^<]*)</a>", html[: html.index("</nav>")]) == [
+        "A section", "Pictures", "Numbers", "Settings", "How to repeat it", "Another", "Another",
+    ]  # fmt: skip
+
+
+def test_a_page_of_one_run_lists_its_parts_and_one_of_many_only_its_sections():
+    (section, *_) = full_page().sections
+    alone = render(Page("A section", sections=(section,)))
+    links = re.findall(r'<a href="#([^"]*)">([^<]*)</a>', alone)
+    assert [title for _, title in links] == ["Pictures", "Numbers", "Settings", "How to repeat it"]
+    assert all(f'id="{anchor}"' in alone for anchor, _ in links)
+    many = render(Page("Many", sections=(section,) * 8))
+    assert re.findall(r'<a href="#[^"]*">([^<]*)</a>', many) == ["A section"] * 8
+
+
+def test_pictures_of_unlike_heights_leave_no_holes():
+    """Columns are filled one under another; rows of a grid would be as high as their highest picture."""
+    style = render(full_page()).split("</style>")[0]
+    assert re.search(r"\.pictures \{ columns: 2 23rem;", style)
+    assert re.search(r"figure \{[^}]*break-inside: avoid", style)
+    assert "grid" not in style
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_paths_are_relative(tmp_path, monkeypatch, inside):
+    """To the folder epslab runs in, if the page is there; else to the page's own."""
+    home = tmp_path / "home"
+    (home / "other").mkdir(parents=True)
+    monkeypatch.chdir(home if inside else home / "other")
+    run = home / "runs" / "vae"
+    section = Section(
+        "s",
+        lead=f"See {run}.",
+        text=(f"Of {tmp_path}x and x{run}.",),
+        warnings=(f"'{run}/a'",),
+        tables=(Table("t", ("c",), [(f"{run}/b",), (1.0,), ("/data/sets",)]),),
+        details=(Table("t", ("c",), [(str(run.parent.parent),)]),),
+        code=f"epslab train --config {run}/config.yaml --out {run}-again",
+    )
+    html = write(Page("p", sections=(section,)), home / "runs" / "page.html").read_text()
+    there = "runs/vae" if inside else "vae"
+    assert f"See {there}." in html
+    assert f"Of {tmp_path}x and x{run}." in html  # other places, or no paths
+    assert f"--config {there}/config.yaml --out {there}-again" in html
+    assert f"&#39;{there}/a&#39;" in html
+    assert f">{there}/b<" in html
+    assert ">/data/sets<" in html
+    assert f">{'.' if inside else '..'}<" in html
 
 
 def test_a_page_asks_for_nothing():

@@ -7,7 +7,7 @@ import pytest
 from epslab import figures
 from epslab.errors import UserError
 from epslab.report import headline, run_section, with_error, write_report
-from epslab.runs import Column, Measured, Measurement, Table
+from epslab.runs import Column, Measured, Measurement, Run, Table
 
 
 def visible(html):
@@ -194,12 +194,12 @@ def test_runs_are_compared_by_what_differs_the_best_first(make_run, measured, tm
         "latent dim",
         "negative ELBO, bits/dim",
         "importance-weighted bound, nats",
-        "best validation",
+        "best epoch",
     ]
     assert [name for name in re.findall(r"<td[^>]*>([^<]*)</td>", table) if name in ("fresh", "worse", "better")] == [
         "better", "worse", "fresh",
     ]  # fmt: skip
-    assert "0.6200 bits/dim (epoch 2)" in html
+    assert "Negative ELBO 0.6200 bits/dim (epoch 2)" in html
     assert "Best of 2: better (vae on mnist): Negative ELBO 0.5000 ± 0.0013 bits/dim" in visible(html)
 
 
@@ -255,3 +255,15 @@ def test_a_result_that_cannot_be_read_is_refused(make_run, measured, tmp_path):
 )  # fmt: skip
 def test_errors_are_written_to_two_digits(mean, error, text):
     assert with_error(mean, error) == text
+
+
+def test_a_model_of_points_is_not_said_to_see_images(tmp_path, measured):
+    run = Run.create(tmp_path / "ring", {"recipe": "toy", "data": "gaussian-ring"}, provenance={"shape": [2]})
+    (run.folder / "metrics.csv").write_text("epoch,val/loss\n0,2.0\n1,1.0\n")
+    run.declare({})
+    run.update_result(monitor="val/loss")
+    assert run_section(run).lead == (
+        "loss 1.000 on the validation points at the best epoch, 1 of 1; not yet measured on the test points."
+    )
+    run.record(measured, split="test", images=500)
+    assert headline(run).endswith("bits/dim on 500 test points")

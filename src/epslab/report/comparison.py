@@ -23,9 +23,9 @@ def comparison(runs: Sequence[Run]) -> Section:
         best = run.best()
         row: list[Cell] = [run.folder.absolute().name, *(_cell(config.get(key)) for key in differing)]
         row += [measured[key].number if key in measured else None for key in shown]
-        row += [None if best is None else f"{best.number} (epoch {best.epoch})"]
+        row += [None if best is None else f"{best.column.label} {best.number} (epoch {best.epoch})"]
         rows.append(row)
-    columns = ["run", *(key.replace("_", " ") for key in differing), *shown.values(), "best validation"]
+    columns = ["run", *(key.replace("_", " ") for key in differing), *shown.values(), "best epoch"]
     return Section("The runs compared", tables=(Table("", columns, rows, _note(runs, found)),))
 
 

@@ -19,7 +19,8 @@ def headline(run: Run) -> str | None:
     result = run.result()
     about = result if "measurements" in result else result.get("evaluation", {})
     images, split = about.get("images"), str(about.get("split") or "")
-    measured_on = [number(images) if isinstance(images, int) else "", split, "images" if images or split else ""]
+    noun = run.examples if images or split else ""
+    measured_on = [number(images) if isinstance(images, int) else "", split, noun]
     return " ".join(filter(None, (capital(chosen.name), chosen.text, "on" if any(measured_on) else "", *measured_on)))
 
 
@@ -35,7 +36,9 @@ def numbers(measurements: Sequence[Measurement], best: Best | None) -> Table:
         for one in measurements
     ]
     if best is not None:
-        rows.append([f"{best.column.label}, {best.stage} images, best epoch ({best.epoch})", best.number, "", ""])
+        rows.append(
+            [f"{best.column.label}, {best.stage} {best.examples}, best epoch ({best.epoch})", best.number, "", ""]
+        )
     headings = ("quantity", "this run", "what it is", "published for these settings")
     # Columns nobody has filled are left out.
     kept = [i for i in range(4) if i < 2 or any(row[i] for row in rows)]

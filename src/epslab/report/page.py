@@ -14,8 +14,12 @@ import epslab
 from epslab.errors import UserError
 from epslab.files import write_atomic
 from epslab.report.blocks import Page, Picture, Section
+from epslab.report.paths import base_of, with_relative_paths
 from epslab.runs import Cell, Table, number, png
 from epslab.runs.png import size
+
+_LOOK, _REPEAT = "Pictures", "How to repeat it"
+_PARTS = 24  # entries that a table of contents still helps with
 
 
 def write(page: Page, out: Path) -> Path:
@@ -24,7 +28,7 @@ def write(page: Page, out: Path) -> Path:
     Raises:
         UserError: ``out`` cannot be written.
     """
-    html = render(page)
+    html = render(page, base_of(out))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(out, html)
@@ -35,31 +39,63 @@ def write(page: Page, out: Path) -> Path:
     return out
 
 
-def render(page: Page) -> str:
-    """The page as HTML."""
+def render(page: Page, base: Path | None = None) -> str:
+    """The page as HTML; the paths on it relative to ``base``, if there is one."""
+    page = page if base is None else with_relative_paths(page, base)
     anchors: dict[str, int] = {}
     sections = [_section(section, anchors) for section in page.sections]
     # A page of one section is that section: its heading is not repeated.
     alone = len(sections) == 1 and sections[0]["title"] == page.title
     lead = page.lead or (sections[0]["lead"] if alone else "")
-    return _template().render(page=page, lead=lead, sections=sections, alone=alone, version=epslab.__version__)
+    contents = _contents(sections, alone)
+    return _template().render(
+        page=page, lead=lead, sections=sections, alone=alone, contents=contents, version=epslab.__version__
+    )
+
+
+def _contents(sections: Sequence[Mapping[str, Any]], alone: bool) -> Sequence[Mapping[str, Any]]:
+    """Links to the sections, and to their parts unless those are many; none for a page with one thing on it."""
+    if alone:
+        found = [{**part, "parts": []} for part in sections[0]["parts"]]
+    else:
+        parts = sum(len(section["parts"]) for section in sections)
+        found = [{**section, "parts": section["parts"] if parts <= _PARTS else []} for section in sections]
+    return found if len(found) > 1 else []
 
 
 def _section(section: Section, anchors: dict[str, int]) -> Mapping[str, Any]:
-    """What the template needs of a section, with an anchor of its own."""
-    slug = "-".join(re.findall(r"\w+", section.title.lower()))[:50] or "section"
-    anchors[slug] = anchors.get(slug, 0) + 1
+    """What the template needs of a section, with an anchor for it and for each of its parts."""
+    anchor = _anchor(section.title, anchors)
+    tables, details = (
+        [_table(table, _anchor(f"{anchor} {table.title}", anchors)) for table in found]
+        for found in (section.tables, section.details)
+    )
+    pictures, code = ({"title": title, "anchor": _anchor(f"{anchor} {title}", anchors)} for title in (_LOOK, _REPEAT))
+    parts = [pictures] if section.pictures else []
+    parts += [{"title": table["title"], "anchor": table["anchor"]} for table in (*tables, *details) if table["title"]]
+    parts += [code] if section.code else []
     return {
         "title": section.title,
         "lead": section.lead,
         "text": section.text,
         "warnings": section.warnings,
         "pictures": [_picture(picture) for picture in section.pictures],
-        "tables": [_table(table) for table in section.tables],
-        "details": [_table(table) for table in section.details],
+        "pictures_anchor": pictures["anchor"],
+        "tables": tables,
+        "details": details,
         "code": section.code.strip(),
-        "anchor": slug if anchors[slug] == 1 else f"{slug}-{anchors[slug]}",
+        "code_title": _REPEAT,
+        "code_anchor": code["anchor"],
+        "anchor": anchor,
+        "parts": parts,
     }
+
+
+def _anchor(title: str, anchors: dict[str, int]) -> str:
+    """An anchor that is not yet on the page."""
+    slug = "-".join(re.findall(r"\w+", title.lower()))[:50] or "section"
+    anchors[slug] = anchors.get(slug, 0) + 1
+    return slug if anchors[slug] == 1 else f"{slug}.{anchors[slug]}"
 
 
 def _picture(picture: Picture) -> Mapping[str, Any]:
@@ -71,16 +107,16 @@ def _picture(picture: Picture) -> Mapping[str, Any]:
         "data": base64.b64encode(data).decode("ascii"),
         "width": width,
         "height": height,
-        "tall": height > 1.25 * width,
     }
 
 
-def _table(table: Table) -> Mapping[str, Any]:
+def _table(table: Table, anchor: str) -> Mapping[str, Any]:
     """Texts of all cells, and whether they stand at the right as numbers do."""
     columns = list(zip(*table.rows, strict=True)) if table.rows else [()] * len(table.columns)
     numeric = [_numeric(column) for column in columns]
     return {
         "title": table.title,
+        "anchor": anchor,
         "note": table.note,
         "columns": list(zip(table.columns, numeric, strict=True)),
         "rows": [[_cell(cell, i, numeric[i]) for i, cell in enumerate(row)] for row in table.rows],
@@ -102,9 +138,12 @@ def _numeric(column: Sequence[Cell]) -> bool:
     )
 
 
-# Digits, perhaps an error and a unit; a version ("2.13.0"), a range or a sentence that begins with a number is text.
+# Digits, perhaps an error, a unit and an interval; a version ("2.13.0"), a range or a sentence that begins with a
+# number is text.
+_INTERVAL = r"\[[-−∞\d.,]+, [-−∞\d.,]+\]"
 _NUMBER = re.compile(
-    r"[≈≥≤<>]? ?[-−+]?\d[\d,]*(\.\d+)?([eE][-+]?\d+)?( ?± ?\d[\d.,]*)?( ?[%×a-zA-Z/]{0,9})?$|[–—]$|NaN$"
+    r"[≈≥≤<>]? ?[-−+]?\d[\d,]*(\.\d+)?([eE][-+]?\d+)?( ?± ?\d[\d.,]*)?( ?[%×a-zA-Z/]{0,9})?"
+    rf"( ?{_INTERVAL})?$|{_INTERVAL}$|[–—]$|NaN$"
 )
 
 

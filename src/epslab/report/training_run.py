@@ -54,9 +54,9 @@ def _lead(run: Run, metrics: Mapping[str, Sequence[float]]) -> str:
         return f"{line}{f' after {_epochs(done)} of training' if done else ''}."
     best = run.best()
     if best is not None:
-        return f"{best.text}; not yet measured on the test images."
+        return f"{best.text}; not yet measured on the test {run.examples}."
     if done:
-        return f"Trained for {_epochs(done)}; not yet measured on the test images."
+        return f"Trained for {_epochs(done)}; not yet measured on the test {run.examples}."
     return "No epoch has been completed yet, so there is nothing to show but the settings."
 
 
@@ -93,7 +93,7 @@ def _curves(run: Run, metrics: Mapping[str, Sequence[float]]) -> tuple[Picture, 
         return ()
     best = run.best()
     drawing = figures.curves(metrics, columns=columns, best_epoch=None if best is None else best.epoch)
-    caption = "Means over training and validation images after every epoch; epoch 0 is before training."
+    caption = f"Means over training and validation {run.examples} after every epoch; epoch 0 is before training."
     return (Picture(caption, drawing, alt="Training and validation curves over epochs"),)
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from epslab.runs.columns import Column
+from epslab.runs.columns import Column, undeclared
 from epslab.runs.text import number
 
 
@@ -18,6 +18,7 @@ class Best:
         value: The monitored value.
         column: What it is.
         stage: What it was computed on: "validation" or "training".
+        examples: "images" or "points".
     """
 
     epoch: int
@@ -25,6 +26,7 @@ class Best:
     value: float
     column: Column
     stage: str
+    examples: str = "images"
 
     @property
     def number(self) -> str:
@@ -37,11 +39,11 @@ class Best:
     def text(self) -> str:
         """The value, what it is and when: "Error 1.10 % on the validation images at the best epoch, 2 of 3"."""
         when = f"at the best epoch, {self.epoch} of {self.last}"
-        return f"{self.column.label} {self.number} on the {self.stage} images {when}"
+        return f"{self.column.label} {self.number} on the {self.stage} {self.examples} {when}"
 
 
 def best(
-    metrics: Mapping[str, Sequence[float]], monitor: str | None, columns: Mapping[str, Column], undeclared: Column
+    metrics: Mapping[str, Sequence[float]], monitor: str | None, columns: Mapping[str, Column], examples: str
 ) -> Best | None:
     """The first epoch of training with the best monitored value: the smallest, or the greatest where higher is better.
 
@@ -51,15 +53,16 @@ def best(
         metrics: Columns of ``metrics.csv``.
         monitor: The column that chooses, e.g. "val/loss"; None where the last weights are kept.
         columns: What the columns are, by key.
-        undeclared: What the monitored column is where ``columns`` does not say.
+        examples: "images" or "points".
     """
     values = metrics.get(monitor or "", [])
     finite = [(value, i) for i, value in enumerate(values) if i and math.isfinite(value)]
     if monitor is None or not finite:
         return None
     stage, _, key = monitor.partition("/")
-    column = columns.get(key, undeclared)
+    column = columns.get(key, undeclared(key))
     sign = -1 if column.better == "higher" else 1
     value, i = min(finite, key=lambda pair: (sign * pair[0], pair[1]))
     epochs = metrics["epoch"]
-    return Best(int(epochs[i]), int(max(epochs)), value, column, "training" if stage == "train" else "validation")
+    stage = "training" if stage == "train" else "validation"
+    return Best(int(epochs[i]), int(max(epochs)), value, column, stage, examples)

@@ -16,7 +16,7 @@ from epslab.errors import UserError
 from epslab.files import require_space, write_atomic
 from epslab.runs import earlier, weights
 from epslab.runs.best import Best, best
-from epslab.runs.columns import Column, undeclared
+from epslab.runs.columns import Column
 from epslab.runs.measurement import Measured, Measurement
 from epslab.runs.pictures import Picture, pictures_in, save_picture
 from epslab.runs.plain import plain
@@ -265,7 +265,12 @@ class Run:
         """The epoch the weights are of, by what was monitored; None before the first, or where nothing was."""
         metrics, result = self.metrics(), self.result()
         monitor = result["monitor"] if "monitor" in result else earlier.monitor(metrics)
-        return best(metrics, monitor, self.columns(), undeclared(str(monitor).partition("/")[2]))
+        return best(metrics, monitor, self.columns(), self.examples)
+
+    @property
+    def examples(self) -> str:
+        """What it was trained on, in the plural: "points" where an example has one dimension, else "images"."""
+        return "points" if len((self.config.get("provenance") or {}).get("shape") or ()) == 1 else "images"
 
     def show(
         self, name: str, figure: "Figure | bytes", caption: str, *, alt: str = "", order: int | float | None = None

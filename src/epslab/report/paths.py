@@ -1,0 +1,59 @@
+"""Paths on a page: relative, so that a page says nothing of the machine it was made on and still holds when moved."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from epslab.report.blocks import Page, Section
+from epslab.runs import Cell, Table
+
+
+def base_of(out: Path) -> Path:
+    """What the paths of a page are relative to: the current folder if the page lies in it, else the page's own."""
+    here, there = Path.cwd(), out.absolute().parent
+    return here if there.is_relative_to(here) else there
+
+
+def relative_to(base: Path) -> Callable[[str], str]:
+    """Rewrites the absolute paths of a text that lie in ``base``, or next to it; all other text stays.
+
+    >>> relative_to(Path("/home/ada/work"))("epslab report /home/ada/work/runs/vae --out '/home/ada/page.html'")
+    "epslab report runs/vae --out '../page.html'"
+    """
+    # A folder of the whole machine ("/", "/tmp") is no place to be relative to.
+    folders = [(folder, instead) for folder, instead in ((base, "."), (base.parent, "..")) if len(folder.parts) > 2]
+
+    def rewrite(text: str) -> str:
+        for folder, instead in folders:
+            # A whole path, not a part of one: "/data/home/ada" and "/home/ada2" are other places than "/home/ada".
+            start = rf"(?<![\w./-]){re.escape(str(folder))}"
+            text = re.sub(rf"{start}/(?=[\w.])", "" if instead == "." else "../", text)
+            text = re.sub(rf"{start}/?(?![\w./-])", instead, text)
+        return text
+
+    return rewrite
+
+
+def with_relative_paths(page: Page, base: Path) -> Page:
+    """The page with the paths in its texts, tables and commands relative to ``base``."""
+    rewrite = relative_to(base)
+
+    def cell(value: Cell) -> Cell:
+        return rewrite(value) if isinstance(value, str) else value
+
+    def tables(found: Sequence[Table]) -> Sequence[Table]:
+        return [replace(table, rows=[[*map(cell, row)] for row in table.rows]) for table in found]
+
+    def section(one: Section) -> Section:
+        return replace(
+            one,
+            lead=rewrite(one.lead),
+            text=[*map(rewrite, one.text)],
+            warnings=[*map(rewrite, one.warnings)],
+            tables=tables(one.tables),
+            details=tables(one.details),
+            code=rewrite(one.code),
+        )
+
+    return replace(page, lead=rewrite(page.lead), sections=[*map(section, page.sections)])
