@@ -1,6 +1,7 @@
 """Measure a trained model: likelihood bounds, bits/dim, latent space, robustness."""
 
 from epslab.evaluation.estimate import Estimate
+from epslab.evaluation.estimators import Elbo, Estimator, Exact, ImportanceWeighted, PriorMonteCarlo
 from epslab.evaluation.findings import Finding
 from epslab.evaluation.latents import LatentReport, evaluate_latents
 from epslab.evaluation.likelihood import LikelihoodReport, evaluate_likelihood
@@ -10,10 +11,15 @@ from epslab.evaluation.robustness_report import AttackResult, RobustnessReport
 
 __all__ = [
     "AttackResult",
+    "Elbo",
     "Estimate",
+    "Estimator",
+    "Exact",
     "Finding",
+    "ImportanceWeighted",
     "LatentReport",
     "LikelihoodReport",
+    "PriorMonteCarlo",
     "RadiusSweep",
     "RobustnessReport",
     "SweepResult",

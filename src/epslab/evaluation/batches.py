@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from epslab import seeds as noise
 from epslab.data import ImageSet
 from epslab.nets.modes import evaluating
+from epslab.seeds import of_indices
 from epslab.types import Images, Seeds
 
 Prepare = Callable[[Images, Seeds], Images]
-"""What is done to a batch first, from the images and a seed for each: dynamic binarisation draws here."""
+"""Applied to each batch first, given the images and one seed per image: dynamic binarisation draws here."""
 
 
 def as_found(model: object) -> AbstractContextManager[None]:
@@ -31,7 +31,7 @@ def batches(
         x = images[first : first + batch_size].images.to(like)
         indices = torch.arange(first, first + len(x), device=like.device)
         if prepare is not None:
-            x = prepare(x, noise.of_indices(seed, indices, "evaluation", "prepare"))
+            x = prepare(x, of_indices(seed, indices, "evaluation", "prepare"))
         yield x, indices
 
 

@@ -11,12 +11,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
-from epslab import seeds as noise
 from epslab.data import ImageSet
 from epslab.errors import UserError
-from epslab.evaluation.batches import Prepare, as_found, batches
+from epslab.evaluation.batches import Prepare, batches
 from epslab.evaluation.estimate import Estimate
 from epslab.generative.elbo import ElboTerms
+from epslab.nets.modes import borrowed
+from epslab.seeds import noise, of_indices
 from epslab.types import Images, Latents, PerExample, Seeds
 
 ACTIVE = 0.01
@@ -193,9 +194,9 @@ def evaluate_latents(
     if batch_size < 1:
         raise UserError(f"batch_size is {batch_size}, but must be at least 1.")
     means, log_stds, kl, per_dimension, variances, own = [], [], [], [], [], []
-    with as_found(model):
+    with borrowed(model):
         for x, indices in batches(model, images, batch_size, seed, prepare):
-            draws = noise.of_indices(seed, indices, "evaluation", "latents")
+            draws = of_indices(seed, indices, "evaluation", "latents")
             mean, log_std = model.encode(x)
             means.append(mean.cpu())
             log_stds.append(log_std.cpu())
@@ -234,7 +235,7 @@ def pointwise_information(means: Latents, log_stds: Latents, seeds: Seeds) -> Pe
         seeds: One seed an image, for its draw of z.
     """
     mu, log_sigma = means.double(), log_stds.double()
-    z = mu + log_sigma.exp() * noise.noise(seeds, 0, (mu.shape[1],), torch.float64)
+    z = mu + log_sigma.exp() * noise(seeds, 0, (mu.shape[1],), torch.float64)
     precision = (-2.0 * log_sigma).exp()
     constant = -0.5 * (mu**2 * precision).sum(1) - log_sigma.sum(1)  # of image j, without the π that cancels
     values = []

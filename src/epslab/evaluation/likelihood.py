@@ -1,208 +1,232 @@
-"""How likely a latent-variable model finds images: the ELBO, the importance-weighted bound, prior Monte Carlo.
+"""How likely a model finds images: log p(x), exact or bounded, by any number of estimators side by side.
 
-Every number is per image, in nats, summed over dimensions; means over images come with their standard errors, and
-bits/dim are made only in the report. Noise belongs to the image (``epslab.seeds``): batch size and chunk change results
-by rounding only.
+Values are per image, in nats, summed over dimensions. Means over images come with their standard errors; bits/dim are
+computed in the report only.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Generator, Tensor
+from torch import Tensor
 
-from epslab import seeds as noise
 from epslab.data import ImageSet
 from epslab.errors import UserError
-from epslab.evaluation.batches import Prepare, as_found, batches
+from epslab.evaluation.batches import Prepare, batches
 from epslab.evaluation.estimate import Estimate
+from epslab.evaluation.estimators import Estimator, Kind
 from epslab.evaluation.progress import progress_bar
-from epslab.generative.elbo import ElboTerms
-from epslab.probability.bounds import bits_per_dim, importance_weighted, prior_monte_carlo
-from epslab.types import Images, ImageShape, LatentVariableModel, PerExample, Seeds
+from epslab.nets.modes import borrowed
+from epslab.probability.bounds import bits_per_dim
+from epslab.runs import Measurement
+from epslab.seeds import of_indices
+from epslab.types import ImageShape, PerExample
+
+_PART_NAMES = {
+    "reconstruction": "reconstruction, −E log p(x given z)",
+    "kl": "KL from posterior to prior",
+}
 
 
-@runtime_checkable
-class VariationalModel(LatentVariableModel, Protocol):
-    """A latent-variable model with an ELBO: ``epslab.generative.vae.VAE``, or anything with these methods."""
+@dataclass(frozen=True, eq=False)
+class LikelihoodEntry:
+    """What one estimator found.
 
-    def terms(
-        self, images: Images, samples: int = 1, generator: Generator | None = None, seeds: Seeds | None = None
-    ) -> ElboTerms:
-        """The negative ELBO's two terms, averaged over draws of z, [n] each."""
-        ...
+    Args:
+        label: What was measured, in words.
+        kind: "exact", "lower bound" or "estimate".
+        log_p: Nats, [n], on the CPU.
+        parts: What log_p consists of, by name: nats, [n] each, on the CPU.
+    """
+
+    label: str
+    kind: Kind
+    log_p: PerExample
+    parts: Mapping[str, PerExample]
 
 
 @dataclass(frozen=True, eq=False)
 class LikelihoodReport:
-    """What ``evaluate_likelihood`` measured; as attributes, means over images in nats with their standard errors.
+    """What ``evaluate_likelihood`` measured.
 
-    Standard errors are over images and hold the Monte Carlo noise of each image's value too.
+    ``report["elbo"]`` is the mean over images in nats with its standard error, which holds the Monte Carlo noise of the
+    images' values too; ``report.bits_per_dim("elbo")`` the same in bits per dimension.
 
     Args:
-        per_example: ``elbo`` (β = 1, no free bits), ``reconstruction`` (−E_q log p(x given z)), ``kl``, and where asked
-            for ``importance_weighted`` and ``prior_monte_carlo``: nats, [n] each, on the CPU.
+        entries: What each estimator found, by the name it was given.
         image_shape: Channels, height, width.
-        samples: Draws of z an image for the ELBO.
-        importance_samples: K of the importance-weighted bound, or None.
-        prior_samples: L of prior Monte Carlo, or None.
     """
 
-    per_example: Mapping[str, PerExample]
+    entries: Mapping[str, LikelihoodEntry]
     image_shape: ImageShape
-    samples: int
-    importance_samples: int | None = None
-    prior_samples: int | None = None
+
+    def __getitem__(self, name: str) -> Estimate:
+        """The mean of an estimator's values, nats; higher is better."""
+        return Estimate.of(self._entry(name).log_p)
 
     @property
-    def elbo(self) -> Estimate:
-        """The evidence lower bound, nats; higher is better."""
-        return Estimate.of(self.per_example["elbo"])
+    def per_example(self) -> Mapping[str, PerExample]:
+        """Every estimator's values and parts by their keys, nats, [n] each."""
+        return {key: values for key, _, values in self._keyed()}
 
-    @property
-    def reconstruction(self) -> Estimate:
-        """−E_q log p(x given z), nats; the ELBO's distortion."""
-        return Estimate.of(self.per_example["reconstruction"])
+    def kind(self, name: str) -> Kind:
+        """What an estimator's values are to log p(x): "exact", "lower bound" or "estimate"."""
+        return self._entry(name).kind
 
-    @property
-    def kl(self) -> Estimate:
-        """KL(q(z given x)‖p(z)), nats; the ELBO's rate."""
-        return Estimate.of(self.per_example["kl"])
-
-    @property
-    def importance_weighted(self) -> Estimate | None:
-        """The bound of K draws, nats, between the ELBO and log p(x) in expectation; None if not asked for."""
-        return self._optional("importance_weighted")
-
-    @property
-    def prior_monte_carlo(self) -> Estimate | None:
-        """Log p(x) by simple Monte Carlo, nats; None if not asked for."""
-        return self._optional("prior_monte_carlo")
-
-    def bits_per_dim(self, bound: str = "elbo") -> Estimate:
-        """−bound/(c·h·w·ln 2): lower is better.
+    def part(self, part: str, name: str | None = None) -> Estimate:
+        """The mean of a part, e.g. "kl", nats.
 
         Args:
-            bound: "elbo", "importance_weighted" or "prior_monte_carlo".
+            part: Its name.
+            name: Of which estimator; None: of the first one that has such a part.
 
         Raises:
-            UserError: That bound was not measured.
+            UserError: There is none.
         """
-        measured = [name for name in self.per_example if name not in ("reconstruction", "kl")]
-        if bound not in measured:
-            raise UserError(f"There is no bound '{bound}' in this report; measured: {', '.join(measured)}.")
-        return Estimate.of(bits_per_dim(-self.per_example[bound].double(), self.image_shape))
+        entries = list(self.entries.values()) if name is None else [self._entry(name)]
+        found = [entry.parts[part] for entry in entries if part in entry.parts]
+        if not found:
+            known = sorted({part for entry in entries for part in entry.parts})
+            raise UserError(f"There is no part '{part}' in this report; measured: {', '.join(known) or 'none'}.")
+        return Estimate.of(found[0])
+
+    def bits_per_dim(self, name: str | None = None) -> Estimate:
+        """−log p(x)/(c·h·w·ln 2): lower is better.
+
+        Args:
+            name: Of which estimator; None: of the first.
+
+        Raises:
+            UserError: No estimator has this name.
+        """
+        entry = self._entry(next(iter(self.entries)) if name is None else name)
+        return Estimate.of(bits_per_dim(-entry.log_p.double(), self.image_shape))
+
+    def measurements(self) -> list[Measurement]:
+        """Every number as a run or a table keeps it; bits/dim of the first estimator are the headline.
+
+        Keys are the estimators' names for nats; ``bits_per_dim`` for the first one's bits/dim and
+        ``bits_per_dim_NAME`` for the others; a part's own name, or ``NAME_PART`` if an earlier estimator has it too.
+        """
+        found = []
+        for i, (name, entry) in enumerate(self.entries.items()):
+            bits, note = self.bits_per_dim(name), entry.kind
+            found.append(
+                Measurement(
+                    key=f"bits_per_dim_{name}" if i else "bits_per_dim",
+                    name=f"bits/dim, {entry.label}",
+                    unit="bits/dim",
+                    value=bits.mean,
+                    standard_error=bits.standard_error,
+                    better="lower",
+                    headline=i == 0,
+                    # Of −log p(x): a lower bound of log p(x) makes bits/dim an upper bound.
+                    note="upper bound" if note == "lower bound" else note,
+                )
+            )
+        for key, name, values in self._keyed():
+            mean, entry = Estimate.of(values), self.entries[name]
+            whole = key == name
+            part = key.removeprefix(f"{name}_")
+            found.append(
+                Measurement(
+                    key=key,
+                    name=entry.label if whole else _PART_NAMES.get(part, part),
+                    unit="nats",
+                    value=mean.mean,
+                    standard_error=mean.standard_error,
+                    better="higher" if whole else None,
+                    note=entry.kind if whole else "",
+                )
+            )
+        return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Settings and estimates by name, for JSON: nats, and ``bits_per_dim`` (of the ELBO; others with a suffix)."""
-        result: dict[str, Any] = {
-            "images": len(self.per_example["elbo"]),
-            "samples": self.samples,
-            "importance_samples": self.importance_samples,
-            "prior_samples": self.prior_samples,
-        }
-        result |= {name: Estimate.of(values).to_dict() for name, values in self.per_example.items()}
-        result["bits_per_dim"] = self.bits_per_dim().to_dict()
-        for bound in ("importance_weighted", "prior_monte_carlo"):
-            if bound in self.per_example:
-                result[f"bits_per_dim_{bound}"] = self.bits_per_dim(bound).to_dict()
-        return result
+        """Estimates by key, and their kinds, for JSON: nats, and bits/dim under the keys of ``measurements``."""
+        result: dict[str, Any] = {"images": len(next(iter(self.entries.values())).log_p)}
+        result |= {key: Estimate.of(values).to_dict() for key, values in self.per_example.items()}
+        for i, name in enumerate(self.entries):
+            result[f"bits_per_dim_{name}" if i else "bits_per_dim"] = self.bits_per_dim(name).to_dict()
+        return result | {"kinds": {name: entry.kind for name, entry in self.entries.items()}}
 
-    def _optional(self, name: str) -> Estimate | None:
-        return Estimate.of(self.per_example[name]) if name in self.per_example else None
+    def _keyed(self) -> Iterator[tuple[str, str, PerExample]]:
+        """Key, estimator's name and values of everything measured."""
+        taken = set(self.entries)
+        for name, entry in self.entries.items():
+            yield name, name, entry.log_p
+            for part, values in entry.parts.items():
+                key = f"{name}_{part}" if part in taken else part
+                taken.add(key)
+                yield key, name, values
+
+    def _entry(self, name: str) -> LikelihoodEntry:
+        if name not in self.entries:
+            raise UserError(f"There is no estimator '{name}' in this report; measured: {', '.join(self.entries)}.")
+        return self.entries[name]
 
 
 @torch.no_grad()
 def evaluate_likelihood(
-    model: VariationalModel,
+    model: object,
     images: ImageSet,
+    estimators: Mapping[str, Estimator],
     *,
-    samples: int = 1,
-    importance_samples: int | None = None,
-    prior_samples: int | None = None,
     batch_size: int = 256,
     seed: int = 0,
-    chunk: int | None = None,
     progress: bool = False,
     prepare: Prepare | None = None,
 ) -> LikelihoodReport:
-    """Measure a model on images, in eval mode; it is left as it was, and torch's own generators are not touched.
+    """Measure a model on images in eval mode; the model and torch's own generators come back as they were.
+
+    Densities and probabilities of pixel levels are different quantities: compare bits/dim only between models of one
+    kind.
+
+    >>> from epslab.data import load
+    >>> from epslab.evaluation import Elbo, Exact, evaluate_likelihood
+    >>> from epslab.generative import ProbabilisticPCA
+    >>> digits = load("digits", "test")
+    >>> report = evaluate_likelihood(ProbabilisticPCA(5).fit(digits.images), digits, {"elbo": Elbo(), "exact": Exact()})
+    >>> report.kind("exact"), report.kind("elbo"), abs(report["exact"].mean - report["elbo"].mean) < 1e-3
+    ('exact', 'lower bound', True)
 
     Args:
-        model: Gives the ELBO's terms and the log-weights at its own draws.
+        model: Has the methods that the estimators need.
         images: The images, used in the model's dtype and on its device.
-        samples: Draws of z an image for the ELBO, ≥ 1.
-        importance_samples: K ≥ 1 of the importance-weighted bound; not measured if None.
-        prior_samples: L ≥ 1 of prior Monte Carlo; not measured if None.
+        estimators: By name, at least one: ``Elbo``, ``ImportanceWeighted``, ``PriorMonteCarlo``, ``Exact``, or any
+            ``Estimator``.
         batch_size: Images at a time.
-        seed: Of the noise; image i's own is a function of the seed and i.
-        chunk: Draws of a batch in one pass through the decoder for the last two; a good number if None. Memory grows
-            with it, and not with K or L.
-        progress: Show a bar with the draws done, their rate and the time left.
-        prepare: What is done to each batch first.
+        seed: Seed of the noise; the noise of image i is a function of the seed and i.
+        progress: Show a bar with the draws made, their rate and the time left.
+        prepare: Applied to each batch first.
 
     Raises:
-        UserError: A count below 1, or no images.
+        UserError: batch_size < 1, no images, no estimators, or a model without a method that an estimator needs.
     """
-    counts = {
-        "samples": samples,
-        "importance_samples": importance_samples,
-        "prior_samples": prior_samples,
-        "batch_size": batch_size,
-        "chunk": chunk,
-    }
-    for name, count in counts.items():
-        if count is not None and count < 1:
-            raise UserError(f"{name} is {count}, but must be at least 1.")
+    if batch_size < 1:
+        raise UserError(f"batch_size is {batch_size}, but must be at least 1.")
     if len(images) == 0:
         raise UserError("There are no images to evaluate: give a set of at least one.")
-
-    draws = samples + (importance_samples or 0) + (prior_samples or 0)
-    parts: dict[str, list[Tensor]] = {}
-    with as_found(model), progress_bar("evaluating", len(images) * draws, "draws", progress) as advance:
-        counted = _Counted(model, advance)
+    if not estimators:
+        raise UserError('There are no estimators: give at least one by name, e.g. {"elbo": Elbo()}.')
+    values: dict[str, list[Tensor]] = {name: [] for name in estimators}
+    parts: dict[str, dict[str, list[Tensor]]] = {name: {} for name in estimators}
+    total = len(images) * sum(estimator.draws for estimator in estimators.values())
+    with borrowed(model), progress_bar("evaluating", total, "draws", progress) as advance:
         for x, indices in batches(model, images, batch_size, seed, prepare):
-            own = {
-                name: noise.of_indices(seed, indices, "evaluation", name) for name in ("elbo", "importance", "prior")
-            }
-            terms = model.terms(x, samples, seeds=own["elbo"])
-            advance(len(x) * samples)
-            values = {
-                "elbo": -terms.reconstruction - terms.regularisation,
-                "reconstruction": terms.reconstruction,
-                "kl": terms.regularisation,
-            }
-            if importance_samples is not None:
-                values["importance_weighted"] = importance_weighted(
-                    counted, x, importance_samples, seeds=own["importance"], chunk=chunk
-                )
-            if prior_samples is not None:
-                values["prior_monte_carlo"] = prior_monte_carlo(
-                    counted, x, prior_samples, seeds=own["prior"], chunk=chunk
-                )
-            for name, value in values.items():
-                parts.setdefault(name, []).append(value.cpu())
-    per_example = {name: torch.cat(values) for name, values in parts.items()}
-    return LikelihoodReport(per_example, images.image_shape, samples, importance_samples, prior_samples)
-
-
-@dataclass(frozen=True)
-class _Counted:
-    """A model that reports its draws as it makes them."""
-
-    model: LatentVariableModel
-    advance: Callable[[int], None]
-
-    def log_weights(self, images: Images, samples: int, *, seeds: Seeds, first: int = 0) -> Float[Tensor, "samples n"]:
-        values = self.model.log_weights(images, samples, seeds=seeds, first=first)
-        self.advance(values.numel())
-        return values
-
-    def log_likelihoods(
-        self, images: Images, samples: int, *, seeds: Seeds, first: int = 0
-    ) -> Float[Tensor, "samples n"]:
-        values = self.model.log_likelihoods(images, samples, seeds=seeds, first=first)
-        self.advance(values.numel())
-        return values
+            for name, estimator in estimators.items():
+                own = of_indices(seed, indices, "evaluation", estimator.stream)
+                found = estimator(model, x, seeds=own, on_draws=advance)
+                values[name].append(found.log_p.cpu())
+                for part, of_images in found.parts.items():
+                    parts[name].setdefault(part, []).append(of_images.cpu())
+    entries = {
+        name: LikelihoodEntry(
+            estimator.label,
+            estimator.kind,
+            torch.cat(values[name]),
+            {part: torch.cat(batch) for part, batch in parts[name].items()},
+        )
+        for name, estimator in estimators.items()
+    }
+    return LikelihoodReport(entries, images.image_shape)

@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from epslab import seeds as noise_source
 from epslab.errors import UserError
+from epslab.generative.elbo import ElboTerms
 from epslab.probability.densities import log_standard_normal
+from epslab.seeds import fork, noise
 from epslab.types import Latents, PerExample, Seeds
 
 UNFITTED = (0,)
@@ -47,6 +48,11 @@ class LinearGaussian(nn.Module):
 
     Raises:
         UserError: The shapes do not fit together, or a variance is not positive.
+
+    >>> model = LinearGaussian(torch.tensor([[2.0], [1.0]]), torch.zeros(2), 0.5)
+    >>> x = model.sample(3)
+    >>> bool(torch.allclose(model.elbo(x), model.log_prob(x)))
+    True
     """
 
     weight: Float[Tensor, "pixels latents"]
@@ -86,8 +92,8 @@ class LinearGaussian(nn.Module):
         """Draw x n times: z from the prior, its mean, and the pixels' noise."""
         like = self.mean
         z = torch.randn(n, self.latent_dim, generator=generator, dtype=like.dtype, device=like.device)
-        noise = torch.randn(n, len(like), generator=generator, dtype=like.dtype, device=like.device)
-        return self.decode(z) + unflatten(noise * self.variance.sqrt(), self.image_shape)
+        eps = torch.randn(n, len(like), generator=generator, dtype=like.dtype, device=like.device)
+        return self.decode(z) + unflatten(eps * self.variance.sqrt(), self.image_shape)
 
     def decode(self, z: Latents) -> Float[Tensor, "n *shape"]:
         """The mean image E[x given z] = W z + μ."""
@@ -144,6 +150,25 @@ class LinearGaussian(nn.Module):
         )
         return log_p - 0.5 * divergence
 
+    def terms(
+        self,
+        images: Float[Tensor, "n *shape"],
+        samples: int = 1,
+        generator: Generator | None = None,
+        seeds: Seeds | None = None,
+    ) -> ElboTerms:
+        """The two terms of the negative ELBO with the exact posterior for q, both in closed form, in nats, [n].
+
+            −E_q log p(x|z) = −log p(x|m) + ½ tr(Wᵀ Ψ⁻¹ W M⁻¹),    KL = ½ (tr M⁻¹ + ‖m‖² − D + log|M|)
+
+        Their sum is −log p(x). Nothing is drawn: ``samples``, ``generator`` and ``seeds`` change nothing.
+        """
+        mean, covariance = self.posterior(images)
+        scatter = self.weight.T @ (self.weight / self.variance[:, None])
+        reconstruction = 0.5 * (scatter * covariance).sum() - self._log_likelihood(images, mean[None])[0]
+        kl = 0.5 * (covariance.trace() - self.latent_dim - torch.logdet(covariance) + mean.square().sum(1))
+        return ElboTerms(reconstruction, kl)
+
     def log_weights(
         self,
         images: Float[Tensor, "n *shape"],
@@ -158,7 +183,7 @@ class LinearGaussian(nn.Module):
         Args:
             images: Images x.
             samples: Number of draws for each image.
-            seeds: One seed an image: draw k is a function of the seed and k.
+            seeds: One seed per image: draw k is a function of the seed and k.
             first: Number of the first draw.
             proposal: q(z given x); the exact posterior, for which every weight equals log p(x), if None.
         """
@@ -174,7 +199,7 @@ class LinearGaussian(nn.Module):
         self, images: Float[Tensor, "n *shape"], samples: int, *, seeds: Seeds, first: int = 0
     ) -> Float[Tensor, "samples n"]:
         """Log p(x given z_l) for draws first..first+samples−1 of z from the prior, in nats; arguments as above."""
-        return self._log_likelihood(images, self._draws(samples, noise_source.fork(seeds, "prior"), first))
+        return self._log_likelihood(images, self._draws(samples, fork(seeds, "prior"), first))
 
     def _keep(
         self,
@@ -190,9 +215,9 @@ class LinearGaussian(nn.Module):
         )
 
     def _draws(self, samples: int, seeds: Seeds, first: int) -> Float[Tensor, "samples n d"]:
-        """Standard normal codes, one counter a draw."""
+        """Standard normal codes; draw k uses counter k."""
         counters = range(first, first + samples)
-        return torch.stack([noise_source.noise(seeds, k, (self.latent_dim,), self.mean.dtype) for k in counters])
+        return torch.stack([noise(seeds, k, (self.latent_dim,), self.mean.dtype) for k in counters])
 
     def _log_likelihood(
         self, images: Float[Tensor, "n *shape"], z: Float[Tensor, "samples n d"]

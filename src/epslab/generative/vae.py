@@ -228,6 +228,8 @@ class VAEDraws:
 
     def log_likelihoods(self, samples: int, *, seeds: Seeds, first: int = 0) -> Float[Tensor, "samples n"]:
         """Log p(x given z_l), z_l from the prior, for draws first..first+samples−1."""
+        if self.vae._latent_dim is None:
+            _ = self.posterior  # encoding tells the number of latent dimensions
         own, dtype = fork(seeds, "prior"), wide(self.images).dtype
         z = [self.vae._from_prior(self.prior, own, first + sample, dtype) for sample in range(samples)]
         return self.vae._log_likelihood(torch.stack(z), self.images)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, cast
 from torch import nn
 
 from epslab.data import ImageSet
+from epslab.evaluation.estimators import Elbo, Estimator, ImportanceWeighted, PriorMonteCarlo
 from epslab.evaluation.latents import evaluate_latents
 from epslab.evaluation.likelihood import evaluate_likelihood
 from epslab.generative.vae import VAE
@@ -86,10 +87,15 @@ class VAEWork:
             batch_size: Images at a time.
             seed: Of every image's noise.
             progress: Show a progress bar.
-            estimates: ``samples``, ``importance_samples`` and ``prior_samples`` of ``evaluate_likelihood``.
+            estimates: ``samples`` of the ELBO, ``importance_samples`` and ``prior_samples`` of the other two bounds.
         """
         vae = cast(VAE, model)
-        likelihood = evaluate_likelihood(vae, images, **estimates, batch_size=batch_size, seed=seed, progress=progress)
+        estimators: dict[str, Estimator] = {"elbo": Elbo(estimates.get("samples", 1))}
+        if "importance_samples" in estimates:
+            estimators["importance_weighted"] = ImportanceWeighted(estimates["importance_samples"])
+        if "prior_samples" in estimates:
+            estimators["prior_monte_carlo"] = PriorMonteCarlo(estimates["prior_samples"])
+        likelihood = evaluate_likelihood(vae, images, estimators, batch_size=batch_size, seed=seed, progress=progress)
         latents = evaluate_latents(vae, images, batch_size=batch_size, seed=seed)
         draw_all(vae, run, images, latents)
         return {**likelihood.to_dict(), "latents": latents.to_dict()}

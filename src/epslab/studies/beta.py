@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 from epslab import figures, recipes
+from epslab.evaluation.estimators import Elbo
 from epslab.evaluation.latents import evaluate_latents
 from epslab.evaluation.likelihood import evaluate_likelihood
 from epslab.report import StudyResult, Table, number
@@ -27,10 +28,10 @@ def run(context: Context) -> StudyResult:
     rate, distortion, bits, active, statements = {}, {}, {}, {}, {}
     for beta, runs in trained.items():
         models = [recipes.load(run) for run in runs]
-        likelihoods = [evaluate_likelihood(vae, test, seed=context.seed) for vae in models]
+        likelihoods = [evaluate_likelihood(vae, test, {"elbo": Elbo()}, seed=context.seed) for vae in models]
         latents = [evaluate_latents(vae, test, seed=context.seed) for vae in models]
-        rate[beta] = over_seeds([report.kl for report in likelihoods])
-        distortion[beta] = over_seeds([report.reconstruction for report in likelihoods])
+        rate[beta] = over_seeds([report.part("kl") for report in likelihoods])
+        distortion[beta] = over_seeds([report.part("reconstruction") for report in likelihoods])
         bits[beta] = over_seeds([report.bits_per_dim() for report in likelihoods])
         active[beta] = count([report.active_units for report in latents])
         statements[beta] = latents[0].statement

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from epslab import figures, recipes, seeds
 from epslab.evaluation.estimate import Estimate
+from epslab.evaluation.estimators import Elbo, Estimator, ImportanceWeighted, PriorMonteCarlo
 from epslab.evaluation.likelihood import evaluate_likelihood
 from epslab.probability.bounds import importance_weighted, prior_monte_carlo
 from epslab.report import StudyResult, Table, number
@@ -58,24 +59,14 @@ def run(context: Context) -> StudyResult:
     trained = context.train(context.recipe(), "vae", context.seeds[0])
     vae = recipes.load(trained)
     test = recipes.splits(trained, context.data_root).test.take(context.pick(100, 500), context.seed)
-    reports = [
-        evaluate_likelihood(
-            vae,
-            test,
-            samples=10,
-            importance_samples=k,
-            prior_samples=draws if k == importance[0] else None,
-            seed=context.seed,
-        )
-        for k in importance
-    ]
-    seen = [
-        (prior, reports[0], "prior_monte_carlo"),
-        (elbo, reports[0], "elbo"),
-        *((name, report, "importance_weighted") for name, report in zip(weighted, reports, strict=True)),
-    ]
-    bounds = reports[0].per_example["elbo"]
-    nats = {name: Estimate.of(report.per_example[bound]) for name, report, bound in seen}
+    estimators: dict[str, Estimator] = {
+        prior: PriorMonteCarlo(draws),
+        elbo: Elbo(samples=10),
+        **{name: ImportanceWeighted(k) for name, k in zip(weighted, importance, strict=True)},
+    }
+    report = evaluate_likelihood(vae, test, estimators, seed=context.seed)
+    bounds = report.per_example[elbo]
+    nats = {name: report[name] for name in estimators}
     agrees = nats[prior].mean < nats[elbo].mean < nats[best].mean
     return StudyResult(
         name="estimators",
@@ -123,10 +114,10 @@ def run(context: Context) -> StudyResult:
                     (
                         name,
                         text(nats[name]),
-                        "" if bound == "elbo" else text(Estimate.of(report.per_example[bound] - bounds)),
-                        text(report.bits_per_dim(bound)),
+                        "" if name == elbo else text(Estimate.of(report.per_example[name] - bounds)),
+                        text(report.bits_per_dim(name)),
                     )
-                    for name, report, bound in seen
+                    for name in estimators
                 ],
                 note=(
                     f"Mean ± standard error over {len(test):,} test images; the differences are taken image"
