@@ -17,7 +17,7 @@ from epslab.evaluation import Finding, evaluate_robustness
 from epslab.evaluation.findings import Evidence, judge
 from epslab.evaluation.findings import evidence as gathered
 from epslab.evaluation.findings.evidence import Checks, Outcome, reference_attacks
-from epslab.evaluation.findings.statistics import exceeds, falls_short, paired
+from epslab.evaluation.findings.statistics import Decision, at_least, at_most, paired
 from epslab.geometry import L2, Ball, Linf
 from epslab.types import Classifier, Images, Logits
 
@@ -95,7 +95,7 @@ def test_evidence_gives_the_numbers() -> None:
         assert finding.to_dict()["numbers"] == dict(finding.numbers)
         assert finding.evidence.endswith((".", "!"))
     evidence = findings["unbounded radius reaches 0 %"].evidence
-    assert f"leaves 0 of {standing[0]} examples standing (0.0%" in evidence
+    assert f"leaves 0 of {standing[0]} examples standing. That is 0 %, within the 1 % allowed." in evidence
 
 
 # --- models built to trip a check
@@ -299,8 +299,42 @@ def test_limits_are_those_of_clopper_and_pearson() -> None:
     for k, n, limit in ((3, 30, 0.01), (2, 30, 0.01), (7, 256, 0.01), (8, 256, 0.01)):
         # Beyond doubt: with a true share at the limit, k or more would happen in less than 1 % of all cases.
         tail = 1 - sum(math.comb(n, i) * limit**i * (1 - limit) ** (n - i) for i in range(k))
-        assert exceeds(Proportion(k, n), limit) == (tail < 0.01)
-        assert falls_short(Proportion(n - k, n), 1 - limit) == (tail < 0.01)
+        assert at_most(Proportion(k, n), limit).failed == (tail < 0.01)
+        assert at_least(Proportion(n - k, n), 1 - limit).failed == (tail < 0.01)
+
+
+@pytest.mark.parametrize(
+    ("decision", "failed", "why"),
+    [
+        (at_most(Proportion(1, 150), 0.01), False, "That is 0.667 %, within the 1 % allowed."),
+        (at_most(Proportion(2, 200), 0.01), False, "That is 1 %, within the 1 % allowed."),
+        (
+            at_most(Proportion(4, 150), 0.01),
+            False,
+            "That is 2.67 %; its lower bound at 99 % confidence, 0.553 %, is not above the 1 % allowed, so chance may"
+            " explain the difference.",
+        ),
+        (
+            at_most(Proportion(6, 150), 0.01),
+            True,
+            "That is 4 %; its lower bound at 99 % confidence, 1.2 %, is still above the 1 % allowed.",
+        ),
+        (at_least(Proportion(135, 150), 0.9), False, "That is 90 %; at least 90 % is required."),
+        (
+            at_least(Proportion(130, 150), 0.9),
+            False,
+            "That is 86.7 %; its upper bound at 99 % confidence, 92.4 %, is not below the 90 % required, so chance may"
+            " explain the difference.",
+        ),
+        (
+            at_least(Proportion(120, 150), 0.9),
+            True,
+            "That is 80 %; its upper bound at 99 % confidence, 87 %, is still below the 90 % required.",
+        ),
+    ],
+)
+def test_a_sentence_says_what_was_decided_and_why(decision: Decision, failed: bool, why: str) -> None:
+    assert decision == (failed, why)
 
 
 def test_checks_draw_a_bounded_part_by_the_seed_and_do_not_repeat_a_given_attack() -> None:

@@ -56,7 +56,9 @@ def percent(fraction: int | float, interval: tuple[int | float, int | float] | N
 
 
 def radius_text(radius: int | float) -> str:
-    """A radius as it is given: in 255ths where it is a whole or half number of them, "8/255", else "0.3"."""
+    """A radius as it is given: "0.1" where that is exact, else "8/255" where it is a whole or half number of 255ths."""
+    if float(short := f"{radius:.3g}") == radius:
+        return short
     levels = 255 * radius
     if not math.isfinite(levels):
         return number(float(radius))

@@ -5,7 +5,7 @@ import math
 from epslab.classifiers import Proportion
 from epslab.evaluation.findings.evidence import Evidence
 from epslab.evaluation.findings.finding import Finding
-from epslab.evaluation.findings.statistics import MARGIN, exceeds
+from epslab.evaluation.findings.statistics import MARGIN, at_most
 
 ROUNDING = 0.01
 """Of the largest logit: what another batch size may change by the order of the sums (TF32: some 0.001)."""
@@ -13,28 +13,33 @@ _UNIT = 1e-3
 
 
 def gradients_exist(evidence: Evidence) -> Finding:
-    """Hardly an example has a cross-entropy gradient that is exactly zero everywhere, or not finite somewhere."""
+    """Few examples have a cross-entropy gradient that is zero everywhere or not finite somewhere: up to ``MARGIN``."""
     zero, broken = evidence.probes["zero"], evidence.probes["not_finite"]
-    share = Proportion.of(zero | broken)
+    useless = Proportion.of(zero | broken)
+    decision = at_most(useless, MARGIN)
     return Finding(
         "gradients are not zero or NaN",
-        "fail" if exceeds(share, MARGIN) else "pass",
+        "fail" if decision.failed else "pass",
         f"The gradient of the cross-entropy is exactly zero for {int(zero.sum())} and not finite for"
-        f" {int(broken.sum())} of {share.n} examples ({MARGIN:.0%} is allowed).",
-        {"zero": int(zero.sum()), "not finite": int(broken.sum()), "n": share.n},
+        f" {int(broken.sum())} of {useless.n} examples. {decision.why}",
+        {"zero": int(zero.sum()), "not finite": int(broken.sum()), "n": useless.n},
     )
 
 
 def repeats_itself(evidence: Evidence) -> Finding:
-    """The same batch gets the same logits twice: up to the square root of the machine's epsilon, and no other class."""
+    """The same batch gets the same logits twice, up to the square root of the machine's epsilon, and the same classes.
+
+    A model that draws from seeds (``epslab.nets.random``) is asked with the same seeds both times: it passes if its
+    noise comes from these alone, so that its answers can be repeated.
+    """
     change, flipped = float(evidence.probes["repeat"].max()), int(evidence.probes["flipped"].sum())
     limit = math.sqrt(evidence.epsilon)
     return Finding(
         "the model answers deterministically",
         "fail" if change > limit or flipped else "pass",
-        f"Asked twice, logits differ by at most {change:.2g} of the largest ({limit:.1g} is allowed) and {flipped} of"
-        f" {len(evidence.probes['flipped'])} predictions change."
-        + (" Attack the average over its noise instead." if change > limit else ""),
+        f"Asked twice, logits differ by up to {change:.2g} of the largest logit (up to {limit:.1g} is allowed), and"
+        f" {flipped} of {len(evidence.probes['flipped'])} predictions change (none may)."
+        + (" Let it draw from the seeds it is given, or attack the average over its noise." if change > limit else ""),
         {"change": change, "flipped": flipped, "n": len(evidence.probes["flipped"])},
     )
 
@@ -49,8 +54,8 @@ def stands_alone(evidence: Evidence) -> Finding:
     return Finding(
         name,
         "fail" if change > ROUNDING else "pass",
-        f"Alone and in a batch of {n}, logits differ by at most {change:.2g} of the largest ({ROUNDING:.0%} is allowed)"
-        f" and {flipped} predictions change.",
+        f"Alone and in a batch of {n}, logits differ by up to {change:.2g} of the largest logit (up to {ROUNDING:.2g}"
+        f" is allowed), and {flipped} predictions change.",
         {"change": change, "flipped": flipped, "n": n},
     )
 

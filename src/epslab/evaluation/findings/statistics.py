@@ -1,4 +1,4 @@
-"""When a difference is more than noise: two attacks on the same examples, and a share against a limit."""
+"""When a difference is more than noise: two attacks on the same examples, and a proportion against a limit."""
 
 import math
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from torch import Tensor
 from epslab.classifiers import Proportion
 
 MARGIN = 0.01
-"""Differences up to this share of the examples count for nothing."""
+"""Differences of up to this part of the examples do not matter."""
 LEVEL = 0.01
 """A difference counts if chance alone gives it less often than this."""
 
@@ -42,11 +42,37 @@ def paired(stronger: Bool[Tensor, " n"], weaker: Bool[Tensor, " n"]) -> Paired:
     return Paired(len(stronger), int(stronger.sum()), int(weaker.sum()), only_weaker, p)
 
 
-def exceeds(share: Proportion, limit: float) -> bool:
-    """Whether a share is above a limit beyond doubt: its one-sided lower bound (Clopper–Pearson, 1 − LEVEL) is."""
-    return share.interval(1 - 2 * LEVEL)[0] > limit
+class Decision(NamedTuple):
+    """Whether a measured proportion is beyond a limit by more than chance explains."""
+
+    failed: bool
+    why: str  #: a sentence with the proportion, the limit, and the bound where it decides
 
 
-def falls_short(share: Proportion, limit: float) -> bool:
-    """Whether a share is below a limit beyond doubt."""
-    return share.interval(1 - 2 * LEVEL)[1] < limit
+def at_most(measured: Proportion, limit: float) -> Decision:
+    """Fails where the one-sided lower bound (Clopper–Pearson, confidence 1 − ``LEVEL``) is above the limit."""
+    if measured <= limit:
+        return Decision(False, f"That is {_percent(measured)}, within the {_percent(limit)} allowed.")
+    return _decided(measured, "lower", measured.interval(1 - 2 * LEVEL)[0], f"the {_percent(limit)} allowed", limit)
+
+
+def at_least(measured: Proportion, limit: float) -> Decision:
+    """Fails where the one-sided upper bound (Clopper–Pearson, confidence 1 − ``LEVEL``) is below the limit."""
+    if measured >= limit:
+        return Decision(False, f"That is {_percent(measured)}; at least {_percent(limit)} is required.")
+    return _decided(measured, "upper", measured.interval(1 - 2 * LEVEL)[1], f"the {_percent(limit)} required", limit)
+
+
+def _decided(measured: Proportion, end: str, bound: float, what: str, limit: float) -> Decision:
+    failed, side = (bound > limit, "above") if end == "lower" else (bound < limit, "below")
+    verdict = f"is still {side} {what}" if failed else f"is not {side} {what}, so chance may explain the difference"
+    confidence = _percent(1 - LEVEL)
+    return Decision(
+        failed,
+        f"That is {_percent(measured)}; its {end} bound at {confidence} confidence, {_percent(bound)}, {verdict}.",
+    )
+
+
+def _percent(part: float) -> str:
+    """Three digits, as few decimals as that takes: "2.67 %", "1 %"."""
+    return f"{100 * part:.3g} %"
