@@ -1,6 +1,7 @@
 """Adversarial losses against their definitions, and against each other with and without BatchNorm."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -8,9 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from epslab.attacks import FGSM, PGD, Attack, Attacked, RandomNoise, Restarts, Transfer, WorstCase
+from epslab.classifiers import ClassifierObjective
 from epslab.defences import AdversarialBatch, AdversarialLoss
 from epslab.errors import UserError
-from epslab.geometry import Linf
+from epslab.geometry import L1, L2, Ball, Linf
+from epslab.types import Batch, Progress
 
 FGSM_01 = FGSM(Linf(0.1))
 
@@ -169,3 +172,78 @@ def test_label_smoothing_is_torchs(batch: tuple[Tensor, Tensor]) -> None:
 def test_wrong_settings(make: object, names: str) -> None:
     with pytest.raises(UserError, match=names):
         make()  # type: ignore[operator]
+
+
+class Counted(nn.Module):
+    """A net that counts its forward passes and the images in them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = net(batch_norm=False)
+        self.passes: list[int] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.passes.append(len(x))
+        logits: Tensor = self.body(x)
+        return logits
+
+
+@pytest.mark.parametrize(
+    ("defence", "passes"),
+    [
+        (AdversarialBatch(FGSM_01), [8, 16]),
+        (AdversarialLoss(FGSM_01, clean_weight=0.0), [8, 8]),
+        (AdversarialLoss(FGSM_01), [8, 8, 8]),
+    ],
+)
+def test_an_fgsm_step_asks_the_model_once_for_the_gradient_and_once_for_each_loss(
+    batch: tuple[Tensor, Tensor], defence: AdversarialLoss | AdversarialBatch, passes: list[int]
+) -> None:
+    """Two passes; one more where the clean loss has a pass of its own. The error of a training step takes none."""
+    x, y = batch
+    model = Counted()
+    defence(model, x, y)
+    assert model.passes == passes
+    if not (isinstance(defence, AdversarialLoss) and defence.clean_weight == 0):
+        model.passes.clear()
+        values = ClassifierObjective(model, defence)(Batch(x, y, torch.arange(8)), Progress(0, 0, 1, 1, True))
+        assert model.passes == passes
+        assert torch.equal(values["error"], (model(x).argmax(1) != y).to(x.dtype))
+
+
+@pytest.mark.parametrize("ball", [Linf(0.1), L2(0.5), L1(1.0), Linf(torch.linspace(0.01, 0.2, 8))])
+def test_the_step_is_the_attacks_own_point(batch: tuple[Tensor, Tensor], ball: Ball) -> None:
+    """As FGSM itself returns it where the loss rises, in the ball and the box, also for pixels at 0 and 1."""
+    x, y = batch
+    x = x.sub(0.5).mul(2).add(0.5).clamp(0, 1)
+    model = net(batch_norm=False)
+    seen: list[Tensor] = []
+    model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    AdversarialLoss(FGSM(ball), clean_weight=0.0)(model, x, y)
+    x_adv = seen[-1]
+    attacked = FGSM(ball).thorough()(model, x, y).images
+    risen = F.cross_entropy(model(x_adv), y, reduction="none") > F.cross_entropy(model(x), y, reduction="none")
+    assert risen.sum() >= 6
+    torch.testing.assert_close(x_adv[risen], attacked[risen], rtol=1e-9, atol=1e-9)
+    assert (ball.distance(x_adv, x) <= torch.as_tensor(ball.radius, dtype=torch.float64) + 1e-12).all()
+    assert x_adv.min() >= 0
+    assert x_adv.max() <= 1
+
+
+def test_fgsm_training_gives_the_model_back_and_refuses_what_cannot_be_attacked(batch: tuple[Tensor, Tensor]) -> None:
+    x, y = batch
+    model = net(batch_norm=True).train()
+    model[1].eval()
+    frozen = model[0].weight.requires_grad_(False)
+    before = [p.grad for p in model.parameters()]
+    with torch.no_grad():
+        AdversarialLoss(FGSM_01)(model, x, y)
+    assert (model.training, model[1].training, frozen.requires_grad) == (True, False, False)
+    assert all(p.requires_grad for p in model.parameters() if p is not frozen)
+    assert [p.grad for p in model.parameters()] == before
+    with pytest.raises(UserError, match=r"must lie in \[0, 1\]"):
+        AdversarialLoss(FGSM_01)(model, x + 1, y)
+    with pytest.raises(UserError, match="labels must lie in"):
+        AdversarialLoss(FGSM_01)(model, x, y + 3)
+    constant = AdversarialLoss(FGSM_01)(lambda images: torch.zeros(len(images), 3).double(), x, y)
+    torch.testing.assert_close(constant, torch.full((8,), math.log(3), dtype=torch.float64))

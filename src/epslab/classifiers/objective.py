@@ -1,17 +1,17 @@
 """What a classifier minimises: cross-entropy, or any loss of a model, images and labels, such as a defence."""
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from epslab import seeds as noise
 from epslab.errors import UserError
 from epslab.nets.modes import evaluating
 from epslab.runs import Column
-from epslab.types import Batch, Classifier, Images, Labels, PerExample, Progress, Seeds
+from epslab.seeds import fork
+from epslab.types import Batch, Classifier, Images, Labels, Logits, PerExample, Progress, Seeds
 
 
 @runtime_checkable
@@ -28,6 +28,23 @@ class Loss(Protocol):
         seeds: Seeds | None = None,
     ) -> PerExample:
         """The loss of each example; its noise comes from ``seeds``, or from ``generator``."""
+        ...
+
+
+@runtime_checkable
+class LossWithLogits(Loss, Protocol):
+    """A loss that can also return the logits it computed, so that the error costs no forward pass."""
+
+    def with_logits(
+        self,
+        model: Classifier,
+        images: Images,
+        labels: Labels,
+        generator: Generator | None = None,
+        *,
+        seeds: Seeds | None = None,
+    ) -> tuple[PerExample, Logits | None]:
+        """The loss of each example, and the logits of the images given, if they were computed."""
         ...
 
 
@@ -71,20 +88,34 @@ class CrossEntropy:
         seeds: Seeds | None = None,
     ) -> PerExample:
         """The cross-entropy of each example, [n]; nothing here is random."""
-        return F.cross_entropy(model(images), labels, reduction="none", label_smoothing=self.label_smoothing)
+        return self.with_logits(model, images, labels)[0]
+
+    def with_logits(
+        self,
+        model: Classifier,
+        images: Images,
+        labels: Labels,
+        generator: Generator | None = None,
+        *,
+        seeds: Seeds | None = None,
+    ) -> tuple[PerExample, Logits]:
+        """The cross-entropy [n] and the logits [n classes]."""
+        logits = model(images)
+        return F.cross_entropy(logits, labels, reduction="none", label_smoothing=self.label_smoothing), logits
 
 
 @dataclass(frozen=True)
 class ClassifierObjective:
     """The loss of a classifier and its error, per example.
 
-    The entries, each a curve: ``loss`` (what is minimised, in nats) and ``error`` (1 where the predicted class is not
-    the label, else 0, at the images as they came, whatever the loss does to them; falls from 1 − 1/classes).
-    Training images are augmented, for both entries; validation images never are.
+    Each entry is a curve: ``loss`` (what is minimised, in nats) and ``error`` (1 if the predicted class is not the
+    label, else 0). The error is that of the images given, even if the loss attacks them; it falls from 1 − 1/classes.
+    Training images are augmented for both entries; validation images never are.
 
     Args:
         model: Images in [0, 1] to logits.
-        loss: (model, images, labels, generator=None, *, seeds=None) -> [n]; a defence goes in here.
+        loss: (model, images, labels, generator=None, *, seeds=None) -> [n], e.g. a defence. If it has ``with_logits``,
+            the error takes no forward pass.
         augment: (images, seeds) -> images, in training only.
     """
 
@@ -104,35 +135,21 @@ class ClassifierObjective:
         """Loss and error of each image."""
         images = batch.images
         if self.augment is not None and progress.training:
-            images = self.augment(images, noise.fork(batch.seeds, "augmentation"))
-        with _Watch(self.model, images) as seen:
-            loss = self.loss(self.model, images, batch.labels, seeds=noise.fork(batch.seeds, "loss"))
-        logits = seen.logits if seen.logits is not None else self._evaluate(images)
+            images = self.augment(images, fork(batch.seeds, "augmentation"))
+        loss, logits = self._loss(images, batch.labels, fork(batch.seeds, "loss"))
+        if logits is None:
+            logits = self._evaluate(images)
         error = (logits.detach().argmax(1) != batch.labels).to(loss.dtype)
         return {"loss": loss, "error": error}
 
+    def _loss(self, images: Images, labels: Labels, seeds: Seeds) -> tuple[PerExample, Logits | None]:
+        """The loss, and the logits of these images if the loss gives them."""
+        if isinstance(self.loss, LossWithLogits):
+            return self.loss.with_logits(self.model, images, labels, seeds=seeds)
+        return self.loss(self.model, images, labels, seeds=seeds), None
+
     def _evaluate(self, images: Images) -> Tensor:
-        """The logits in eval mode, so that one more look moves no statistics."""
+        """The logits in eval mode, so that this extra pass moves no statistics."""
         with torch.no_grad(), evaluating(self.model):
             logits: Tensor = self.model(images)
         return logits
-
-
-class _Watch:
-    """Keeps the logits a loss computes at the very images it is given, so that the error costs no pass of its own."""
-
-    def __init__(self, model: nn.Module, images: Images) -> None:
-        self.logits: Tensor | None = None
-        self._model = model
-        self._images = images
-
-    def __enter__(self) -> "_Watch":
-        self._handle = self._model.register_forward_hook(self._look)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._handle.remove()
-
-    def _look(self, _: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
-        if inputs and inputs[0] is self._images:
-            self.logits = output

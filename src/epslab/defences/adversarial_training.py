@@ -1,8 +1,10 @@
-"""Adversarial training: the loss at images that an attack has just made of the batch, beside the loss at the batch.
+"""Adversarial training: the loss at attacked images, mixed with the loss at the images themselves.
 
-An attack here goes for the greatest loss, also at images the model already gets wrong (``leave_early=False``), and is
-made against the model in eval mode: BatchNorm's running statistics do not move with it. The attacked images carry no
-gradient; the loss at them does.
+The attack goes for the greatest loss, also at images the model already gets wrong. It is made against the model in
+eval mode, so BatchNorm's running statistics do not move with it. The attacked images carry no gradient; the loss at
+them does.
+
+FGSM takes one forward pass: its point is used without measuring what it does to the model.
 """
 
 from dataclasses import dataclass
@@ -11,20 +13,30 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from epslab import seeds as noise
-from epslab.attacks import Attack
+from epslab.attacks import FGSM, Attack
+from epslab.attacks.checks import checked, checked_logits
+from epslab.attacks.goals import untargeted
 from epslab.errors import UserError
-from epslab.types import Classifier, Images, Labels, PerExample, Seeds
+from epslab.nets.modes import borrowed
+from epslab.nets.random import ask
+from epslab.seeds import draw
+from epslab.types import Classifier, Images, Labels, Logits, PerExample, Seeds
 
 
 @dataclass(frozen=True)
 class AdversarialLoss:
     """α·J(x) + (1 − α)·J(x_adv), in two passes (Goodfellow et al., 2015, section 6, with any attack).
 
-    With α = 0 it is the training of Madry et al. (2018), and the clean images are not looked at.
+    With α = 0 it is the training of Madry et al. (2018), and the model is not asked about the clean images.
+
+    >>> from epslab.geometry import Linf
+    >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    >>> loss = AdversarialLoss(FGSM(Linf(8 / 255)))
+    >>> loss(net, torch.rand(5, 1, 8, 8), torch.arange(5)).shape
+    torch.Size([5])
 
     Args:
-        attack: Makes x_adv; ``FGSM(ball)`` is the one of the paper.
+        attack: Makes x_adv; the paper's is ``FGSM(ball)``.
         clean_weight: α in [0, 1].
         label_smoothing: Share of the label given to all classes alike, in [0, 1).
 
@@ -57,15 +69,28 @@ class AdversarialLoss:
             model: Images in [0, 1] to logits.
             images: [n c h w] in [0, 1].
             labels: The true classes, [n].
-            generator: Where the attack's seeds are drawn; None: torch's default one.
+            generator: Draws the attack's seeds (None: torch's default).
             seeds: The examples' own seeds instead, [n].
         """
-        alpha = self.clean_weight
+        return self.with_logits(model, images, labels, generator, seeds=seeds)[0]
+
+    def with_logits(
+        self,
+        model: Classifier,
+        images: Images,
+        labels: Labels,
+        generator: Generator | None = None,
+        *,
+        seeds: Seeds | None = None,
+    ) -> tuple[PerExample, Logits | None]:
+        """The loss [n], and the logits of the clean images if it asked for them (α > 0); arguments as above."""
+        alpha, logits = self.clean_weight, None
         x_adv = _attacked(self.attack, model, images, labels, generator, seeds)
         loss = (1 - alpha) * _cross_entropy(model(x_adv), labels, self.label_smoothing)
         if alpha > 0:
-            loss = loss + alpha * _cross_entropy(model(images), labels, self.label_smoothing)
-        return loss
+            logits = model(images)
+            loss = loss + alpha * _cross_entropy(logits, labels, self.label_smoothing)
+        return loss, logits
 
 
 @dataclass(frozen=True)
@@ -100,10 +125,22 @@ class AdversarialBatch:
         seeds: Seeds | None = None,
     ) -> PerExample:
         """The mean of an example's two losses, nats, [n]; arguments as for ``AdversarialLoss``."""
+        return self.with_logits(model, images, labels, generator, seeds=seeds)[0]
+
+    def with_logits(
+        self,
+        model: Classifier,
+        images: Images,
+        labels: Labels,
+        generator: Generator | None = None,
+        *,
+        seeds: Seeds | None = None,
+    ) -> tuple[PerExample, Logits]:
+        """The loss [n] and the logits of the clean images; arguments as above."""
         x_adv = _attacked(self.attack, model, images, labels, generator, seeds)
         logits = model(torch.cat([images, x_adv]))
         both = _cross_entropy(logits, torch.cat([labels, labels]), self.label_smoothing)
-        return both.view(2, -1).mean(0)
+        return both.view(2, -1).mean(0), logits[: len(images)]
 
 
 def _attacked(
@@ -114,13 +151,22 @@ def _attacked(
     generator: Generator | None,
     seeds: Seeds | None,
 ) -> Images:
-    """The batch attacked for the greatest loss.
-
-    An attack gives torch's default generator back as it was; in training every batch must get noise of its own, so
-    here it is drawn from and moves on.
-    """
-    own: Tensor = noise.draw(len(images), generator, images.device) if seeds is None else seeds
+    """The batch attacked for the greatest loss; without seeds, every call draws new ones."""
+    own: Tensor = draw(len(images), generator, images.device) if seeds is None else seeds
+    if isinstance(attack, FGSM) and attack.goal is untargeted:
+        return _fast_gradient_sign(attack, model, images, labels, own)
     return attack.thorough()(model, images, labels, seeds=own).images
+
+
+def _fast_gradient_sign(attack: FGSM, model: Classifier, images: Images, labels: Labels, seeds: Seeds) -> Images:
+    """The point of ball and box that is farthest along the gradient: FGSM's, from one forward and one backward pass."""
+    x, y = checked(images, labels, seeds)
+    with borrowed(model, frozen=True, device=x.device), torch.inference_mode(False), torch.enable_grad():
+        x = x.clone().requires_grad_()
+        value = attack.objective(checked_logits(ask(model, x, seeds), y), y).sum()
+        # A model that cuts its graph has no gradient: x_adv is x.
+        gradient = torch.autograd.grad(value, x)[0].nan_to_num() if value.requires_grad else torch.zeros_like(x)
+        return torch.empty_like(images).copy_(attack.ball.farthest(gradient, x.detach(), (0.0, 1.0)))
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
