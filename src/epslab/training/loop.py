@@ -13,6 +13,7 @@ from torch import nn
 
 from epslab.data import Examples
 from epslab.errors import UserError
+from epslab.nets.modes import borrowed
 from epslab.runs import Run
 from epslab.training.checkpoints import AtomicCheckpoints
 from epslab.training.keeping import Interrupted, Keeper
@@ -22,7 +23,7 @@ from epslab.training.module import TrainingModule
 from epslab.training.progress import ProgressLine
 from epslab.training.resuming import prepare
 from epslab.training.settings import Monitor, OnEpoch, Settings
-from epslab.training.surroundings import generators_kept, keep_freed_memory, kept, quiet, signals_kept
+from epslab.training.surroundings import generators_kept, keep_freed_memory, quiet, signals_kept
 from epslab.training.trial import columns_of, declared, monitor_of
 from epslab.training.turns import Optimisation, Turn, in_turn, trained
 from epslab.types import Objective
@@ -129,7 +130,9 @@ def fit(
     keep_freed_memory()
     with ExitStack() as context:
         context.enter_context(quiet())
-        context.enter_context(kept(model))
+        context.enter_context(borrowed(model, training=True))
+        context.enter_context(torch.enable_grad())
+        model.zero_grad()
         columns = declared(turns)
         marked = monitor_of(monitor, columns_of(turns, model, train, seed, epochs), columns)
         if marked.column is None and limits.patience is not None:
