@@ -303,3 +303,16 @@ def test_a_gradient_is_clipped_as_a_whole(tmp_path: Path) -> None:
     model = Pair()
     trained(model, objective, tmp_path / "less", epochs=1, optimisation=Optimisation(SGD, gradient_clip=8.0))
     assert [model.a.item(), *model.b.tolist()] == pytest.approx([2.0, 3.0, 6.0], rel=1e-5)
+
+
+def test_the_callers_gradients_are_no_part_of_the_first_step(tmp_path: Path) -> None:
+    model = Climber()
+    model.w.grad = torch.tensor(5.0)
+    trained(model, Climbing(model, lambda w: w), tmp_path / "run", epochs=1)
+    # Resumed, no validation comes first that would clear them.
+    model = Climber()
+    mine = model.w.grad = torch.tensor(5.0)
+    trained(model, Climbing(model, lambda w: w), tmp_path / "run", epochs=2, resume=True, monitor="val/loss")
+    assert model.w.grad is mine
+    assert mine == 5.0
+    assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["state_dict"]["model.w"] == 2.0

@@ -14,7 +14,6 @@ from epslab import seeds
 from epslab.attacks.attacked import Attack
 from epslab.attacks.checks import checked
 from epslab.errors import UserError
-from epslab.evaluation.batches import as_found
 from epslab.evaluation.findings import Checks, Finding, judge
 from epslab.evaluation.fingerprints import describe, fingerprint, of_tensor
 from epslab.evaluation.progress import progress_bar
@@ -27,7 +26,7 @@ from epslab.evaluation.robustness_report import AttackResult, RobustnessReport
 from epslab.evaluation.robustness_store import VERSION, FolderStore, MemoryStore, Store
 from epslab.evaluation.shares import Processes
 from epslab.geometry import Ball
-from epslab.training.surroundings import generators_kept, kept
+from epslab.nets.modes import borrowed
 from epslab.types import Classifier, Images, Labels
 
 _RESERVED = ("clean", "worst-case", "sweep")
@@ -231,10 +230,10 @@ def _borrowed(model: Classifier, images: Images, device: torch.device | None) ->
     """
     if not isinstance(model, nn.Module):
         place = images.device if device is None else device
-        with generators_kept([place]):
+        with borrowed(model, device=place):
             yield images.new_empty((), device=place)
         return
-    with generators_kept([] if device is None else [device]), kept(model), as_found(model):
+    with borrowed(model, device=device), torch.enable_grad():
         if device is not None:
             model.to(device)
         own = chain(model.parameters(), model.buffers())

@@ -23,7 +23,7 @@ from epslab.training.module import TrainingModule
 from epslab.training.progress import ProgressLine
 from epslab.training.resuming import prepare
 from epslab.training.settings import Monitor, OnEpoch, Settings
-from epslab.training.surroundings import generators_kept, keep_freed_memory, quiet, signals_kept
+from epslab.training.surroundings import keep_freed_memory, quiet, signals_kept
 from epslab.training.trial import columns_of, declared, monitor_of
 from epslab.training.turns import Optimisation, Turn, in_turn, trained
 from epslab.types import Objective
@@ -130,17 +130,16 @@ def fit(
     keep_freed_memory()
     with ExitStack() as context:
         context.enter_context(quiet())
-        context.enter_context(borrowed(model, training=True))
+        trainer = _trainer(machine, len(turns), run, epochs, [ProgressLine(batch_size)] if progress else [])
+        context.enter_context(borrowed(model, training=True, device=trainer.strategy.root_device))
         context.enter_context(torch.enable_grad())
-        model.zero_grad()
+        model.zero_grad()  # the caller's gradients are no part of the first step
         columns = declared(turns)
         marked = monitor_of(monitor, columns_of(turns, model, train, seed, epochs), columns)
         if marked.column is None and limits.patience is not None:
             raise UserError(
                 "patience needs a monitor to tell a better epoch by; name a column, e.g. monitor='val/loss'."
             )
-        trainer = _trainer(machine, len(turns), run, epochs, [ProgressLine(batch_size)] if progress else [])
-        context.enter_context(generators_kept([trainer.strategy.root_device]))
         sharded = isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy)
         if sharded and optimisation.average is not None:
             raise UserError("Weights split over processes cannot be averaged; use strategy='ddp' or no average.")

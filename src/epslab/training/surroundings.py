@@ -1,4 +1,4 @@
-"""What training changes around itself for a time: the model's state, global random generators, signals, chatter."""
+"""What training changes around itself for a time: global random generators, signals, chatter."""
 
 import ctypes
 import logging
@@ -6,45 +6,14 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 import torch
 from lightning.fabric.utilities.warnings import PossibleUserWarning
-from torch import nn
 
 from epslab import seeds
-
-
-@contextmanager
-def kept(model: nn.Module) -> Iterator[None]:
-    """Keep the model's modes, ``requires_grad``, ``grad`` and device, and the global generators, from what is within.
-
-    They are as they came afterwards, also when training raises; so is whether gradients are recorded.
-    """
-    modes = [(module, module.training) for module in model.modules()]
-    parameters = [(p, p.requires_grad, p.grad, p.device) for p in model.parameters()]
-    with generators_kept({device for _, _, _, device in parameters}), torch.enable_grad():
-        try:
-            yield
-        finally:
-            devices = {device for _, _, _, device in parameters}
-            if len(devices) == 1:
-                model.to(devices.pop())
-            for parameter, requires_grad, grad, _ in parameters:
-                parameter.requires_grad_(requires_grad)
-                parameter.grad = grad
-            for module, training in modes:
-                module.training = training
-
-
-@contextmanager
-def generators_kept(devices: Iterable[torch.device]) -> Iterator[None]:
-    """Keep torch's global generators, of the CPU and of these devices, from what is within."""
-    # By index: torch otherwise starts every GPU of the machine to ask for its state.
-    with torch.random.fork_rng([device.index or 0 for device in devices if device.type == "cuda"]):
-        yield
 
 
 def reseed(device: torch.device, seed: int, *names: str | int) -> None:
@@ -77,8 +46,8 @@ def quiet() -> Iterator[None]:
 def keep_freed_memory() -> None:
     """Let glibc keep the memory a step frees for the next step; other C libraries are left alone.
 
-    It would hand large blocks back to the system at once and take them anew in every step, a page fault for every 4 kB:
-    a fifth of the time of a small convolutional net's step. A setting of the whole process, for the rest of its life.
+    Otherwise it hands large blocks back to the system at once and takes them again in every step, a page fault for
+    every 4 kB: a fifth of the time of a small convolutional net's step. The setting holds for the rest of the process.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
