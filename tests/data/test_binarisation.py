@@ -44,6 +44,15 @@ def test_static_draw_is_reproducible_and_seeded(levels):
     assert torch.equal(drawn, binarise(levels, "static", seed=1).pixels[:50])
 
 
+def test_every_image_of_a_long_set_has_its_own_noise(levels):
+    # Beyond the images that are drawn at once, too: all images are alike here, so equal draws mean equal noise.
+    drawn = binarise(levels, "static", seed=1).pixels
+    assert len(drawn.flatten(1).unique(dim=0)) == len(levels)
+    for index in (0, 4095, 4096, 4097, 4999):
+        own = seeds.of_indices(1, torch.tensor([index]), "binarise")
+        assert torch.equal(drawn[index : index + 1], (bernoulli_draw(levels[:1].images, own) * 255).to(torch.uint8))
+
+
 def test_labels_and_classes_stay():
     digits = load("digits", "test")
     for how in ("threshold", "static"):

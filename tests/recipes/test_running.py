@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from epslab import recipes
+from epslab.data import binarise as binarise_set
 from epslab.data import load as load_data
 from epslab.errors import UserError
 from epslab.recipes import VAERecipe
@@ -72,6 +73,11 @@ def test_binary_images_are_measured_binary(binarise: str, tmp_path: Path) -> Non
     parts = recipes.splits(run)
     for part in parts.validation, parts.test:
         assert set(part.pixels.unique().tolist()) == {0, 255}
+    # By threshold, or by one draw with the intensities as probabilities; never one for the other.
+    test = load_data("digits", "test")
+    by_threshold, drawn = (binarise_set(test, how, run.config["seed"]).pixels for how in ("threshold", "static"))
+    assert not torch.equal(by_threshold, drawn)
+    assert torch.equal(parts.test.pixels, by_threshold if binarise == "threshold" else drawn)
     assert recipes.evaluate(run, limit=32)["bits_per_dim"]["mean"] < 1.2
 
 
