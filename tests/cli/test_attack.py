@@ -12,7 +12,7 @@ import torch
 from epslab.attacks import NAMES
 from epslab.cli import main
 from epslab.cli.attack import ATTACKS
-from epslab.runs import Run
+from epslab.runs import Run, pictures_in
 
 from .conftest import files_in
 
@@ -98,7 +98,7 @@ def test_a_run_is_attacked_into_a_folder_of_its_own(epslab, run):
     for name in ("clean", "random", "fgsm", "pgd", "worst-case"):
         assert f"\n{name} " in outcome.out
     low, high = (100 * content["worst_case"][end] for end in ("low", "high"))
-    assert f"Worst-case accuracy {100 * content['worst_case']['value']:.1f} % ({low:.1f} to {high:.1f})" in outcome.out
+    assert f"Worst-case accuracy {100 * content['worst_case']['value']:.1f} % [{low:.1f}, {high:.1f}]" in outcome.out
     assert len(content["findings"]) >= 10
     for finding in content["findings"]:
         assert finding["name"] in outcome.out
@@ -108,10 +108,12 @@ def test_a_run_is_attacked_into_a_folder_of_its_own(epslab, run):
     assert f"  epslab report {folder}\n" in outcome.out
     noted = Run.open(run).result()["attacks"][folder.name]
     assert noted["worst_case"] == content["worst_case"]
-    pictures = {path.stem for path in (folder / "figures").glob("*.png")}
-    assert pictures == {
+    pictures = pictures_in(folder / "figures")
+    assert [picture.name for picture in pictures] == [
         "accuracies", "radius", "grid-random", "grid-fgsm", "grid-pgd", "least-robust", "most-robust"
-    }  # fmt: skip
+    ]  # fmt: skip
+    index = json.loads((folder / "figures" / "index.json").read_text())
+    assert [picture.caption for picture in pictures] == [entry["caption"] for entry in index.values()]
     for name in ("robustness", "sweep", "examples", "classes"):
         with (folder / f"{name}.csv").open() as file:
             header, *rows = csv.reader(file)

@@ -34,7 +34,7 @@ def test_rows_fill_with_accuracy_interval_rate_and_time_left(clock):
         clock.now = 2.0
         filled("attacks/pgd", 100, 40, True)
         # 100 images in 2 s; 40 of 100: Clopper–Pearson 30.3 to 50.3; 200 more at 50 a second.
-        assert cells(filled)["pgd"] == ["40.0 %", "30.3 to 50.3", "100/300", "50", "0:04"]
+        assert cells(filled)["pgd"] == ["40.0 %", "[30.3, 50.3]", "100/300", "50", "0:04"]
         assert cells(filled)["clean"] == ["", "", "0/300", "", ""]
 
 
@@ -43,7 +43,7 @@ def test_batches_of_an_earlier_start_count_but_not_for_the_rate(clock):
         filled("attacks/pgd", 200, 100, False)
         clock.now = 10.0
         filled("attacks/pgd", 50, 25, True)
-        assert cells(filled)["pgd"] == ["50.0 %", "43.6 to 56.4", "250/300", "5.0", "0:10"]
+        assert cells(filled)["pgd"] == ["50.0 %", "[43.6, 56.4]", "250/300", "5.0", "0:10"]
 
 
 def test_other_parts_are_named_while_they_last(clock):

@@ -13,14 +13,13 @@ from epslab import figures
 from epslab.classifiers.accuracy import logits
 from epslab.data import ImageSet
 from epslab.evaluation.robustness_report import Example, RobustnessReport
-from epslab.files import write_atomic
+from epslab.runs import norm_text, save_picture
 from epslab.types import Classifier, Images
 
 ROWS = 4
 """Images in a grid."""
 EXTREMES = 6
 """Images in a picture of the least or most robust ones."""
-_NORMS = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 
 
 def draw(report: RobustnessReport, model: Classifier, images: ImageSet, radius: str, folder: Path) -> None:
@@ -33,22 +32,34 @@ def draw(report: RobustnessReport, model: Classifier, images: ImageSet, radius: 
         radius: As it was asked for, e.g. "8/255".
         folder: Where the PNG files go.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-
-    def save(name: str, figure: Figure) -> None:
-        write_atomic(folder / f"{name}.png", figures.png(figure))
-
     rows = report.to_table().rows
-    save("accuracies", figures.accuracy_bars([str(row[0]) for row in rows], _interval(rows), first=1))
+    bars = figures.accuracy_bars([str(row[0]) for row in rows], _interval(rows), first=1)
+    save_picture(
+        folder, "accuracies", bars, "Accuracy without an attack and under each, with 95 % confidence intervals."
+    )
     if report.sweep is not None:
-        save("radius", _curve(report, report.sweep.norm, radius, len(images.classes)))
-        least, most = report.least_robust(EXTREMES), report.most_robust(EXTREMES)
-        if least:
-            save("least-robust", _extremes(least, images, report.sweep.radii))
-            save("most-robust", _extremes(most, images, report.sweep.radii))
+        curve = _curve(report, report.sweep.norm, radius, len(images.classes))
+        save_picture(folder, "radius", curve, "Accuracy against the radius of the ball, with its 95 % confidence band.")
     for name, result in report.attacks.items():
         if chosen := _broken_first(result.broken & report.right, report.right):
-            save(f"grid-{name}", _grid(report, name, chosen, model, images))
+            grid = _grid(report, name, chosen, model, images)
+            save_picture(
+                folder,
+                f"grid-{name}",
+                grid,
+                f"What {name} changed, magnified (mid-grey: nothing), and what the model says of each image, with its"
+                " confidence.",
+            )
+    if report.sweep is not None and (least := report.least_robust(EXTREMES)):
+        radii = report.sweep.radii
+        save_picture(
+            folder,
+            "least-robust",
+            _extremes(least, images, radii),
+            "The images broken at the smallest radius, among those the model gets right.",
+        )
+        most = _extremes(report.most_robust(EXTREMES), images, radii)
+        save_picture(folder, "most-robust", most, "The images that withstood the largest radius.")
 
 
 def _interval(rows: Sequence[Sequence[object]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -65,7 +76,7 @@ def _curve(report: RobustnessReport, norm: str, radius: str, classes: int) -> Fi
     return figures.accuracy_curves(
         scale * np.array([row[0] for row in rows], dtype=float),
         {"under attack (pgd)": _interval(rows)},
-        x_label=f"{_NORMS[norm]} radius, {unit}",
+        x_label=f"{norm_text(norm)} radius, {unit}",
         chance=1 / classes,
         marked=(radius, own.pop() * scale) if len(own) == 1 else None,
     )
@@ -95,7 +106,7 @@ def _grid(report: RobustnessReport, name: str, chosen: Sequence[int], model: Cla
         after,
         _said(model, before, images.classes),
         _said(model, after, images.classes),
-        change_labels=[f"{_NORMS[norm]} {figures.radius_text(distance)}" for distance in distances],
+        change_labels=[f"{norm_text(norm)} {figures.radius_text(distance)}" for distance in distances],
     )
 
 

@@ -115,7 +115,7 @@ def _print(report: "RobustnessReport", target: "Target", values: Mapping[str, An
         facts["findings"] = f"not passed: {'; '.join(failed)}" if failed else "none speaks against the attacks"
     facts |= {"numbers": str(out / "result.json"), "pictures": str(out / "figures"), "images": str(out / "results")}
     summary(
-        f"Worst-case accuracy {100 * report.worst_case:.1f} % ({100 * low:.1f} to {100 * high:.1f}), {ball}",
+        f"Worst-case accuracy {100 * report.worst_case:.1f} % [{100 * low:.1f}, {100 * high:.1f}], {ball}",
         facts,
         [f"epslab report {shlex.quote(str(out))}"],
     )
@@ -126,7 +126,7 @@ def _row(row: Sequence[Any]) -> tuple[str, ...]:
     return (
         str(name),
         f"{100 * accuracy:5.1f} %",
-        f"{100 * low:.1f} to {100 * high:.1f}",
+        f"[{100 * low:.1f}, {100 * high:.1f}]",
         "" if rounded is None else f"{100 * rounded:5.1f} %",
         "" if queries is None else f"{queries:,.1f}",
         "" if gradients is None else f"{gradients:,.1f}",

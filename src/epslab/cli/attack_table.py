@@ -131,7 +131,7 @@ class _Job:
 
         share = Proportion(self._right, self._known)
         low, high = share.interval()
-        return f"{100 * share:.1f} %", f"{100 * low:.1f} to {100 * high:.1f}"
+        return f"{100 * share:.1f} %", f"[{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def _duration(seconds: float) -> str:

@@ -13,9 +13,9 @@ def comparison(runs: Sequence[Run]) -> Section:
     """One row per run, the best first where they share a headline measurement; what was not measured is blank."""
     ordered = ranked(runs) or [*runs]
     configs = [{key: value for key, value in run.config.items() if key != "provenance"} for run in ordered]
-    keys = list(dict.fromkeys(key for config in configs for key in config))
-    missing = object()
-    differing = [key for key in keys if len({repr(config.get(key, missing)) for config in configs}) > 1]
+    # A setting that only some models have says nothing about the others.
+    shared = [key for key in configs[0] if all(key in config for config in configs)]
+    differing = [key for key in shared if len({repr(config[key]) for config in configs}) > 1]
     found = [run.measurements() for run in ordered]
     shown = _shown(found)
     rows = []
@@ -82,7 +82,9 @@ def _note(runs: Sequence[Run], found: Sequence[dict[str, Measurement]]) -> str:
     headlines = [one for run in runs if (one := _headline(run)) is not None]
     if len({_data(run) for run in runs}) > 1:
         notes.append("These runs were measured on different data: their numbers do not compare.")
-    elif len(kinds := list(dict.fromkeys(f"{one.name} ({one.note})" for one in headlines))) > 1:
+    elif (
+        len(kinds := list(dict.fromkeys(f"{one.name} ({one.note})" if one.note else one.name for one in headlines))) > 1
+    ):
         notes.append(f"The runs are not ranked, for their headlines differ in kind. {capital('; '.join(kinds))}.")
     return " ".join(notes)
 

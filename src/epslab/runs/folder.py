@@ -5,6 +5,7 @@ new.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -27,8 +28,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor, nn
 
-_FILES = ("config.yaml", "metrics.csv", "timing.csv", "model.safetensors", "result.json", "last.ckpt", "best.ckpt")
+_FILES = (
+    "config.yaml",
+    "metrics.csv",
+    "timing.csv",
+    "model.safetensors",
+    "result.json",
+    "index.json",
+    "last.ckpt",
+    "best.ckpt",
+)
 _TEMPORARY = tuple(f".{name}." for name in _FILES)
+_PICTURE = re.compile(r"\..+\.png\.\w+")
 
 
 class Run:
@@ -121,9 +132,9 @@ class Run:
 
     def clear_leftovers(self) -> None:
         """Delete the temporary files that a kill while writing has left."""
-        for folder in (self.folder, self.checkpoints):
+        for folder in (self.folder, self.checkpoints, self.figures):
             for path in folder.glob(".*"):
-                if path.is_file() and path.name.startswith(_TEMPORARY):
+                if path.is_file() and (path.name.startswith(_TEMPORARY) or _PICTURE.fullmatch(path.name)):
                     path.unlink(missing_ok=True)
 
     @property
