@@ -80,7 +80,7 @@ def run(context: Context) -> StudyResult:
                 note=(
                     "Brackets: 95 % intervals (Clopper–Pearson). Noise: one draw of ± radius for every pixel."
                     f" {recipes.recipe_of(trained).epochs} epochs of training; cross-entropy of the unattacked test"
-                    f" images {found['cross_entropy']['mean']:.3f} nats."
+                    f" images {found['cross_entropy'].value:.3f} nats."
                 ),
             ),
             Table(

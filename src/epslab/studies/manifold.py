@@ -3,11 +3,10 @@
 import torch
 
 from epslab import figures, recipes
-from epslab.evaluation.estimate import Estimate
 from epslab.generative.vae import manifold
 from epslab.report import StudyResult, Table
 from epslab.studies.context import Context
-from epslab.studies.spread import count, meaning, over_seeds, text
+from epslab.studies.spread import count, estimate, meaning, over_seeds, text
 from epslab.types import Labels, Latents
 
 QUESTION = "What does a latent space of two dimensions look like, and what does it cost?"
@@ -27,7 +26,7 @@ def run(context: Context) -> StudyResult:
         for D, runs in trained.items()
     }
     bits, rate = (
-        {D: over_seeds([Estimate(**one[name]) for one in measured]) for D, measured in found.items()}
+        {D: over_seeds([estimate(one[name]) for one in measured]) for D, measured in found.items()}
         for name in ("bits_per_dim", "kl")
     )
     grid = context.pick(12, 20)
@@ -59,14 +58,14 @@ def run(context: Context) -> StudyResult:
         },
         tables=(
             Table(
-                f"{found[2][0]['images']:,} test images",
+                f"{trained[2][0].result()['images']:,} test images",
                 ("latent dimensions", "bits/dim", "KL, nats", "active units"),
                 [
                     (
                         D,
                         text(bits[D]),
                         text(rate[D]),
-                        count([one["latents"]["active_units"] for one in measured]),
+                        count([int(one["active_units"].value) for one in measured]),
                     )
                     for D, measured in found.items()
                 ],

@@ -1,11 +1,9 @@
 """The course's variational autoencoder: how it learns, what it draws, what a test image costs."""
 
 from epslab import figures, recipes
-from epslab.evaluation.estimate import Estimate
-from epslab.recipes.published import matching
 from epslab.report import StudyResult, Table
 from epslab.studies.context import Context
-from epslab.studies.spread import curves_over_seeds, meaning, over_seeds, text
+from epslab.studies.spread import curves_over_seeds, estimate, meaning, over_seeds, text
 
 QUESTION = "How well does a variational autoencoder learn a set of images, and what does it draw?"
 
@@ -28,7 +26,7 @@ def run(context: Context) -> StudyResult:
         recipes.evaluate(run, data_root=context.data_root, importance_samples=samples, seed=context.seed)
         for run in trained
     ]
-    measured = {name: over_seeds([Estimate(**one[name]) for one in found]) for name in QUANTITIES}
+    measured = {name: over_seeds([estimate(one[name]) for one in found]) for name in QUANTITIES}
     curves, spread = curves_over_seeds([run.metrics() for run in trained])
     start, end = curves["val/bits_per_dim"][0], measured["bits_per_dim"]
     tighter = measured["bits_per_dim_importance_weighted"]
@@ -36,8 +34,7 @@ def run(context: Context) -> StudyResult:
     code = measured["kl"].mean
     c, h, w = trained[0].config["provenance"]["image_shape"]
     net = NETS[recipe.net_for((c, h, w))]
-    facts = [fact for fact in matching(trained[0].config) if fact.quantity == "bits_per_dim"]
-    beside = "; ".join(f"{fact.value} ({fact.source})" for fact in facts)
+    beside = found[0]["bits_per_dim"].published
     return StudyResult(
         name="vae",
         question=QUESTION,
@@ -45,12 +42,12 @@ def run(context: Context) -> StudyResult:
             f"Before training an image costs {start:.2f} bits/dim; after {recipe.epochs} epochs a test image costs"
             f" {text(end)} by the ELBO, its code {code:.1f} nats of that. The importance-weighted bound, K={samples},"
             f" gives {text(tighter)}, {abs(gained):.3f} {'less' if gained > 0 else 'more'}."
-            + (f" Published for these settings: {beside}." if facts else "")
+            + (f" Published for these settings: {beside}." if beside else "")
         ),
         figures={
             "Training and validation: the bound in bits/dim, and its two terms apart. KL rises as the code is learnt."
             + (f" Bands: standard deviation over {len(trained)} training seeds." if spread else ""): figures.curves(
-                curves, columns=trained[0].columns(), spread=spread, quantities=("bits_per_dim", "reconstruction", "kl")
+                curves, spread=spread, quantities=("bits_per_dim", "reconstruction", "kl")
             ),
             **{
                 f"Samples {'before training' if epoch == 0 else f'after epoch {epoch}'}: a code drawn from the prior,"
@@ -61,20 +58,20 @@ def run(context: Context) -> StudyResult:
         },
         tables=(
             Table(
-                f"{found[0]['images']:,} test images",
-                ("quantity", "this run", *(["published"] if facts else [])),
+                f"{trained[0].result()['images']:,} test images",
+                ("quantity", "this run", *(["published"] if beside else [])),
                 [
                     (
                         label,
                         text(measured[name]),
-                        *([beside if name == "bits_per_dim" else ""] if facts else []),
+                        *([beside if name == "bits_per_dim" else ""] if beside else []),
                     )
                     for name, label in QUANTITIES.items()
                 ],
                 note=(
                     f"{meaning(context.seeds)} Importance weighting with K={samples}. {net},"
                     f" D={recipe.latent_dim}, {recipe.levels} grey levels, {recipe.epochs} epochs."
-                    + ("" if facts else " No number is published for these settings.")
+                    + ("" if beside else " No number is published for these settings.")
                 ),
             ),
         ),
