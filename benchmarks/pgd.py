@@ -43,7 +43,6 @@ from epslab.defences import AdversarialLoss
 from epslab.geometry import Linf
 from epslab.nets.modes import evaluating
 from epslab.runs import Run
-from epslab.training import Machine
 
 NETS = {"undefended": "undefended", "defended": "adversarially trained"}
 RADII = {"cifar10": 8 / 255, "mnist": 0.3, "digits": 0.2}
@@ -183,7 +182,7 @@ def trained(kind: str, arguments: argparse.Namespace) -> nn.Module:
             data_root=arguments.data_root,
             out=folder,
             overwrite=True,
-            machine=Machine("cpu"),
+            accelerator="cpu",
             progress=False,
         )
     return recipes.load(Run(folder)).eval()

@@ -1,5 +1,6 @@
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,17 @@ def test_a_moved_study_finds_its_own_runs(tmp_path):
     study(tmp_path / "a").save(tmp_path / "a")
     (tmp_path / "a").rename(tmp_path / "b")
     assert StudyResult.load(tmp_path / "b").runs == (tmp_path / "b" / "runs" / "inner", Path("/elsewhere/outer"))
+
+
+def test_a_result_told_again_leaves_no_old_figures_and_tables(tmp_path):
+    made = study(tmp_path)
+    made.save(tmp_path)
+    (tmp_path / "figures" / "mine.png").write_bytes(b"mine")
+    kept, _ = made.figures.items()
+    table = Table("Other words", ("a",), ())
+    replace(made, figures=dict([kept]), tables=[made.tables[0], table]).save(tmp_path)
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == ["01-falls-with-d.png", "mine.png"]
+    assert sorted(path.name for path in (tmp_path / "tables").iterdir()) == ["01-errors-nats.csv", "02-other-words.csv"]
 
 
 def test_tables_are_written_with_every_digit_and_json_is_strict(tmp_path):

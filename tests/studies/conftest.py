@@ -1,12 +1,11 @@
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from epslab import studies
 from epslab.report import StudyResult
-from epslab.studies import classifiers, context, module
+from epslab.studies import classifiers, context, trained
 
 TINY = replace(context.QUICK, hidden=(128,), epochs=10, sample_epochs=(0, 3, 10))
 TINY_NETS = {
@@ -22,9 +21,9 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(classifiers, "QUICK", TINY_NETS)
     patch.setattr(classifiers, "FULL", {name: replace(net, epochs=1) for name, net in TINY_NETS.items()})
     patch.setattr(classifiers, "SURROGATES", {"quick": TINY_NETS, "full": classifiers.FULL})
-    whole = classifiers.images_to_attack
+    whole = trained.images_to_attack
     for name in studies.ADVERSARIAL:
-        study = import_module(module(name))
+        study = studies.STUDIES[name]
         patch.setattr(study, "images_to_attack", lambda context, most: whole(context, min(most, IMAGES)))
         if hasattr(study, "SURROGATES"):
             patch.setattr(study, "SURROGATES", classifiers.SURROGATES)

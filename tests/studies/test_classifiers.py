@@ -17,11 +17,10 @@ from epslab.recipes import COURSE, SmallCNNRecipe
 from epslab.report import StudyResult
 from epslab.runs import Run
 from epslab.studies import classifiers, defence, fgsm
-from epslab.studies.classifiers import images_to_attack, loaded
 from epslab.studies.context import Context
-from epslab.studies.defended import DEFENCES, train_defended
 from epslab.studies.pictures import with_intervals
 from epslab.studies.same_defence import gradients
+from epslab.studies.trained import DEFENCES, images_to_attack, loaded, train_defended
 
 IMAGES = 90  # as in conftest
 
@@ -60,8 +59,9 @@ def test_the_command_repeats_what_was_asked_for() -> None:
 
 
 def test_radii_are_written_in_their_own_unit() -> None:
-    assert fgsm.radius_at(1.5, Context()) == "0.225"
-    assert fgsm.radius_at(0.25, Context(data="cifar10")) == "0.5/255"
+    assert fgsm.times(1.5, "0.15") == "0.225"
+    assert fgsm.times(0.25, "2/255") == "0.5/255"
+    assert fgsm.times(1.0, "8/255") == "8/255"
 
 
 def test_intervals() -> None:
@@ -143,7 +143,7 @@ def test_defence_holds_every_factor(results: dict[str, StudyResult]) -> None:
     assert [row[2] > 1e-3 for row in same.rows] == [True, True, False, False, False, False]
     assert all(row[2] < 1e-12 for row in same.rows[2:])
     assert "are the same defence" in results["defence"].answer
-    assert "with it they are two" in results["defence"].answer
+    assert "With it they are two defences" in results["defence"].answer
 
 
 def test_given_weights_are_those_of_the_undefended_net(toured: Path) -> None:
@@ -233,7 +233,7 @@ def colours(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("tiny", "colours")
 def test_full_scale_on_cifar10_stands_beside_what_was_published(tmp_path: Path) -> None:
     context = Context("cifar10", "full", tmp_path, net="small-cnn", accelerator="cpu", progress=False)
-    result = defence.run(context)
+    result = defence.tell(defence.measure(context.of("defence")))
     table = result.tables[0]
     assert table.columns[-1] == "published"
     assert {row[-1] for row in table.rows} == {"", *defence.PUBLISHED.values()}
@@ -246,9 +246,9 @@ def test_the_order_of_rows_is_judged_by_intervals() -> None:
     def verdict(right: list[int], n: int) -> str:
         return defence.order([Proportion(successes, n) for successes in right])
 
-    assert verdict([40, 150, 360, 430], 1000).endswith("reproduces, with intervals apart")
-    assert verdict([4, 15, 36, 43], 100).endswith("reproduces, but intervals overlap")
-    assert verdict([40, 360, 150, 430], 1000).endswith("does not reproduce")
+    assert verdict([40, 150, 360, 430], 1000).endswith("four rows reproduces, with intervals apart.")
+    assert verdict([4, 15, 36, 43], 100).endswith("four rows reproduces, but intervals overlap.")
+    assert verdict([40, 360, 150, 430], 1000).endswith("four rows does not reproduce.")
 
 
 @pytest.mark.usefixtures("tiny")

@@ -1,22 +1,26 @@
 import html
-import json
 import shutil
 import subprocess
 import sys
-from importlib import import_module
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from epslab import studies
+from epslab.data import ImageSet
 from epslab.errors import UserError
 from epslab.report import StudyResult
-from epslab.studies import NAMES, Context, module, question, run_study
+from epslab.studies import NAMES, STUDIES, Context, question, run_study
+from epslab.studies import context as contexts
+
+from .founds import ALL
 
 
 def test_every_study_asks_one_question() -> None:
     for name in NAMES:
-        asked = import_module(module(name)).QUESTION
+        asked = STUDIES[name].QUESTION
         assert question(name) == asked
         assert asked.count("?") == 1
         assert asked.endswith("?")
@@ -54,23 +58,33 @@ def test_the_page_holds_every_study(toured: Path, results: dict[str, StudyResult
 
 @pytest.fixture
 def copy(toured: Path, tmp_path: Path) -> Path:
-    """The studies of the tour in another folder (their runs stay where they are)."""
+    """The studies of the tour in another folder, beside the same runs."""
     for name in NAMES:
         shutil.copytree(toured / name, tmp_path / name)
+    (tmp_path / "runs").symlink_to(toured / "runs")
     return tmp_path
 
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the studies that are run, which here have nothing to say."""
+    """Names of the studies that measure, which here find what was made by hand; data sets of any name are there."""
     names: list[str] = []
     for name in NAMES:
+        study = STUDIES[name]
 
-        def run(context: Context, name: str = name) -> StudyResult:
+        def measure(context: Context, name: str = name) -> object:
             names.append(name)
-            return StudyResult(name, question(name), "Nothing.")
+            return ALL[name]()
 
-        monkeypatch.setattr(import_module(module(name)), "run", run)
+        measure.__annotations__["return"] = study.measure.__annotations__["return"]
+        monkeypatch.setattr(study, "measure", measure)
+    whole = contexts.datasets.load
+
+    def load(name: str, split: str, root: Path | None = None) -> ImageSet:
+        pixels = torch.full((2, 1, 8, 8), len(name), dtype=torch.uint8)
+        return whole(name, split, root) if name == "digits" else ImageSet(pixels, torch.zeros(2).long(), ("a",))
+
+    monkeypatch.setattr(contexts.datasets, "load", load)
     return names
 
 
@@ -78,31 +92,125 @@ def _again(out: Path, **options: object) -> Path:
     return studies.tour(out=out, **{"accelerator": "cpu", "progress": False, **options})
 
 
-def test_a_tour_keeps_what_is_finished(copy: Path, measured: list[str], toured: Path) -> None:
+def _files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for name in NAMES
+        for path in sorted((folder / name).rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_tour_keeps_what_is_measured(copy: Path, measured: list[str], toured: Path) -> None:
     page = _again(copy)
     assert measured == []
     assert page.read_text().count("<img") == (toured / "report.html").read_text().count("<img")
 
 
+@pytest.mark.processes
+def test_a_fresh_process_tells_the_same_from_disk_and_measures_nothing(copy: Path) -> None:
+    before = _files(copy)
+    results = {name: StudyResult.load(copy / name) for name in NAMES}
+    for name in NAMES:
+        (copy / name / "result.json").unlink()
+        for folder in ("figures", "tables"):
+            shutil.rmtree(copy / name / folder, ignore_errors=True)
+    code = f"""if True:
+        from pathlib import Path
+        from epslab import studies
+        def refuse(*_): raise AssertionError("measured again")
+        for name in studies.NAMES:
+            study = studies.STUDIES[name]
+            refuse.__annotations__ = study.measure.__annotations__
+            study.measure = refuse
+        studies.tour(out=Path({str(copy)!r}), accelerator="cpu", progress=False)
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)
+    for name, result in results.items():
+        again = StudyResult.load(copy / name)
+        assert (again.answer, again.tables, again.warnings) == (result.answer, result.tables, result.warnings)
+        assert list(again.figures) == list(result.figures)
+    after = _files(copy)
+    assert after.keys() == before.keys()
+    assert [name for name in after if after[name] != before[name] and not name.endswith("result.json")] == []
+
+
+def test_words_change_without_measuring(copy: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    tell = STUDIES["beta"].tell
+    monkeypatch.setattr(STUDIES["beta"], "tell", lambda found: replace(tell(found), answer="In other words."))
+    _again(copy)
+    assert measured == []
+    assert StudyResult.load(copy / "beta").answer == "In other words."
+    assert "In other words." in (copy / "report.html").read_text()
+
+
 @pytest.mark.parametrize("option", [{"seed": 1}, {"data": "mnist"}])
-def test_a_tour_with_other_settings_measures_anew(copy: Path, measured: list[str], option: dict) -> None:
+def test_a_tour_with_other_settings_measures_again(copy: Path, measured: list[str], option: dict) -> None:
     _again(copy, **option)
     assert measured == list(NAMES)
 
 
-@pytest.mark.parametrize("file", ["settings.json", "result.json"])
-def test_an_unfinished_study_is_measured_again(copy: Path, measured: list[str], file: str) -> None:
-    (copy / "beta" / file).write_text("{")
-    (copy / "vae" / file).unlink()
+def test_a_changed_setting_measures_again(tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = tmp_path / "net.pth"
+    context = Context(out=tmp_path, accelerator="cpu", weights=str(weights))
+
+    def asks_again(context: Context) -> bool:
+        before = len(measured)
+        run_study("fgsm", context)
+        return len(measured) > before
+
+    changes = {"data": "mnist", "scale": "full", "seed": 1, "net": "resnet18", "radius": "0.2", "accelerator": "auto"}
+    assert asks_again(context)
+    assert not asks_again(context)
+    assert not asks_again(replace(context, radius="0.15", net="small-cnn", data_root=tmp_path, progress=False))
+    for name, value in changes.items():
+        assert asks_again(replace(context, **{name: value})), name
+        assert asks_again(context), name
+    weights.write_bytes(b"other weights of the same name")
+    assert asks_again(context)
+    monkeypatch.setattr(contexts.epslab, "__version__", "99")
+    assert asks_again(context)
+    # Other images of the same name.
+    context = replace(context, data="holiday")
+    assert asks_again(context)
+    assert not asks_again(context)
+    pixels = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+    other = ImageSet(pixels, torch.zeros(2).long(), ("a",))
+    monkeypatch.setattr(contexts.datasets, "load", lambda *_: other)
+    assert asks_again(replace(context))
+
+
+@pytest.mark.parametrize("damage", ["{", None])
+def test_an_unfinished_study_is_measured_again(copy: Path, measured: list[str], damage: str | None) -> None:
+    for name in ("beta", "vae"):
+        file = copy / name / "found" / "found.json"
+        file.unlink() if damage is None else file.write_text(damage)
     _again(copy)
     assert measured == ["vae", "beta"]
+
+
+def test_a_study_that_was_not_told_is_told(copy: Path, measured: list[str]) -> None:
+    (copy / "vae" / "result.json").unlink()
+    (copy / "beta" / "result.json").write_text("{")
+    _again(copy)
+    assert measured == []
+    assert StudyResult.load(copy / "beta").answer == StudyResult.load(copy / "beta").answer != ""
+
+
+def test_a_study_is_measured_again_where_its_models_are_gone_or_others(copy: Path, measured: list[str], toured) -> None:
+    (copy / "runs").unlink()
+    shutil.copytree(toured / "runs", copy / "runs", ignore=shutil.ignore_patterns("checkpoints", "tensorboard"))
+    shutil.rmtree(copy / "runs" / "beta-10-0")
+    (copy / "runs" / "resnet18-half-b-2" / "model.safetensors").write_bytes(b"other weights")
+    _again(copy)
+    assert measured == ["beta", "transfer"]
 
 
 def test_a_run_is_shown_once_by_whatever_path(toured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(toured.parent)
     page = studies.running._page(
         {
-            name: studies.running.Finished(StudyResult(name, "Is it?", "Yes.", runs=(run,)), 0.0)
+            name: studies.running.Finished(StudyResult(name, "Is it?", "Yes.", runs=(run,)), 0.0, kept=False)
             for name, run in (("vae", Path(toured.name, "runs", "vae-0")), ("fgsm", toured / "runs" / "vae-0"))
         },
         Context(out=toured),
@@ -110,18 +218,11 @@ def test_a_run_is_shown_once_by_whatever_path(toured: Path, monkeypatch: pytest.
     assert [section.title for section in page.sections].count("vae-0 (vae on digits)") == 1
 
 
-def test_a_study_whose_runs_are_gone_is_measured_again(copy: Path, measured: list[str]) -> None:
-    result = json.loads((copy / "beta" / "result.json").read_text())
-    result["runs"] = [str(copy / "gone")]
-    (copy / "beta" / "result.json").write_text(json.dumps(result))
-    _again(copy)
-    assert measured == ["beta"]
-
-
 @pytest.mark.usefixtures("measured")
 def test_a_study_is_saved_with_the_command_that_repeats_it(tmp_path: Path) -> None:
     saved = run_study("beta", Context(out=tmp_path, data="my digits", seed=3))
-    assert StudyResult.load(tmp_path / "beta") == saved
+    read = StudyResult.load(tmp_path / "beta")
+    assert (read.answer, read.tables, read.code) == (saved.answer, saved.tables, saved.code)
     assert saved.code == "epslab study beta --data 'my digits' --scale quick --seed 3"
 
 
@@ -130,5 +231,15 @@ def test_the_tour_says_what_it_does(tmp_path: Path, capsys: pytest.CaptureFixtur
     _again(tmp_path, progress=True)
     lines = capsys.readouterr().err.splitlines()
     assert [line.split()[0] for line in lines] == list(NAMES)
+    assert not any("kept" in line for line in lines)
     _again(tmp_path, progress=True)
     assert all("kept" in line for line in capsys.readouterr().err.splitlines())
+
+
+def test_long_studies_keep_their_parts(toured: Path) -> None:
+    parts = {name: sorted(path.stem for path in (toured / name / "found").glob("*.json")) for name in NAMES}
+    assert len(parts["beta"]) == 5 + 1
+    assert parts["fgsm-or-pgd"] == ["defended", "found", "undefended"]
+    assert len(parts["defence"]) == 12 + 1
+    assert parts["transfer"] == ["found", "resnet18, B", "small-cnn, A", "small-cnn, B"]
+    assert parts["findings"] == ["found", "honest", "noisy", "rounded", "scaled", "softmax"]

@@ -8,6 +8,7 @@ from epslab.cli.folders import RUNS
 from epslab.cli.parsing import Parser, add_machine
 from epslab.cli.terminal import summary
 from epslab.errors import unknown
+from epslab.studies import STUDIES, question
 
 _SCALES = ("quick", "full")
 
@@ -18,15 +19,48 @@ def run(arguments: Sequence[str]) -> None:
     Raises:
         UserError: An unknown study or scale, data that cannot be read, or a folder that cannot be used.
     """
-    from epslab.studies import NAMES, question
+    parser = _parser()
+    values = parser.read(arguments)
+    name, data, scale = values["name"], values["data"], values["scale"]
+    STUDIES.path(name)
+    if scale not in _SCALES:
+        raise unknown("scale", scale, _SCALES)
+    out = Path(values["out"] or RUNS / "studies" / f"{Path(data).name}-{scale}")
 
-    studies = "\n".join(f"  {name:<20}{question(name)}" for name in NAMES)
+    from epslab.studies import Context, run_study
+
+    context = Context(
+        data=data,
+        scale=scale,
+        out=out,
+        seed=values["seed"],
+        data_root=None if values["data_root"] is None else Path(values["data_root"]),
+        accelerator=values["accelerator"],
+        devices=values["devices"],
+        net=values["net"],
+        radius=values["radius"],
+        weights=values["weights"],
+        study=name,
+    )
+    if values["overwrite"]:
+        context.forget()
+    result = run_study(name, context)
+    facts = {"answer": result.answer}
+    facts |= {f"caution {i}": warning for i, warning in enumerate(result.warnings, 1)}
+    facts |= {"figures": str(context.folder / "figures"), "tables": str(context.folder / "tables")}
+    summary(result.question, facts, [f"epslab report {shlex.quote(str(context.folder))}"])
+
+
+def _parser() -> Parser:
+    known = [(name, f"from {origin}" if (origin := STUDIES.origin(name)) else question(name)) for name in STUDIES]
+    studies = "\n".join(f"  {name:<20}{about}" for name, about in known)
     parser = Parser(
         "study",
-        f"Answer one question: train what is needed, measure, write figures and tables.\n\nstudies:\n{studies}",
+        "Answer one question: train what is needed, measure, write figures and tables. What was measured before with"
+        f" the same settings is not measured again.\n\nstudies:\n{studies}",
         "epslab study beta --data digits --scale quick",
     )
-    parser.add_argument("name", type=str, metavar="NAME", help="one of the studies above")
+    parser.add_argument("name", type=str, metavar="NAME", help="a study named above, or package.module:name")
     group = parser.add_argument_group("what and how much")
     group.add_argument(
         "--data", type=str, default="digits", metavar="NAME", help="data set, or a folder of images by class"
@@ -37,8 +71,8 @@ def run(arguments: Sequence[str]) -> None:
         type=str,
         default="quick",
         metavar="SCALE",
-        help="quick: small nets, one training seed, a minute or so; full: the course's settings (generative models with"
-        " three training seeds)",
+        help="quick: small nets and one training seed, about a minute; full: the course's settings, generative models"
+        " with three training seeds",
     )
     group.add_argument(
         "--seed", type=int, default=0, metavar="S", help="of all randomness; training seeds count up from it"
@@ -49,56 +83,29 @@ def run(arguments: Sequence[str]) -> None:
         metavar="DIR",
         help="folder of studies, which share the runs they train; without it runs/studies/DATA-SCALE",
     )
+    group.add_argument(
+        "--overwrite", action="store_true", help="measure again what was measured before; finished runs are kept"
+    )
     attacked = parser.add_argument_group("classifiers under attack")
     attacked.add_argument(
         "--net",
         type=str | None,
         metavar="NET",
-        help="small-cnn or resnet18; without it small-cnn at quick scale, the course's resnet18 at full (small-cnn"
-        " makes full scale possible on a CPU)",
+        help="small-cnn or resnet18; without it small-cnn at quick scale and the course's resnet18 at full scale (take"
+        " small-cnn for full scale on a CPU)",
     )
     attacked.add_argument(
         "--radius",
         type=str | None,
         metavar="R",
-        help="how far attacks may change a pixel, of the range [0, 1]: 0.1, 8/255; without it 0.15 for digits, 0.2 for"
+        help="how far attacks may change a pixel of [0, 1], e.g. 0.1 or 8/255; without it 0.15 for digits, 0.2 for"
         " mnist, 0.1 for fashion-mnist, 2/255 (the course's) for cifar10 and other images",
     )
     attacked.add_argument(
         "--weights",
         type=str | None,
         metavar="FROM",
-        help="run folder, file or URL that `defence` starts from where it does not train from scratch; without it its"
-        " own undefended classifier",
+        help="run folder, file or URL of the given weights in `defence`; without it those of its undefended classifier",
     )
     add_machine(parser)
-    values = parser.read(arguments)
-    name, data, scale = values["name"], values["data"], values["scale"]
-    if name not in NAMES:
-        raise unknown("study", name, NAMES)
-    if scale not in _SCALES:
-        raise unknown("scale", scale, _SCALES)
-    out = Path(values["out"] or RUNS / "studies" / f"{Path(data).name}-{scale}")
-
-    from epslab.studies import Context, run_study
-
-    result = run_study(
-        name,
-        Context(
-            data=data,
-            scale=scale,
-            out=out,
-            seed=values["seed"],
-            data_root=None if values["data_root"] is None else Path(values["data_root"]),
-            accelerator=values["accelerator"],
-            devices=values["devices"],
-            net=values["net"],
-            radius=values["radius"],
-            weights=values["weights"],
-        ),
-    )
-    folder = out / name
-    facts = {"answer": result.answer}
-    facts |= {f"caution {i}": warning for i, warning in enumerate(result.warnings, 1)}
-    facts |= {"figures": str(folder / "figures"), "tables": str(folder / "tables")}
-    summary(result.question, facts, [f"epslab report {shlex.quote(str(folder))}"])
+    return parser

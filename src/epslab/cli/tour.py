@@ -17,7 +17,7 @@ def run(arguments: Sequence[str]) -> None:
     """
     parser = Parser(
         "tour",
-        "Run every study at quick scale and write one page. A tour that was stopped goes on where it was.",
+        "Run every study at quick scale and write one page. What an earlier tour there measured is not measured again.",
         "epslab tour --data digits",
     )
     group = parser.add_argument_group("what and where")
@@ -54,6 +54,7 @@ def _clear(out: Path) -> None:
     from epslab.studies import NAMES
 
     for study in (out / name for name in NAMES):
+        shutil.rmtree(study / "found", ignore_errors=True)
         try:
             runs = StudyResult.load(study).runs
         except UserError:

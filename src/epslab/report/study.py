@@ -39,9 +39,11 @@ class StudyResult:
     def save(self, folder: Path) -> Path:
         """Write the study into ``folder`` (made if need be), ``result.json`` last; returns that file.
 
-        Run folders inside ``folder`` are noted relative to it, so that the whole can be moved.
+        Run folders inside ``folder`` are noted relative to it, so that the whole can be moved. Figures and tables of
+        an earlier result there that have other names now are deleted.
         """
         folder = Path(folder)
+        earlier = _written(folder)
         figures, tables = [], []
         for i, (caption, image) in enumerate(self.figures.items(), start=1):
             figures.append({"caption": caption, "file": f"figures/{i:02d}-{_slug(caption)}.png"})
@@ -61,6 +63,8 @@ class StudyResult:
             "warnings": list(self.warnings),
         }
         _write(folder / "result.json", json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        for old in earlier - _written(folder):
+            old.unlink(missing_ok=True)
         return folder / "result.json"
 
     @classmethod
@@ -99,6 +103,16 @@ def study_section(result: StudyResult) -> Section:
         warnings=result.warnings,
         code=result.code,
     )
+
+
+def _written(folder: Path) -> set[Path]:
+    """The figures and tables that the folder's ``result.json`` names."""
+    try:
+        content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        names = [Path(part["file"]) for part in (*content["figures"], *content["tables"])]
+        return {folder / name.parent.name / name.name for name in names}
+    except (OSError, KeyError, TypeError, ValueError):
+        return set()
 
 
 def _slug(text: str) -> str:

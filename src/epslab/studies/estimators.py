@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from matplotlib.figure import Figure
@@ -19,126 +20,175 @@ from epslab.studies.spread import text
 QUESTION = "By how much do prior Monte Carlo, the ELBO and importance weighting miss log p(x)?"
 
 DIMENSIONS = (1, 2, 5, 10, 20, 50)
+ELBO = "ELBO"
 
 
-def misses(
-    oracle: WithProposal, *, images: int, prior_draws: int, importance: tuple[int, ...], seed: int = 0
-) -> dict[str, Estimate]:
+@dataclass(frozen=True)
+class Budget:
+    """How much each estimate may draw: L from the prior, and every K of importance weighting, in rising order."""
+
+    prior: int
+    importance: tuple[int, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The estimates in rising order of what they should find: prior, ELBO, importance weighting by K."""
+        return f"prior, L={self.prior:,}", ELBO, *(f"IW, K={k:,}" for k in self.importance)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The estimates of log p(x) under the trained VAE, by name."""
+
+    latent_dim: int  #: D
+    images: int  #: test images
+    nats: Mapping[str, Estimate]  #: means per image
+    above: Mapping[str, Estimate]  #: the same minus the ELBO, image by image
+    bits: Mapping[str, Estimate]  #: in bits/dim
+
+
+@dataclass(frozen=True)
+class Found:
+    """Estimates where log p(x) is known and where it is not."""
+
+    budget: Budget  #: draws of each estimate
+    images: int  #: images drawn from each linear-Gaussian model
+    missed: Mapping[int, Mapping[str, Estimate]]  #: estimate minus exact log p(x) in nats, by D and the estimate's name
+    trained: Trained  #: the estimates under the trained VAE
+
+
+def measure(context: Context) -> Found:
+    """Measure the misses against D, then the estimates on the trained VAE's test images."""
+    images = context.pick(200, 1000)
+    budget = context.pick(Budget(1000, (10, 100, 1000)), Budget(10_000, (10, 100, 1000, 5000)))
+    oracles = {D: WithProposal(linear_gaussian(D, context.seed)) for D in DIMENSIONS}
+    missed = {D: misses(oracle, images=images, budget=budget, seed=context.seed) for D, oracle in oracles.items()}
+    return Found(budget, images, missed, _on_the_vae(budget, context))
+
+
+def misses(oracle: WithProposal, *, images: int, budget: Budget, seed: int = 0) -> dict[str, Estimate]:
     """Estimate − log p(x) in nats, averaged over images drawn from the model itself, by the estimate's name."""
     x = oracle.model.sample(images, seeds.generator(seed, "oracle images", oracle.model.latent_dim))
     own = seeds.of_indices(seed, torch.arange(images), "estimators")
-    estimates = {f"prior, L={prior_draws:,}": prior_monte_carlo(oracle, x, prior_draws, seeds=own)}
-    estimates["ELBO"] = oracle.elbo(x)
-    for k in importance:
-        estimates[f"IW, K={k:,}"] = importance_weighted(oracle, x, k, seeds=own)
+    estimates = [
+        prior_monte_carlo(oracle, x, budget.prior, seeds=own),
+        oracle.elbo(x),
+        *(importance_weighted(oracle, x, k, seeds=own) for k in budget.importance),
+    ]
     exact = oracle.model.log_prob(x)
-    return {name: Estimate.of(estimate - exact) for name, estimate in estimates.items()}
+    return {name: Estimate.of(value - exact) for name, value in zip(budget.names, estimates, strict=True)}
 
 
-def run(context: Context) -> StudyResult:
-    """Measure the misses against D, then the estimates on the trained VAE's test images."""
-    images, draws, importance = context.pick((200, 1000, (10, 100, 1000)), (1000, 10_000, (10, 100, 1000, 5000)))
-    missed = {
-        D: misses(
-            WithProposal(linear_gaussian(D, context.seed)),
-            images=images,
-            prior_draws=draws,
-            importance=importance,
-            seed=context.seed,
-        )
-        for D in DIMENSIONS
-    }
-    prior, elbo, *weighted = tuple(missed[1])
-    best = weighted[-1]
-    last = missed[DIMENSIONS[-1]]
-    lost = next((D for D in DIMENSIONS if missed[D][prior].mean < -1), None)
-    onset = f"more than a nat from D={lost} on" if lost else "never more than a nat"
-    ordered = last[prior].mean < last[elbo].mean < last[best].mean
-    astray = max(abs(missed[D][elbo].mean + elbo_gap(D)) for D in DIMENSIONS)
-
-    trained = context.train(context.recipe(), "vae", context.seeds[0])
-    vae = recipes.load(trained)
-    test = recipes.splits(trained, context.data_root).test.take(context.pick(100, 500), context.seed)
-    estimators: dict[str, Estimator] = {
-        prior: PriorMonteCarlo(draws),
-        elbo: Elbo(samples=10),
-        **{name: ImportanceWeighted(k) for name, k in zip(weighted, importance, strict=True)},
-    }
+def _on_the_vae(budget: Budget, context: Context) -> Trained:
+    run = context.train(context.recipe(), "vae", context.seeds[0])
+    vae = recipes.load(run)
+    test = recipes.splits(run, context.data_root).test.take(context.pick(100, 500), context.seed)
+    prior, elbo, *weighted = budget.names
+    estimators: dict[str, Estimator] = {prior: PriorMonteCarlo(budget.prior), elbo: Elbo(samples=10)}
+    estimators |= {name: ImportanceWeighted(k) for name, k in zip(weighted, budget.importance, strict=True)}
     report = evaluate_likelihood(vae, test, estimators, seed=context.seed)
-    bounds = report.per_example[elbo]
-    nats = {name: report[name] for name in estimators}
-    agrees = nats[prior].mean < nats[elbo].mean < nats[best].mean
-    return StudyResult(
-        name="estimators",
-        question=QUESTION,
-        answer=(
-            f"At D={DIMENSIONS[-1]}, where log p is exact, prior Monte Carlo with {draws:,} draws misses it by"
-            f" {text(last[prior])} nats ({onset}), the ELBO by {number(last[elbo].mean)} and importance weighting with"
-            f" K={importance[-1]:,} by {text(last[best])}: the order prior < ELBO < importance weighting"
-            f" {'holds' if ordered else 'does not hold'}. On the trained VAE (D={vae.latent_dim}) the three say"
-            f" {text(nats[prior])}, {text(nats[elbo])} and {text(nats[best])} nats an image: there it"
-            f" {'holds' if agrees else 'does not hold'}."
-        ),
-        figures={
-            "Estimate minus exact log p(x), linear-Gaussian model. A nat is a factor e of probability; bands are one"
-            " standard error.": _errors(missed, (prior, elbo, best)),
-            "The same without prior Monte Carlo, magnified: more draws bring the importance-weighted bound"
-            " closer.": _errors(missed, (elbo, *weighted)),
-        },
-        tables=(
-            Table(
-                "Estimate − exact log p(x), nats, linear-Gaussian model",
-                ("D", "nats to find", "ELBO", prior, *weighted),
-                [
-                    (
-                        D,
-                        information(D),
-                        missed[D][elbo].mean,
-                        *(text(missed[D][name]) for name in (prior, *weighted)),
-                    )
-                    for D in DIMENSIONS
-                ],
-                note=(
-                    f"Mean ± standard error over {images:,} images of {math.prod(IMAGE_SHAPE)} pixels drawn from the"
-                    " model; IW is importance weighting. Nats to find: the mean of KL(posterior‖prior); simple Monte"
-                    f" Carlo from the prior needs about e to that power draws; {draws:,} is e^{math.log(draws):.1f}."
-                    " The ELBO is exact: it misses by KL(q‖posterior), the same for every image (largest difference"
-                    f" from that theory: {number(astray)}); q is the posterior moved by half a standard deviation and"
-                    " widened by a quarter."
-                ),
-            ),
-            Table(
-                f"log p(x) of test images under the trained VAE, D={vae.latent_dim}",
-                ("estimate", "nats an image", "above the ELBO", "bits/dim"),
-                [
-                    (
-                        name,
-                        text(nats[name]),
-                        "" if name == elbo else text(Estimate.of(report.per_example[name] - bounds)),
-                        text(report.bits_per_dim(name)),
-                    )
-                    for name in estimators
-                ],
-                note=(
-                    f"Mean ± standard error over {len(test):,} test images; the differences are taken image"
-                    " by image. No exact value exists here: each estimate is below log p(x) on average, so the highest"
-                    " is the nearest."
-                ),
-            ),
-        ),
-        runs=(trained.folder,),
+    values = report.per_example
+    return Trained(
+        latent_dim=vae.latent_dim,
+        images=len(test),
+        nats={name: report[name] for name in estimators},
+        above={name: Estimate.of(values[name] - values[elbo]) for name in estimators},
+        bits={name: report.bits_per_dim(name) for name in estimators},
     )
 
 
-def _errors(missed: Mapping[int, Mapping[str, Estimate]], names: Sequence[str]) -> Figure:
-    """The misses of these estimates against D."""
-    return figures.errors(
-        list(missed),
-        {
-            name: ([by[name].mean for by in missed.values()], [by[name].standard_error for by in missed.values()])
-            for name in names
+def tell(found: Found) -> StudyResult:
+    """The misses at the largest D, then the three estimates on the VAE; whether they come in the expected order."""
+    prior, elbo, *weighted = found.budget.names
+    return StudyResult(
+        name="estimators",
+        question=QUESTION,
+        answer=f"{_misses(found)} {_order(found)} {_trained(found)}",
+        figures={
+            "Estimate minus exact log p(x) on the linear-Gaussian model. One nat is a factor e in probability; bands"
+            " are one standard error.": _errors(found, (prior, elbo, weighted[-1])),
+            "The same without prior Monte Carlo, magnified: more draws bring the importance-weighted bound"
+            " closer.": _errors(found, (elbo, *weighted)),
         },
+        tables=(_table_of_misses(found), _table_of_the_vae(found)),
+    )
+
+
+def _misses(found: Found) -> str:
+    prior, elbo, *_, best = found.budget.names
+    at, last = max(found.missed.items())
+    lost = next((D for D, missed in found.missed.items() if missed[prior].mean < -1), None)
+    onset = f"more than a nat from D={lost} on" if lost else "never more than a nat"
+    return (
+        f"At D={at}, where log p(x) is exact, prior Monte Carlo with {found.budget.prior:,} draws misses it by"
+        f" {text(last[prior])} nats ({onset}), the ELBO by {number(last[elbo].mean)} and importance weighting with"
+        f" K={found.budget.importance[-1]:,} by {text(last[best])}."
+    )
+
+
+def _order(found: Found) -> str:
+    holds = _rising(found.missed[max(found.missed)], found.budget)
+    return f"The order prior < ELBO < importance weighting {_verdict(holds)} there."
+
+
+def _trained(found: Found) -> str:
+    nats = found.trained.nats
+    prior, elbo, *_, best = found.budget.names
+    return (
+        f"On the trained VAE (D={found.trained.latent_dim}) the three give {text(nats[prior])}, {text(nats[elbo])} and"
+        f" {text(nats[best])} nats per image: the order {_verdict(_rising(nats, found.budget))}."
+    )
+
+
+def _rising(estimates: Mapping[str, Estimate], budget: Budget) -> bool:
+    prior, elbo, *_, best = budget.names
+    return estimates[prior].mean < estimates[elbo].mean < estimates[best].mean
+
+
+def _verdict(holds: bool) -> str:
+    return "holds" if holds else "does not hold"
+
+
+def _errors(found: Found, names: Sequence[str]) -> Figure:
+    """The misses of these estimates against D."""
+    missed = found.missed.values()
+    return figures.errors(
+        list(found.missed),
+        {name: ([by[name].mean for by in missed], [by[name].standard_error for by in missed]) for name in names},
         x_label="latent dimensions D",
         y_label="estimate − log p(x), nats",
         exact="exact log p(x)",
+    )
+
+
+def _table_of_misses(found: Found) -> Table:
+    prior, elbo, *weighted = found.budget.names
+    astray = max(abs(missed[elbo].mean + elbo_gap(D)) for D, missed in found.missed.items())
+    draws = found.budget.prior
+    return Table(
+        "Estimate − exact log p(x), nats, linear-Gaussian model",
+        ("D", "nats to find", elbo, prior, *weighted),
+        [
+            (D, information(D), missed[elbo].mean, *(text(missed[name]) for name in (prior, *weighted)))
+            for D, missed in found.missed.items()
+        ],
+        note=f"Mean ± standard error over {found.images:,} images of {math.prod(IMAGE_SHAPE)} pixels drawn from the"
+        " model; IW is importance weighting. Nats to find: the mean KL from posterior to prior; prior Monte Carlo needs"
+        f" about e to that power draws, and {draws:,} is e^{math.log(draws):.1f}. The ELBO is exact: it misses by"
+        " KL(q‖posterior), the same for every image (largest difference from that theory:"
+        f" {number(astray)}). q is the posterior, moved by half a standard deviation and a quarter wider.",
+    )
+
+
+def _table_of_the_vae(found: Found) -> Table:
+    trained = found.trained
+    return Table(
+        f"log p(x) of test images under the trained VAE, D={trained.latent_dim}",
+        ("estimate", "nats per image", "above the ELBO", "bits/dim"),
+        [
+            (name, text(nats), "" if name == ELBO else text(trained.above[name]), text(trained.bits[name]))
+            for name, nats in trained.nats.items()
+        ],
+        note=f"Mean ± standard error over {trained.images:,} test images; differences are taken image by image. The"
+        " exact value is unknown here. On average each estimate lies below log p(x), so the highest is the nearest.",
     )

@@ -1,5 +1,6 @@
 """The fast gradient sign method against noise that moves every pixel just as far (Goodfellow et al., 2015)."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -7,123 +8,152 @@ from matplotlib.figure import Figure
 
 from epslab import figures, recipes
 from epslab.attacks import FGSM, RandomNoise
+from epslab.data import ImageSet
 from epslab.evaluation import RobustnessReport
+from epslab.recipes.checks import pixels
 from epslab.report import StudyResult, Table
-from epslab.studies.classifiers import NETS, images_to_attack, loaded, measured, undefended
+from epslab.studies.classifiers import NETS
 from epslab.studies.context import Context
-from epslab.studies.paired import difference
-from epslab.studies.pictures import before_and_after, with_intervals
+from epslab.studies.outcomes import Outcomes, measured
+from epslab.studies.pictures import Changed, with_intervals
+from epslab.studies.trained import images_to_attack, loaded, undefended
+from epslab.types import Classifier
 
-QUESTION = "How far does one step along the gradient's sign mislead a classifier, beside noise of the same size?"
+QUESTION = "How far does one step along the gradient's sign mislead a classifier, compared with noise of the same size?"
 
 FACTORS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 """Radii, as multiples of the study's own."""
 KINDS: dict[str, Any] = {"noise": RandomNoise, "FGSM": FGSM}
-"""Both move every pixel by the whole radius; only one knows where to."""
+"""Both move every pixel by the whole radius; only FGSM knows in which direction."""
 SHOWN, KEPT = 4, 64
-"""Images in the grid, of so many."""
+"""Images in the grid, chosen among the first ``KEPT``: an evaluation in memory keeps their attacked versions."""
 
 
-def run(context: Context) -> StudyResult:
-    """Train a classifier, attack it with both at every radius, and show what was changed."""
-    trained = undefended(context)
-    found = recipes.evaluate(trained, data_root=context.data_root, seed=context.seed)
-    model = loaded(trained, context)
+@dataclass(frozen=True, eq=False)
+class Found:
+    """One classifier under FGSM and under noise."""
+
+    net: str  #: of ``NETS``
+    epochs: int  #: of training
+    cross_entropy: float  #: on the whole test set without an attack, nats
+    radius: str  #: as it was given
+    classes: int  #: how many there are
+    outcomes: Outcomes  #: of the attacks "noise 0.25" … "FGSM 2"
+    changed: Changed | None  #: some images that FGSM broke; None if it broke none
+
+
+def measure(context: Context) -> Found:
+    """Train a classifier and attack it with both at every radius."""
+    run = undefended(context)
+    numbers = recipes.evaluate(run, data_root=context.data_root, seed=context.seed)
+    model = loaded(run, context)
     images = images_to_attack(context, context.pick(1000, 10_000))
-    attacks = {f"{kind} {factor:g}": KINDS[kind](context.ball.scaled(factor)) for kind in KINDS for factor in FACTORS}
+    attacks = {key(kind, factor): KINDS[kind](context.ball.scaled(factor)) for kind in KINDS for factor in FACTORS}
     report = measured(model, images, attacks, context)
-    noise, fgsm = (report.robust_accuracy[f"{kind} 1"] for kind in KINDS)
-    broken = {kind: report.attacks[f"{kind} 1"].broken & report.right for kind in KINDS}
-    gap = difference(broken["FGSM"], broken["noise"])
-    # Of the first images only: those are the ones whose attacked versions an evaluation in memory keeps.
-    chosen = broken["FGSM"][:KEPT].nonzero()[:SHOWN, 0].tolist()
-    radius = context.radius_text
-    return StudyResult(
-        name="fgsm",
-        question=QUESTION,
-        answer=(
-            f"One step of FGSM with L∞ radius {radius} takes {NETS[context.classifier_net]} from"
-            f" {report.clean_accuracy} of {len(images):,} test images to {fgsm}, while noise that moves every pixel "
-            f"just as far leaves {noise}. On the same images FGSM breaks {gap} more."
-        ),
-        figures={
-            "Accuracy against the radius, with 95 % intervals: the direction of the change does it, not its"
-            " size.": _curves(report, context, len(images.classes)),
-            **(
-                {
-                    "An image, the change FGSM makes to it, and the result, with what the classifier says of it and how"
-                    " sure it is.": before_and_after(
-                        model,
-                        images[torch.tensor(chosen)].images,
-                        report.adversarial("FGSM 1", chosen),
-                        images.classes,
-                    )
-                }
-                if chosen
-                else {}
-            ),
-        },
-        tables=(
-            Table(
-                "Accuracy by radius",
-                ("L∞ radius", *KINDS),
-                [
-                    ("0", *([str(report.clean_accuracy)] * len(KINDS))),
-                    *(
-                        (
-                            radius_at(factor, context),
-                            *(str(report.robust_accuracy[f"{kind} {factor:g}"]) for kind in KINDS),
-                        )
-                        for factor in FACTORS
-                    ),
-                ],
-                note=(
-                    "Brackets: 95 % intervals (Clopper–Pearson). Noise: one draw of ± radius for every pixel."
-                    f" {recipes.recipe_of(trained).epochs} epochs of training; cross-entropy of the unattacked test"
-                    f" images {found['cross_entropy'].value:.3f} nats."
-                ),
-            ),
-            Table(
-                f"The same {int(report.right.sum()):,} images under both, radius {radius}",
-                ("", "broken by FGSM", "not broken by FGSM"),
-                [
-                    (
-                        label,
-                        *(
-                            int((report.right & (broken["noise"] == by_noise) & (broken["FGSM"] == by_fgsm)).sum())
-                            for by_fgsm in (True, False)
-                        ),
-                    )
-                    for label, by_noise in (("broken by noise", True), ("not broken by noise", False))
-                ],
-                note=(
-                    f"Images the classifier gets right without either. FGSM breaks {gap} more of all"
-                    f" {len(images):,} images (paired, Bonett & Price, 2012)."
-                ),
-            ),
-        ),
-        runs=(trained.folder,),
+    return Found(
+        net=context.classifier_net,
+        epochs=recipes.recipe_of(run).epochs,
+        cross_entropy=numbers["cross_entropy"]["mean"],
+        radius=context.radius_text,
+        classes=len(images.classes),
+        outcomes=Outcomes.of(report),
+        changed=_changed(model, images, report),
     )
 
 
-def radius_at(factor: float, context: Context) -> str:
-    """So many times the radius, in the unit it was given in."""
-    radius = factor * float(context.ball.radius)
-    return f"{255 * radius:.3g}/255" if context.radius_text.endswith("/255") else f"{radius:.4g}"
+def tell(found: Found) -> StudyResult:
+    """What one step of FGSM leaves, and what noise of the same size leaves."""
+    return StudyResult(
+        name="fgsm",
+        question=QUESTION,
+        answer=f"{_accuracies(found)} {_gap(found)}",
+        figures={
+            "Accuracy against the radius, with 95 % intervals: the direction of the change matters, not its"
+            " size.": _curves(found),
+            **_pictures(found.changed),
+        },
+        tables=(_by_radius(found), _together(found)),
+    )
 
 
-def _curves(report: RobustnessReport, context: Context, classes: int) -> Figure:
-    whole = context.radius_text.endswith("/255")
-    scale, unit = (255, "1/255 of the pixel range") if whole else (1, "the pixel range is 1")
-    radius = scale * float(context.ball.radius)
-    curves = {
-        kind: [report.clean_accuracy, *(report.robust_accuracy[f"{kind} {factor:g}"] for factor in FACTORS)]
-        for kind in KINDS
-    }
+def key(kind: str, factor: float = 1) -> str:
+    """The name of an attack at a multiple of the radius."""
+    return f"{kind} {factor:g}"
+
+
+def times(factor: float, radius: str) -> str:
+    """A multiple of a radius, in the unit it was given in: "0.225", "0.5/255"."""
+    length = factor * pixels(radius, "radius")
+    return f"{255 * length:.3g}/255" if radius.endswith("/255") else f"{length:.4g}"
+
+
+def _changed(model: Classifier, images: ImageSet, report: RobustnessReport) -> Changed | None:
+    broken = report.attacks[key("FGSM")].broken & report.right
+    chosen = broken[:KEPT].nonzero()[:SHOWN, 0].tolist()
+    if not chosen:
+        return None
+    before = images[torch.tensor(chosen)].images
+    return Changed.of(model, before, report.adversarial(key("FGSM"), chosen), images.classes)
+
+
+def _accuracies(found: Found) -> str:
+    outcomes = found.outcomes
+    return (
+        f"Without an attack {NETS[found.net]} is right on {outcomes.clean} of {outcomes.images:,} test images. After"
+        f" one step of FGSM with L∞ radius {found.radius} it is right on {outcomes.accuracy(key('FGSM'))}; after noise"
+        f" that moves every pixel just as far, on {outcomes.accuracy(key('noise'))}."
+    )
+
+
+def _gap(found: Found) -> str:
+    return f"FGSM breaks {found.outcomes.more(key('FGSM'), key('noise'))} more of these images than noise does."
+
+
+def _curves(found: Found) -> Figure:
+    whole = found.radius.endswith("/255")
+    radius = (255 if whole else 1) * pixels(found.radius, "radius")
+    outcomes = found.outcomes
+    curves = {kind: [outcomes.clean, *(outcomes.accuracy(key(kind, factor)) for factor in FACTORS)] for kind in KINDS}
     return figures.accuracy_curves(
         [0.0, *(factor * radius for factor in FACTORS)],
         {kind: with_intervals(shares) for kind, shares in curves.items()},
-        x_label=f"L∞ radius, {unit}",
-        chance=1 / classes,
-        marked=(context.radius_text, radius),
+        x_label=f"L∞ radius, {'1/255 of the pixel range' if whole else 'the pixel range is 1'}",
+        chance=1 / found.classes,
+        marked=(found.radius, radius),
+    )
+
+
+def _pictures(changed: Changed | None) -> dict[str, Figure]:
+    caption = "An image, the change FGSM makes, and the result, with the classifier's answer and its confidence."
+    return {} if changed is None else {caption: changed.figure()}
+
+
+def _by_radius(found: Found) -> Table:
+    outcomes = found.outcomes
+    return Table(
+        "Accuracy by radius",
+        ("L∞ radius", *KINDS),
+        [
+            ("0", *(str(outcomes.clean) for _ in KINDS)),
+            *(
+                (times(factor, found.radius), *(str(outcomes.accuracy(key(kind, factor))) for kind in KINDS))
+                for factor in FACTORS
+            ),
+        ],
+        note="Brackets: 95 % intervals (Clopper–Pearson). Noise: one draw of ± radius for every pixel. The net was"
+        f" trained for {found.epochs} epochs; its cross-entropy on the test images is {found.cross_entropy:.3f} nats.",
+    )
+
+
+def _together(found: Found) -> Table:
+    outcomes = found.outcomes
+    noise, fgsm = (outcomes.broken[key(kind)] for kind in KINDS)
+    parts = {"broken by noise": outcomes.right & noise, "not broken by noise": outcomes.right & ~noise}
+    return Table(
+        f"The same {outcomes.clean.successes:,} images under both, radius {found.radius}",
+        ("", "broken by FGSM", "not broken by FGSM"),
+        [(name, int((part & fgsm).sum()), int((part & ~fgsm).sum())) for name, part in parts.items()],
+        note="Only images that the classifier gets right without an attack. Of all"
+        f" {outcomes.images:,} images FGSM breaks {outcomes.more(key('FGSM'), key('noise'))} more (paired interval,"
+        " Bonett & Price, 2012).",
     )

@@ -1,20 +1,21 @@
 """One step, several steps, a random start, restarts: what each gradient buys, and what leaving early saves."""
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-import torch
+from matplotlib.figure import Figure
 
 from epslab import figures
 from epslab.attacks import FGSM, PGD, IterativeFGSM
-from epslab.classifiers import Proportion
 from epslab.data import ImageSet
 from epslab.geometry import Ball
 from epslab.report import StudyResult, Table
-from epslab.studies.classifiers import NETS, images_to_attack, loaded, measured, undefended
+from epslab.studies.classifiers import NETS
 from epslab.studies.context import Context
-from epslab.studies.defended import train_defended
-from epslab.studies.paired import difference
+from epslab.studies.outcomes import Outcomes, measured
 from epslab.studies.pictures import with_intervals
+from epslab.studies.trained import images_to_attack, loaded, train_defended, undefended
 from epslab.types import Classifier
 
 QUESTION = "FGSM or PGD: how much more do further gradient steps break, and what do they cost?"
@@ -23,148 +24,172 @@ STEPS = (1, 2, 5, 10, 20, 40)
 RESTARTS = 5
 FAMILIES = ("iterated FGSM", "PGD, random start", f"PGD, {RESTARTS} restarts")
 STAYING = "PGD, random start, none leaves early"
+COMPARED = 64
+"""Images on which PGD from the image and iterated FGSM are compared, at most."""
 
 
-class Tried(NamedTuple):
-    """An attack on all images."""
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """A classifier under every attack."""
 
-    accuracy: Proportion
-    broken: torch.Tensor  #: [n]
-    spent: float  #: gradients an image
+    outcomes: Outcomes  #: of "FGSM" and of each family at each number of steps
+    apart: float  #: the largest pixel difference between iterated FGSM and PGD that starts at the image, over all steps
+    compared: int  #: on how many images
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Two classifiers with the same net: "undefended" and "defended" (trained against PGD), attacked in one radius."""
+
+    net: str
+    radius: str
+    tried: Mapping[str, Tried]
+
+
+def measure(context: Context) -> Found:
+    """Attack an undefended and a defended classifier with every family at every number of steps."""
+    runs = {"undefended": undefended(context), "defended": train_defended(context, "PGD batch")}
+    images = images_to_attack(context, context.pick(360, 1000))
+    tried = {name: context.once(name, tries, loaded(run, context), images, context) for name, run in runs.items()}
+    return Found(context.classifier_net, context.radius_text, tried)
+
+
+def tries(model: Classifier, images: ImageSet, context: Context) -> Tried:
+    """Every attack on one classifier."""
+    ball = context.ball
+    attacks: dict[str, Any] = {"FGSM": FGSM(ball)}
+    attacks |= {key(family, steps): attack(family, ball, steps) for family in FAMILIES for steps in STEPS}
+    attacks |= {key(STAYING, steps): attack(FAMILIES[1], ball, steps).thorough() for steps in STEPS}
+    part = images[: min(COMPARED, len(images))]
+    return Tried(Outcomes.of(measured(model, images, attacks, context)), _apart(model, part, context), len(part))
 
 
 def attack(family: str, ball: Ball, steps: int) -> PGD | IterativeFGSM:
-    """An attack of the family with so many steps (of each restart)."""
+    """An attack of the family with this number of steps (in each restart)."""
     if family == FAMILIES[0]:
         return IterativeFGSM(ball, steps=steps)
     return PGD(ball, steps=steps, restarts=RESTARTS if family == FAMILIES[2] else 1)
 
 
-def run(context: Context) -> StudyResult:
-    """Attack an undefended and a defended classifier with every family at every number of steps."""
-    runs = {"undefended": undefended(context), "defended": train_defended(context, "PGD batch")}
-    images = images_to_attack(context, context.pick(360, 1000))
-    models = {name: loaded(trained, context) for name, trained in runs.items()}
-    found = {name: tries(model, images, context) for name, model in models.items()}
-    same = {name: starting_at_the_image(model, images, context) for name, model in models.items()}
-    plain, held = found["undefended"], found["defended"]
-    last, staying = (FAMILIES[1], STEPS[-1]), (STAYING, STEPS[-1])
-    more, held_more = (difference(tried[last].broken, tried["FGSM"].broken) for tried in (plain, held))
+def key(family: str, steps: int = STEPS[-1]) -> str:
+    """The name of an attack."""
+    return f"{family} {steps}"
+
+
+def _apart(model: Classifier, images: ImageSet, context: Context) -> float:
+    worst = 0.0
+    for steps in STEPS:
+        pair = {
+            "iterated": IterativeFGSM(context.ball, steps=steps),
+            "started": PGD(context.ball, steps=steps, random_start=False),
+        }
+        report = measured(model, images, pair, context)
+        iterated, started = (report.adversarial(name, range(len(images))) for name in pair)
+        worst = max(worst, (iterated - started).abs().max().item())
+    return worst
+
+
+def tell(found: Found) -> StudyResult:
+    """What PGD breaks beyond FGSM, and for how many gradients, without a defence and with one."""
     return StudyResult(
         name="fgsm-or-pgd",
         question=QUESTION,
-        answer=(
-            f"Without a defence FGSM leaves {plain['FGSM'].accuracy} standing and PGD-{STEPS[-1]}"
-            f" {plain[last].accuracy}: it breaks {more} more, for {plain[last].spent:.1f} gradients an image"
-            f" ({plain[staying].spent / plain[last].spent:.1f} times fewer than if none left once it is solved) instead"
-            f" of {plain['FGSM'].spent:.1f}. On {NETS[context.classifier_net]} trained against PGD it breaks"
-            f" {held_more} more than FGSM, for {held[last].spent:.1f} gradients an image"
-            f" ({held[staying].spent / held[last].spent:.1f} times fewer)."
-        ),
+        answer=f"{_undefended(found)} {_defended(found)}",
         figures={
-            f"The {name} classifier's accuracy against the gradients spent an image (each marker a number of steps:"
-            f" {', '.join(map(str, STEPS))}), with 95 % intervals.": figures.accuracy_costs(
-                {
-                    "FGSM": ([tried["FGSM"].spent], with_intervals([tried["FGSM"].accuracy])),
-                    **{
-                        family: (
-                            [tried[family, steps].spent for steps in STEPS],
-                            with_intervals([tried[family, steps].accuracy for steps in STEPS]),
-                        )
-                        for family in FAMILIES
-                    },
-                },
-                x_label="gradients spent an image",
-            )
-            for name, tried in found.items()
+            f"The {name} classifier's accuracy against gradients per image, with 95 % intervals. Each marker is a"
+            f" number of steps: {', '.join(map(str, STEPS))}.": _costs(tried.outcomes)
+            for name, tried in found.tried.items()
         },
-        tables=(
-            *(
-                Table(
-                    f"The {name} classifier, L∞ radius {context.radius_text}: accuracy, and gradients spent an image",
-                    ("steps", *(column for family in FAMILIES for column in (family, "gradients"))),
-                    [
-                        ("FGSM", str(tried["FGSM"].accuracy), tried["FGSM"].spent, "", None, "", None),
-                        *(
-                            (
-                                str(steps),
-                                *(
-                                    cell
-                                    for family in FAMILIES
-                                    for cell in (str(tried[family, steps].accuracy), tried[family, steps].spent)
-                                ),
-                            )
-                            for steps in STEPS
-                        ),
-                    ],
-                    note=same[name],
-                )
-                for name, tried in found.items()
-            ),
-            Table(
-                "What leaving early saves, PGD with a random start",
-                (
-                    "classifier",
-                    "steps",
-                    "accuracy",
-                    "gradients",
-                    "accuracy, none leaves",
-                    "gradients, none leaves",
-                    "times fewer",
-                ),
-                [
-                    (name, steps, *_saving(tried[FAMILIES[1], steps], tried[STAYING, steps]))
-                    for name, tried in found.items()
-                    for steps in STEPS
-                ],
-                note=(
-                    f"{len(images):,} test images, gradients a mean over them. An image leaves at its first success,"
-                    " and those the classifier gets wrong as they are cost none."
-                ),
-            ),
-        ),
-        runs=tuple(trained.folder for trained in runs.values()),
+        tables=(*(_table(found, name) for name in found.tried), _table_of_savings(found)),
     )
 
 
-def tries(model: Classifier, images: ImageSet, context: Context) -> dict[Any, Tried]:
-    """Every attack: "FGSM", and by family and steps."""
-    ball = context.ball
-    attacks: dict[Any, Any] = {"FGSM": FGSM(ball)}
-    attacks |= {(family, steps): attack(family, ball, steps) for family in FAMILIES for steps in STEPS}
-    attacks |= {(STAYING, steps): attack(FAMILIES[1], ball, steps).thorough() for steps in STEPS}
-    report = measured(model, images, {_name(key): value for key, value in attacks.items()}, context)
-    return {
-        key: Tried(
-            report.robust_accuracy[_name(key)],
-            report.attacks[_name(key)].broken,
-            report.attacks[_name(key)].gradients.double().mean().item(),
-        )
-        for key in attacks
-    }
+def _undefended(found: Found) -> str:
+    outcomes = found.tried["undefended"].outcomes
+    pgd = key(FAMILIES[1])
+    return (
+        f"Without a defence FGSM leaves {outcomes.accuracy('FGSM')} of images right and PGD-{STEPS[-1]}"
+        f" {outcomes.accuracy(pgd)}: PGD breaks {outcomes.more(pgd, 'FGSM')} more, with"
+        f" {outcomes.gradients[pgd]:.1f} gradients per image instead of {outcomes.gradients['FGSM']:.1f}"
+        f" ({_fewer(outcomes)})."
+    )
 
 
-def starting_at_the_image(model: Classifier, images: ImageSet, context: Context) -> str:
-    """Whether PGD that starts at the image, as the course's does, gives iterated FGSM's images; a sentence."""
-    part = images[: min(64, len(images))]
-    worst = 0.0
-    for steps in STEPS:
-        iterated = IterativeFGSM(context.ball, steps=steps)
-        started = PGD(context.ball, steps=steps, random_start=False)
-        report = measured(model, part, {"iterated": iterated, "started": started}, context)
-        everyone = range(len(part))
-        a, b = (report.adversarial(name, everyone) for name in ("iterated", "started"))
-        worst = max(worst, (a - b).abs().max().item())
+def _defended(found: Found) -> str:
+    outcomes = found.tried["defended"].outcomes
+    pgd = key(FAMILIES[1])
+    return (
+        f"On {NETS[found.net]} trained against PGD it breaks {outcomes.more(pgd, 'FGSM')} more than FGSM, with"
+        f" {outcomes.gradients[pgd]:.1f} gradients per image ({_fewer(outcomes)})."
+    )
+
+
+def _fewer(outcomes: Outcomes) -> str:
+    times = _times(outcomes, STEPS[-1])
+    if times is None:
+        return "no image had to be attacked"
+    return f"{times:.1f} times fewer than if solved images stayed in the batch"
+
+
+def _times(outcomes: Outcomes, steps: int) -> float | None:
+    """How many times fewer gradients are spent because solved images leave; None where none are spent at all."""
+    spent = outcomes.gradients[key(FAMILIES[1], steps)]
+    return outcomes.gradients[key(STAYING, steps)] / spent if spent else None
+
+
+def _costs(outcomes: Outcomes) -> Figure:
+    names = {"FGSM": ["FGSM"], **{family: [key(family, steps) for steps in STEPS] for family in FAMILIES}}
+    return figures.accuracy_costs(
+        {
+            family: (
+                [outcomes.gradients[name] for name in own],
+                with_intervals([outcomes.accuracy(name) for name in own]),
+            )
+            for family, own in names.items()
+        },
+        x_label="gradients per image",
+    )
+
+
+def _table(found: Found, classifier: str) -> Table:
+    tried = found.tried[classifier]
+    outcomes = tried.outcomes
+
+    def cells(name: str) -> tuple[str, float]:
+        return str(outcomes.accuracy(name)), outcomes.gradients[name]
+
+    return Table(
+        f"The {classifier} classifier, L∞ radius {found.radius}: accuracy, and gradients per image",
+        ("steps", *(column for family in FAMILIES for column in (family, "gradients"))),
+        [
+            ("FGSM", *cells("FGSM"), *("", None) * (len(FAMILIES) - 1)),
+            *((str(steps), *(cell for family in FAMILIES for cell in cells(key(family, steps)))) for steps in STEPS),
+        ],
+        note=_sameness(tried),
+    )
+
+
+def _sameness(tried: Tried) -> str:
     beginning = "PGD that starts at the image itself, as the course's does, is iterated FGSM"
-    if worst == 0:
-        return f"{beginning}: the same {len(part)} images bit for bit at every number of steps."
-    return f"{beginning} only nearly: {len(part)} images differ by up to {worst:.1g}."
+    if tried.apart == 0:
+        return f"{beginning}: the same {tried.compared} images bit for bit at every number of steps."
+    return f"{beginning} only nearly: {tried.compared} images differ by up to {tried.apart:.1g}."
 
 
-def _name(key: Any) -> str:
-    return key if isinstance(key, str) else f"{key[0]} {key[1]}"
-
-
-def _saving(leaving: Tried, staying: Tried) -> tuple[str, float, str, float, float | None]:
-    times = staying.spent / leaving.spent if leaving.spent else None
-    return str(leaving.accuracy), leaving.spent, str(staying.accuracy), staying.spent, times
+def _table_of_savings(found: Found) -> Table:
+    columns = ("accuracy", "gradients", "accuracy, none leaves", "gradients, none leaves", "times fewer")
+    rows: list[tuple[str | int | float | None, ...]] = []
+    for name, tried in found.tried.items():
+        outcomes = tried.outcomes
+        for steps in STEPS:
+            both = [key(FAMILIES[1], steps), key(STAYING, steps)]
+            cells = [cell for one in both for cell in (str(outcomes.accuracy(one)), outcomes.gradients[one])]
+            rows.append((name, steps, *cells, _times(outcomes, steps)))
+    images = found.tried["undefended"].outcomes.images
+    return Table(
+        "What leaving early saves, PGD with a random start",
+        ("classifier", "steps", *columns),
+        rows,
+        note=f"{images:,} test images; gradients are averaged over them. An image leaves the batch at the first"
+        " success, and an image that the classifier gets wrong without an attack costs none.",
+    )

@@ -1,5 +1,7 @@
-"""Broken defences round one net, what a careless attack says of them, and which checks see through each."""
+"""Broken defences around one net, what a careless attack says of them, and which checks see through each."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import nn
@@ -7,98 +9,60 @@ from torch import nn
 from epslab import seeds
 from epslab.attacks import APGD, PGD, Attack, Transfer
 from epslab.data import ImageSet
-from epslab.evaluation import RobustnessReport
 from epslab.report import StudyResult, Table
 from epslab.studies.broken_defences import DEFENCES, Wrapped
-from epslab.studies.classifiers import images_to_attack, loaded, measured, undefended
 from epslab.studies.context import Context
+from epslab.studies.outcomes import Outcomes, measured
+from epslab.studies.trained import images_to_attack, loaded, undefended
 
 QUESTION = "Which checks reveal that a defence only hides its gradient?"
 
 STRAIGHT, ADAPTED, THROUGH = "PGD-40", "APGD", "PGD-40 through it"
+HONEST = DEFENCES[0].name
 _MARKS = {"pass": "✓", "fail": "✗", "not checked": "–"}
 
 
-class Judged(NamedTuple):
-    """A defence as a careless evaluation sees it, with its findings, and as a careful one does."""
+class Check(NamedTuple):
+    """One check of an evaluation: its verdict ("pass", "fail", "not checked") and what it saw."""
 
-    straight: RobustnessReport
-    careful: RobustnessReport
+    name: str
+    verdict: str
+    evidence: str
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A defence as a careless evaluation sees it, with its checks, and as a careful one does."""
+
+    straight: Outcomes
+    careful: Outcomes
+    checks: tuple[Check, ...]
 
     @property
-    def failed(self) -> tuple[str, ...]:
+    def failed(self) -> tuple[Check, ...]:
         """The checks that it does not pass."""
-        return tuple(finding.name for finding in self.straight.findings if finding.verdict == "fail")
+        return tuple(check for check in self.checks if check.verdict == "fail")
 
 
-def run(context: Context) -> StudyResult:
-    """Wrap one trained net in every defence, evaluate each carelessly and carefully, and list the verdicts."""
-    trained = undefended(context)
-    net = loaded(trained, context)
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The radius as it was given, and every defence by name; "honest" is the net itself."""
+
+    radius: str
+    judged: Mapping[str, Judged]
+
+    @property
+    def sham(self) -> dict[str, Judged]:
+        """The defences that defend nothing."""
+        return {name: judged for name, judged in self.judged.items() if name != HONEST}
+
+
+def measure(context: Context) -> Found:
+    """Wrap one trained net in every defence, and evaluate each carelessly and carefully."""
+    net = loaded(undefended(context), context)
     images = images_to_attack(context, context.pick(200, 256))
-    found = {wrapped.name: judge(wrapped, net, images, context) for wrapped in DEFENCES}
-    honest = found["honest"]
-    broken = {name: judged for name, judged in found.items() if name != "honest"}
-    caught = [name for name, judged in broken.items() if judged.failed]
-    flattered = max(broken, key=lambda name: broken[name].straight.robust_accuracy[STRAIGHT])
-    most = broken[flattered]
-    return StudyResult(
-        name="findings",
-        question=QUESTION,
-        answer=(
-            f"{STRAIGHT} leaves the undefended net {honest.straight.robust_accuracy[STRAIGHT]} and, of {len(broken)}"
-            f" sham defences, '{flattered}' even {most.straight.robust_accuracy[STRAIGHT]}, where an attack through it"
-            f" leaves {most.careful.robust_accuracy[THROUGH]}. The checks catch {len(caught)} of"
-            f" {len(broken)}: of {len(honest.straight.findings)} checks"
-            f" {', '.join(f'{name} fails {len(judged.failed)}' for name, judged in broken.items())}, and the honest net"
-            f" {len(honest.failed) or 'none'}."
-        ),
-        tables=(
-            Table(
-                f"Accuracy of one net behind each defence, {len(images):,} test images, L∞ radius"
-                f" {context.radius_text}",
-                ("defence", "clean", STRAIGHT, ADAPTED, THROUGH, "checks failed"),
-                [
-                    (
-                        name,
-                        str(judged.straight.clean_accuracy),
-                        str(judged.straight.robust_accuracy[STRAIGHT]),
-                        str(judged.careful.robust_accuracy[ADAPTED]),
-                        str(judged.careful.robust_accuracy[THROUGH]),
-                        len(judged.failed),
-                    )
-                    for name, judged in found.items()
-                ],
-                note=(
-                    "Brackets: 95 % intervals. APGD also raises the difference of logits ratio, which no scale changes."
-                    " Through it, an attack is made on: "
-                    + "; ".join(f"{wrapped.name}, {wrapped.way}" for wrapped in DEFENCES)
-                    + "."
-                ),
-            ),
-            Table("What each defence does", ("defence", "trick"), [(w.name, w.trick) for w in DEFENCES]),
-            Table(
-                "Verdicts of the checks",
-                ("check", *found),
-                [
-                    (finding.name, *(_MARKS[judged.straight.findings[i].verdict] for judged in found.values()))
-                    for i, finding in enumerate(honest.straight.findings)
-                ],
-                note="✓ passes, ✗ fails, – cannot be checked.",
-            ),
-            Table(
-                "What the failed checks saw",
-                ("defence", "check", "evidence"),
-                [
-                    (name, finding.name, finding.evidence)
-                    for name, judged in found.items()
-                    for finding in judged.straight.findings
-                    if finding.verdict == "fail"
-                ],
-            ),
-        ),
-        runs=(trained.folder,),
-    )
+    judged = {wrapped.name: context.once(wrapped.name, judge, wrapped, net, images, context) for wrapped in DEFENCES}
+    return Found(context.radius_text, judged)
 
 
 def judge(wrapped: Wrapped, net: nn.Module, images: ImageSet, context: Context) -> Judged:
@@ -106,15 +70,81 @@ def judge(wrapped: Wrapped, net: nn.Module, images: ImageSet, context: Context) 
     ball = context.ball
     radius = float(ball.radius)
     defended = wrapped.defend(net, radius)
-    careful: dict[str, Attack] = {
-        ADAPTED: APGD(ball, steps=50, targets=3),
-        THROUGH: Transfer(wrapped.through(net, radius), PGD(ball))
-        if wrapped.defend(net, radius) is not net
-        else PGD(ball),
-    }
+    through: Attack = PGD(ball) if defended is net else Transfer(wrapped.through(net, radius), PGD(ball))
+    careful = {ADAPTED: APGD(ball, steps=50, targets=3), THROUGH: through}
     # A defence that draws noise draws it from torch's own generator.
     with seeds.seeded(context.seed, "findings", wrapped.name):
-        return Judged(
-            measured(defended, images, {STRAIGHT: PGD(ball)}, context, findings=True),
-            measured(defended, images, careful, context),
-        )
+        report = measured(defended, images, {STRAIGHT: PGD(ball)}, context, findings=True, resume=False)
+        other = measured(defended, images, careful, context, resume=False)
+        checks = tuple(Check(finding.name, finding.verdict, finding.evidence) for finding in report.findings)
+        return Judged(Outcomes.of(report), Outcomes.of(other), checks)
+
+
+def tell(found: Found) -> StudyResult:
+    """How much the most flattering sham defence seems to hold, and how many of them the checks catch."""
+    return StudyResult(
+        name="findings",
+        question=QUESTION,
+        answer=f"{_flattered(found)} {_caught(found)}",
+        tables=(_accuracies(found), _tricks(found), _verdicts(found), _evidence(found)),
+    )
+
+
+def _flattered(found: Found) -> str:
+    name, most = max(found.sham.items(), key=lambda item: item[1].straight.accuracy(STRAIGHT))
+    honest = found.judged[HONEST].straight.accuracy(STRAIGHT)
+    return (
+        f"Under {STRAIGHT} the undefended net is right on {honest} of images. Of {len(found.sham)} sham defences"
+        f" '{name}' seems best, with {most.straight.accuracy(STRAIGHT)}; an attack through it leaves"
+        f" {most.careful.accuracy(THROUGH)}."
+    )
+
+
+def _caught(found: Found) -> str:
+    caught = sum(bool(judged.failed) for judged in found.sham.values())
+    honest = found.judged[HONEST]
+    counts = ", ".join(f"{name} fails {len(judged.failed)}" for name, judged in found.sham.items())
+    return (
+        f"The checks catch {caught} of {len(found.sham)}. Of {len(honest.checks)} checks {counts}, and the honest net"
+        f" {len(honest.failed) or 'none'}."
+    )
+
+
+def _accuracies(found: Found) -> Table:
+    images = found.judged[HONEST].straight.images
+    rows: list[tuple[str | int, ...]] = []
+    for name, judged in found.judged.items():
+        straight = [str(judged.straight.clean), str(judged.straight.accuracy(STRAIGHT))]
+        careful = [str(judged.careful.accuracy(attack)) for attack in (ADAPTED, THROUGH)]
+        rows.append((name, *straight, *careful, len(judged.failed)))
+    ways = "; ".join(f"{wrapped.name}, {wrapped.way}" for wrapped in DEFENCES)
+    return Table(
+        f"Accuracy of one net behind each defence, {images:,} test images, L∞ radius {found.radius}",
+        ("defence", "clean", STRAIGHT, ADAPTED, THROUGH, "checks failed"),
+        rows,
+        note="Brackets: 95 % intervals. APGD also raises the difference of logits ratio, which no scale changes. What"
+        f" an attack through it is made on: {ways}.",
+    )
+
+
+def _tricks(found: Found) -> Table:
+    rows = [(wrapped.name, wrapped.trick) for wrapped in DEFENCES if wrapped.name in found.judged]
+    return Table("What each defence does", ("defence", "trick"), rows)
+
+
+def _verdicts(found: Found) -> Table:
+    columns = [judged.checks for judged in found.judged.values()]
+    return Table(
+        "Verdicts of the checks",
+        ("check", *found.judged),
+        [(row[0].name, *(_MARKS[check.verdict] for check in row)) for row in zip(*columns, strict=True)],
+        note="✓ passes, ✗ fails, – cannot be checked.",
+    )
+
+
+def _evidence(found: Found) -> Table:
+    return Table(
+        "What the failed checks saw",
+        ("defence", "check", "evidence"),
+        [(name, check.name, check.evidence) for name, judged in found.judged.items() for check in judged.failed],
+    )

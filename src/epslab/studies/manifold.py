@@ -1,83 +1,93 @@
 """Two latent dimensions: the whole latent plane can be seen, and its price in bits/dim measured."""
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from epslab import figures, recipes
-from epslab.generative.vae import manifold
+from epslab.evaluation.estimate import Estimate
+from epslab.generative.vae import VAE, manifold
 from epslab.report import StudyResult, Table
+from epslab.runs import Run
 from epslab.studies.context import Context
-from epslab.studies.spread import count, estimate, meaning, over_seeds, text
-from epslab.types import Labels, Latents
+from epslab.studies.spread import count, meaning, over_seeds, text
+from epslab.types import Images, Labels, Latents
 
 QUESTION = "What does a latent space of two dimensions look like, and what does it cost?"
 
 MOST_CODES = 5000
 
 
-def run(context: Context) -> StudyResult:
-    """Train with two latent dimensions and with the course's number, and compare them on the test images."""
-    wide = context.recipe()
-    trained = {
-        2: [context.train(context.recipe(latent_dim=2), "manifold", seed) for seed in context.seeds],
-        wide.latent_dim: [context.train(wide, "vae", seed) for seed in context.seeds],
-    }
-    found = {
-        D: [recipes.evaluate(run, data_root=context.data_root, seed=context.seed) for run in runs]
-        for D, runs in trained.items()
-    }
-    bits, rate = (
-        {D: over_seeds([estimate(one[name]) for one in measured]) for D, measured in found.items()}
-        for name in ("bits_per_dim", "kl")
-    )
-    grid = context.pick(12, 20)
-    vae = recipes.load(trained[2][0])
-    test = recipes.splits(trained[2][0], context.data_root).test[:MOST_CODES]
+@dataclass(frozen=True)
+class Model:
+    """Models with the same number of latent dimensions, one per training seed."""
+
+    latent_dim: int
+    bits: tuple[Estimate, ...]  #: bits/dim of the ELBO
+    kl: tuple[Estimate, ...]  #: nats
+    active: tuple[int, ...]  #: units
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Both models, and the latent plane of the narrow one."""
+
+    images: int  #: test images that costs are averaged over
+    narrow: Model  #: with D=2
+    wide: Model  #: with the course's D
+    plane: Float[Tensor, "tiles c h w"]  #: mean images at a grid of codes, [grid² c h w]
+    codes: Float[Tensor, "n 2"]  #: posterior means of test images, [n 2]
+    labels: Int[Tensor, " n"]  #: their classes, [n]
+    classes: tuple[str, ...]  #: the classes' names
+    agreement: float  #: share of codes whose nearest neighbour has their class
+    chance: float  #: that share for codes placed without regard to class
+
+
+def measure(context: Context) -> Found:
+    """Train with two latent dimensions and with the course's number; measure both, and look at the plane."""
+    course = context.recipe()
+    narrow = [context.train(context.recipe(latent_dim=2), "manifold", seed) for seed in context.seeds]
+    wide = [context.train(course, "vae", seed) for seed in context.seeds]
+    test = recipes.splits(narrow[0], context.data_root).test
+    shown = test[:MOST_CODES]
+    vae = recipes.load(narrow[0])
     with torch.no_grad():
-        codes = torch.cat([vae.encode(test[i : i + 500].images)[0] for i in range(0, len(test), 500)])
-        images = manifold(vae, grid)
-    agreement = neighbours_agree(codes, test.labels)
-    chance = test.labels.bincount().div(len(test)).square().sum().item()
-    reach = torch.special.ndtri(torch.tensor(1 - 0.5 / grid)).item()
-    difference = bits[2].mean - bits[wide.latent_dim].mean
+        plane = manifold(vae, context.pick(12, 20))
+    codes = _codes(vae, shown.images)
+    return Found(
+        images=len(test),
+        narrow=_measured(narrow, 2, context),
+        wide=_measured(wide, course.latent_dim, context),
+        plane=plane,
+        codes=codes,
+        labels=shown.labels,
+        classes=shown.classes,
+        agreement=neighbours_agree(codes, shown.labels),
+        chance=shown.labels.bincount().div(len(shown)).square().sum().item(),
+    )
+
+
+def tell(found: Found) -> StudyResult:
+    """Whether codes lie by class, and what two dimensions cost."""
     return StudyResult(
         name="manifold",
         question=QUESTION,
-        answer=(
-            f"{100 * agreement:.0f} % of test images have a nearest neighbour of their own class, by chance it would be"
-            f" {100 * chance:.0f} %: codes {'do' if agreement > 2 * chance else 'do not'} lie by class, though the"
-            f" model has never seen a label. Two dimensions spend {text(bits[2])} bits/dim on test images against"
-            f" {text(bits[wide.latent_dim])} with D={wide.latent_dim}: {abs(difference):.3f}"
-            f" {'more' if difference > 0 else 'less'}."
-        ),
+        answer=f"{_neighbours(found)} {_price(found)}",
         figures={
-            f"The latent plane: mean images (not samples) decoded at the normal quantiles (i + ½)/{grid}, so that every"
-            f" tile has the same prior mass. z₁ runs from left to right, z₂ from top to bottom, from −{reach:.1f} to"
-            f" {reach:.1f}.": figures.image_grid(images, columns=grid),
-            f"Codes (posterior means) of {len(test):,} test images, by class. The model has never seen a"
-            " label.": figures.latent_scatter(codes, test.labels, test.classes),
+            _caption_of_plane(found): figures.image_grid(found.plane, columns=_grid(found)),
+            f"Codes (posterior means) of {len(found.codes):,} test images, coloured by class. The model has never seen"
+            " a label.": figures.latent_scatter(found.codes, found.labels, found.classes),
         },
-        tables=(
-            Table(
-                f"{trained[2][0].result()['images']:,} test images",
-                ("latent dimensions", "bits/dim", "KL, nats", "active units"),
-                [
-                    (
-                        D,
-                        text(bits[D]),
-                        text(rate[D]),
-                        count([int(one["active_units"].value) for one in measured]),
-                    )
-                    for D, measured in found.items()
-                ],
-                note=f"Bits/dim of the ELBO. {meaning(context.seeds)}",
-            ),
-        ),
-        runs=tuple(run.folder for runs in trained.values() for run in runs),
+        tables=(_table(found),),
     )
 
 
 def neighbours_agree(codes: Latents, labels: Labels) -> float:
-    """The share of codes whose nearest other code has their label, from 0 to 1; memory grows with n·500."""
+    """The share of codes whose nearest other code has their label, from 0 to 1; memory grows with 500·n."""
     same = 0
     for first in range(0, len(codes), 500):
         distance = torch.cdist(codes[first : first + 500], codes)
@@ -85,3 +95,58 @@ def neighbours_agree(codes: Latents, labels: Labels) -> float:
         distance[rows, first + rows] = torch.inf
         same += int((labels[distance.argmin(1)] == labels[first : first + 500]).sum())
     return same / len(codes)
+
+
+def _measured(runs: Sequence[Run], latent_dim: int, context: Context) -> Model:
+    numbers = [recipes.evaluate(run, data_root=context.data_root, seed=context.seed) for run in runs]
+    bits, kl = (tuple(Estimate(**one[name]) for one in numbers) for name in ("bits_per_dim", "kl"))
+    return Model(latent_dim, bits, kl, tuple(one["latents"]["active_units"] for one in numbers))
+
+
+@torch.no_grad()
+def _codes(vae: VAE, images: Images) -> Float[Tensor, "n 2"]:
+    return torch.cat([vae.encode(images[i : i + 500])[0] for i in range(0, len(images), 500)])
+
+
+def _grid(found: Found) -> int:
+    return math.isqrt(len(found.plane))
+
+
+def _neighbours(found: Found) -> str:
+    by_class = found.agreement > 2 * found.chance
+    return (
+        f"{100 * found.agreement:.0f} % of test images have a nearest neighbour of their own class; by chance it would"
+        f" be {100 * found.chance:.0f} %. So codes {'do' if by_class else 'do not'} lie by class, though the model has"
+        " never seen a label."
+    )
+
+
+def _price(found: Found) -> str:
+    two, wide = over_seeds(found.narrow.bits), over_seeds(found.wide.bits)
+    difference = two.mean - wide.mean
+    return (
+        f"A test image costs {text(two)} bits/dim with two dimensions and {text(wide)} with D={found.wide.latent_dim}:"
+        f" {abs(difference):.3f} {'more' if difference > 0 else 'less'} with two."
+    )
+
+
+def _caption_of_plane(found: Found) -> str:
+    grid = _grid(found)
+    reach = torch.special.ndtri(torch.tensor(1 - 0.5 / grid)).item()
+    return (
+        f"The latent plane: mean images (not samples), decoded at the normal quantiles (i + ½)/{grid}, so that every"
+        f" tile has the same prior mass. z₁ runs from left to right and z₂ from top to bottom, from −{reach:.1f} to"
+        f" {reach:.1f}."
+    )
+
+
+def _table(found: Found) -> Table:
+    return Table(
+        f"{found.images:,} test images",
+        ("latent dimensions", "bits/dim", "KL, nats", "active units"),
+        [
+            (model.latent_dim, text(over_seeds(model.bits)), text(over_seeds(model.kl)), count(model.active))
+            for model in (found.narrow, found.wide)
+        ],
+        note=f"Bits/dim of the ELBO. {meaning(len(found.narrow.bits))}",
+    )

@@ -12,24 +12,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from epslab import seeds as noise
 from epslab.generative.linear_gaussian import Gaussian, LinearGaussian
+from epslab.seeds import generator
 from epslab.types import PerExample, Seeds
 
 IMAGE_SHAPE = (1, 8, 8)
 SIGNAL = 3.0  #: what a latent adds to the image, in standard deviations of the pixels' noise, which is the unit
-SHIFT, WIDENING = (
-    0.5,
-    1.25,
-)  #: q against the posterior: its mean in standard deviations, its standard deviation's factor
+SHIFT = 0.5  #: of q's mean, in standard deviations of the posterior
+WIDENING = 1.25  #: factor of the posterior's standard deviations
 
 
 def linear_gaussian(latent_dim: int, seed: int = 0) -> LinearGaussian:
-    """The model with so many latents, 1 ≤ D ≤ 64, in float64."""
+    """The model with D latents, 1 ≤ D ≤ 64, in float64."""
     pixels = math.prod(IMAGE_SHAPE)
-    directions = torch.randn(
-        pixels, latent_dim, generator=noise.generator(seed, "oracle", latent_dim), dtype=torch.float64
-    )
+    own = generator(seed, "oracle", latent_dim)
+    directions = torch.randn(pixels, latent_dim, generator=own, dtype=torch.float64)
     weight = SIGNAL * torch.linalg.qr(directions).Q
     return LinearGaussian(weight, torch.zeros(pixels, dtype=torch.float64), 1.0, IMAGE_SHAPE)
 
@@ -46,7 +43,7 @@ def elbo_gap(latent_dim: int, shift: float = SHIFT, widening: float = WIDENING) 
 
 @dataclass(frozen=True)
 class WithProposal:
-    """The model with such a q in the place of its posterior.
+    """The model with q instead of its posterior.
 
     Args:
         model: p, exact.

@@ -1,6 +1,7 @@
-"""Shares with their intervals as figures take them, and what an attack made of images."""
+"""Pictures that several studies of classifiers show."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,21 +13,35 @@ from epslab.figures.adversarial import Interval
 from epslab.types import Classifier, Images
 
 
+@dataclass(frozen=True, eq=False)
+class Changed:
+    """Images before and after an attack, [n c h w], with what the classifier said of each: "7: 98 %"."""
+
+    before: Images
+    after: Images
+    said_before: tuple[str, ...]
+    said_after: tuple[str, ...]
+
+    @classmethod
+    def of(cls, model: Classifier, before: Images, after: Images, classes: Sequence[str]) -> "Changed":
+        """Ask the model."""
+        return cls(before, after, _answers(model, before, classes), _answers(model, after, classes))
+
+    def figure(self) -> Figure:
+        """Every image, what was changed in it, and the result."""
+        return figures.perturbations(self.before, self.after, self.said_before, self.said_after)
+
+
 def with_intervals(shares: Sequence[Proportion]) -> Interval:
     """The shares, and the lower and upper ends of their 95 % intervals."""
     low, high = zip(*(share.interval() for share in shares), strict=True)
     return np.array(shares, dtype=float), np.array(low), np.array(high)
 
 
-def before_and_after(model: Classifier, before: Images, after: Images, classes: Sequence[str]) -> Figure:
-    """Images, what an attack changed in them, and the result, with the model's answer and confidence under each."""
-    return figures.perturbations(before, after, _answers(model, before, classes), _answers(model, after, classes))
-
-
-def _answers(model: Classifier, images: Images, classes: Sequence[str]) -> list[str]:
+def _answers(model: Classifier, images: Images, classes: Sequence[str]) -> tuple[str, ...]:
     """The class the model names, and how sure it is: "7: 98 %"; never 100 % for what is less."""
     confidence, said = logits(model, images).double().softmax(1).max(1)
-    return [
+    return tuple(
         f"{classes[label]}: {100 if sure == 1 else min(99, round(100 * sure))} %"
         for label, sure in zip(said.tolist(), confidence.tolist(), strict=True)
-    ]
+    )

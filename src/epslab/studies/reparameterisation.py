@@ -6,11 +6,13 @@ reparameterised one differentiates f at z = mu + sigma·eps (Kingma & Welling, 2
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from epslab import figures, seeds
@@ -25,7 +27,9 @@ QUESTION = "How much less noisy is the reparameterised gradient than the score-f
 
 DIMENSIONS = (1, 2, 5, 10, 20, 50)
 DRAWS = 4  #: in each estimate
+LIMIT = 4  #: standard errors that only a bias makes likely
 ESTIMATORS = ("reparameterised", "leave-one-out", "score function")
+PARAMETERS = {"variance_mean": "the mean", "variance_log_std": "the log standard deviation"}
 
 
 class Gradients(NamedTuple):
@@ -59,7 +63,7 @@ def exact(model: LinearGaussian, image: Float[Tensor, "1 *shape"]) -> Gradients:
 def estimates(
     model: LinearGaussian, image: Float[Tensor, "1 *shape"], estimator: str, repeats: int, seed: int = 0
 ) -> Gradients:
-    """So many independent estimates of the gradient, each from ``DRAWS`` draws."""
+    """Independent estimates of the gradient, each from ``DRAWS`` draws."""
     mu, log_sigma = (p.expand(repeats, -1).clone().requires_grad_() for p in proposal(model, image))
     generator = seeds.generator(seed, "reparameterisation", estimator)
     eps = torch.randn(DRAWS, *mu.shape, generator=generator, dtype=mu.dtype)
@@ -77,7 +81,7 @@ def estimates(
 
 
 def quality(latent_dim: int, estimator: str, repeats: int, seed: int = 0) -> Quality:
-    """Measure one estimator in so many latent dimensions, at one image drawn from the model."""
+    """Measure one estimator with D latent dimensions, at one image drawn from the model."""
     model = linear_gaussian(latent_dim, seed)
     image = model.sample(1, seeds.generator(seed, "reparameterisation image", latent_dim))
     found, truth = estimates(model, image, estimator, repeats, seed), exact(model, image)
@@ -87,66 +91,102 @@ def quality(latent_dim: int, estimator: str, repeats: int, seed: int = 0) -> Qua
     return Quality(found.mean.var(0).mean().item(), found.log_std.var(0).mean().item(), errors.abs().max().item())
 
 
-def run(context: Context) -> StudyResult:
+@dataclass(frozen=True)
+class Found:
+    """How many estimates were made, and how good each estimator was at each of ``DIMENSIONS``."""
+
+    repeats: int
+    quality: Mapping[str, tuple[Quality, ...]]
+
+    def ratios(self, estimator: str) -> list[float]:
+        """Its variance for the mean, as a multiple of the reparameterised one, at each D."""
+        ours = self.quality[ESTIMATORS[0]]
+        return [q.variance_mean / r.variance_mean for q, r in zip(self.quality[estimator], ours, strict=True)]
+
+    @property
+    def furthest(self) -> float:
+        """The largest bias of all, in standard errors."""
+        return max(q.bias for qualities in self.quality.values() for q in qualities)
+
+
+def measure(context: Context) -> Found:
     """Measure the three estimators against D."""
     repeats = context.pick(2000, 20_000)
-    found = {name: [quality(D, name, repeats, context.seed) for D in DIMENSIONS] for name in ESTIMATORS}
-    ours, baseline, score = (found[name] for name in ESTIMATORS)
-    furthest = max(q.bias for qualities in found.values() for q in qualities)
-    coordinates = len(ESTIMATORS) * sum(2 * D for D in DIMENSIONS)
-    ratio = [s.variance_mean / r.variance_mean for s, r in zip(score, ours, strict=True)]
-    ratio_baseline = [b.variance_mean / r.variance_mean for b, r in zip(baseline, ours, strict=True)]
-    grows = "grows" if ratio[-1] > ratio[0] else "does not grow"
-    verdict = "no estimator is biased" if furthest < 4 else "one of the estimators is biased"
+    quality_of = {name: tuple(quality(D, name, repeats, context.seed) for D in DIMENSIONS) for name in ESTIMATORS}
+    return Found(repeats, quality_of)
+
+
+def tell(found: Found) -> StudyResult:
+    """How much noisier the score function is, and that nothing is biased."""
+    notes = {"variance_mean": "", "variance_log_std": _meaning_of_multiples(found)}
     return StudyResult(
         name="reparameterisation",
         question=QUESTION,
-        answer=(
-            f"With {DRAWS} draws an estimate, the score-function gradient for the mean has {number(ratio[0])} times the"
-            f" variance of the reparameterised one at D=1 and {number(ratio[-1])} times at D={DIMENSIONS[-1]}; a"
-            f" leave-one-out baseline brings that down to {number(ratio_baseline[-1])} times. The ratio {grows} with D."
-            f" Of {coordinates:,} averaged coordinates the furthest lies {furthest:.1f} standard errors from the exact"
-            f" gradient: {verdict}."
-        ),
+        answer=f"{_noise(found)} {_bias(found)}",
         figures={
-            f"Variance of one coordinate of the ELBO's gradient with respect to {name}, {DRAWS} draws an estimate; note"
-            " the logarithmic scale.": figures.lines(
-                DIMENSIONS,
-                {estimator: [getattr(q, field) for q in qualities] for estimator, qualities in found.items()},
-                x_label="latent dimensions D",
-                y_label="variance, nats²",
-                log_y=True,
-            )
-            for field, name in (("variance_mean", "the mean"), ("variance_log_std", "the log standard deviation"))
+            f"Variance of one coordinate of the ELBO's gradient with respect to {name}, {DRAWS} draws per estimate;"
+            " note the logarithmic scale.": _variances(found, field)
+            for field, name in PARAMETERS.items()
         },
-        tables=(
-            *(
-                Table(
-                    f"Gradient with respect to {name}: variance, nats², and the others' multiples of it",
-                    ("D", *ESTIMATORS),
-                    [
-                        (D, *_multiples([getattr(found[n][i], field) for n in ESTIMATORS]))
-                        for i, D in enumerate(DIMENSIONS)
-                    ],
-                    note=note,
-                )
-                for field, name, note in (
-                    ("variance_mean", "the mean", ""),
-                    (
-                        "variance_log_std",
-                        "the log standard deviation",
-                        f"Variance of one coordinate, averaged over the D coordinates, from {repeats:,} estimates. A"
-                        " multiple says how many times more draws that estimator needs for the same noise.",
-                    ),
-                )
-            ),
-            Table(
-                "Largest distance of the averaged gradient from the exact one, standard errors",
-                ("D", "coordinates", *ESTIMATORS),
-                [(D, 2 * D, *(found[name][i].bias for name in ESTIMATORS)) for i, D in enumerate(DIMENSIONS)],
-                note="The largest of so many standard normal numbers is about √(2 ln coordinates); 4 would be a bias.",
-            ),
-        ),
+        tables=(*(_table(found, field, note) for field, note in notes.items()), _table_of_biases(found)),
+    )
+
+
+def _noise(found: Found) -> str:
+    baseline, score = (found.ratios(name) for name in ESTIMATORS[1:])
+    return (
+        f"With {DRAWS} draws per estimate, the score-function gradient for the mean has {number(score[0])} times the"
+        f" variance of the reparameterised one at D=1 and {number(score[-1])} times at D={DIMENSIONS[-1]}; a"
+        f" leave-one-out baseline reduces that to {number(baseline[-1])} times. The ratio"
+        f" {'grows' if score[-1] > score[0] else 'does not grow'} with D."
+    )
+
+
+def _bias(found: Found) -> str:
+    coordinates = len(ESTIMATORS) * sum(2 * D for D in DIMENSIONS)
+    biased = found.furthest >= LIMIT
+    return (
+        f"Of {coordinates:,} averaged coordinates the furthest is {found.furthest:.1f} standard errors from the exact"
+        f" gradient: {'one of the estimators is' if biased else 'no estimator is'} biased."
+    )
+
+
+def _meaning_of_multiples(found: Found) -> str:
+    return (
+        f"Variance of one coordinate, averaged over the D coordinates, from {found.repeats:,} estimates. A multiple"
+        " says how many times as many draws that estimator needs for the same noise."
+    )
+
+
+def _variances(found: Found, field: str) -> Figure:
+    return figures.lines(
+        DIMENSIONS,
+        {name: [getattr(quality, field) for quality in found.quality[name]] for name in ESTIMATORS},
+        x_label="latent dimensions D",
+        y_label="variance, nats²",
+        log_y=True,
+    )
+
+
+def _table(found: Found, field: str, note: str) -> Table:
+    variances = [[getattr(found.quality[name][i], field) for name in ESTIMATORS] for i in range(len(DIMENSIONS))]
+    return Table(
+        f"Gradient with respect to {PARAMETERS[field]}: variance, nats², and the others as multiples of it",
+        ("D", *ESTIMATORS),
+        [
+            (D, first, *(other / first for other in others))
+            for D, (first, *others) in zip(DIMENSIONS, variances, strict=True)
+        ],
+        note=note,
+    )
+
+
+def _table_of_biases(found: Found) -> Table:
+    return Table(
+        "Largest distance of the averaged gradient from the exact one, standard errors",
+        ("D", "coordinates", *ESTIMATORS),
+        [(D, 2 * D, *(found.quality[name][i].bias for name in ESTIMATORS)) for i, D in enumerate(DIMENSIONS)],
+        note=f"The largest of n standard normal numbers is about √(2 ln n); {LIMIT} would be a bias.",
     )
 
 
@@ -161,9 +201,3 @@ def _log_joint(
 def _entropy(log_sigma: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
     """H(N(mu, diag sigma²)) = Σ log sigma + ½ log 2πe."""
     return (log_sigma + 0.5 * math.log(2 * math.pi * math.e)).sum(1)
-
-
-def _multiples(variances: Sequence[float]) -> tuple[float, ...]:
-    """The first variance, and the others as multiples of it."""
-    first, *others = variances
-    return (first, *(other / first for other in others))

@@ -1,44 +1,60 @@
 """Run one study, or all of them onto one page."""
 
-import json
 import shlex
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-import epslab
-from epslab.errors import UserError, unknown
-from epslab.files import write_atomic
+from epslab.errors import UserError
 from epslab.report import Page, Section, StudyResult, Table, run_section, study_section, write
 from epslab.runs import Run
-from epslab.studies import NAMES, module, question
 from epslab.studies.context import Context
+from epslab.studies.found import returned
+from epslab.studies.names import NAMES, STUDIES, question
 
-_SETTINGS = "settings.json"  # written last: a folder with it is a finished study
+_FOUND = "found"
+
+
+class Study(Protocol):
+    """What a study is: a module or an object with these names.
+
+    The annotation of what ``measure`` returns says how its ``Found`` is read back.
+    """
+
+    QUESTION: str
+
+    def measure(self, context: Context) -> Any:
+        """Train and measure; ``context.once`` keeps the parts that took long."""
+        ...
+
+    def tell(self, found: Any) -> StudyResult:
+        """Answer the question from what was measured alone."""
+        ...
 
 
 class Finished(NamedTuple):
-    """A study's result, and the seconds it took when it ran."""
+    """A study's result, the seconds it took to measure, and whether that was done before."""
 
     result: StudyResult
     seconds: float
+    kept: bool
 
 
 def run_study(name: str, context: Context) -> StudyResult:
-    """Run the study and save it in ``context.out/NAME``; what it trained before is not trained again.
+    """Run the study and save it in ``context.out/NAME``.
+
+    What was measured before with the same settings is not measured again, only told again.
 
     Raises:
         UserError: An unknown study, data that cannot be read, or a folder that cannot be used.
     """
-    return _measure(name, context).result
+    return _finish(name, context).result
 
 
 def tour(
@@ -53,7 +69,7 @@ def tour(
 ) -> Path:
     """Run every study at quick scale, in reading order, and write one page: ``out/report.html``, which is returned.
 
-    A tour that was stopped carries on: studies finished with the same settings are taken as they are.
+    A tour that was stopped goes on: what was measured with the same settings is told again, not measured again.
 
     Args:
         data: A data set's name, or a folder of images by class.
@@ -72,27 +88,28 @@ def tour(
     done: dict[str, Finished] = {}
     for name in NAMES:
         with _working(console, f"{name}: {question(name)}"):
-            kept = _kept(name, context)
-            done[name] = kept or _measure(name, context)
-        took = "kept" if kept else f"{done[name].seconds:.1f} s"
+            done[name] = _finish(name, context)
+        took = "kept" if done[name].kept else f"{done[name].seconds:.1f} s"
         console.print(f"{name:<18} {took:>8}  {question(name)}", highlight=False, no_wrap=True, overflow="ellipsis")
     return write(_page(done, context), context.out / "report.html")
 
 
-def _measure(name: str, context: Context) -> Finished:
-    """Run a study and leave its folder finished."""
-    if name not in NAMES:
-        raise unknown("study", name, NAMES)
-    folder = context.out / name
-    (folder / _SETTINGS).unlink(missing_ok=True)
-    start = time.perf_counter()
-    study = import_module(module(name))
+def _finish(name: str, context: Context) -> Finished:
+    """Measure what was not measured before, tell it, and save the result."""
+    study: Study = STUDIES[name]
+    if missing := [part for part in ("QUESTION", "measure", "tell") if not hasattr(study, part)]:
+        raise UserError(
+            f"'{name}' is no study: it has no {', '.join(missing)}; a study has QUESTION, measure(context) -> Found and"
+            " tell(found) -> StudyResult."
+        )
+    own = context.of(name)
+    kept = own.kept(_FOUND, returned(study.measure)) is not None
     with _threads(context.scale):
-        result: StudyResult = replace(study.run(context), code=context.command(name))
-    result.save(folder)
-    seconds = time.perf_counter() - start
-    write_atomic(folder / _SETTINGS, json.dumps({**_settings(context), "seconds": seconds}, indent=2) + "\n")
-    return Finished(result, seconds)
+        found = own.keep(_FOUND, study.measure, own)
+    told = study.tell(found.value)
+    result = replace(told, code=context.command(name), runs=[context.out / run for run in found.runs])
+    result.save(own.folder)
+    return Finished(result, found.seconds, kept)
 
 
 @contextmanager
@@ -104,34 +121,6 @@ def _threads(scale: str) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _kept(name: str, context: Context) -> Finished | None:
-    """The study as it was finished before with these settings; None where it must be run."""
-    folder = context.out / name
-    try:
-        settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
-        seconds = float(settings.pop("seconds"))
-        if settings != _settings(context):
-            return None
-        result = StudyResult.load(folder)
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, UserError):
-        return None
-    return Finished(result, seconds) if all(Run(run).exists() for run in result.runs) else None
-
-
-def _settings(context: Context) -> dict[str, Any]:
-    """What a study's numbers depend on."""
-    return {
-        "data": str(context.data),
-        "scale": context.scale,
-        "seed": context.seed,
-        "accelerator": context.accelerator,
-        "net": context.net,
-        "radius": context.radius,
-        "weights": context.weights,
-        "version": epslab.__version__,
-    }
 
 
 def _page(done: dict[str, Finished], context: Context) -> Page:

@@ -5,7 +5,7 @@ are normalised by their own statistics in the one, by common ones in the other.
 """
 
 import copy
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Float
@@ -16,9 +16,8 @@ from epslab.attacks import FGSM, PGD, Attack
 from epslab.attacks.folding import folded
 from epslab.data import ImageSet
 from epslab.defences import AdversarialBatch, AdversarialLoss
-from epslab.report import Table, number
 from epslab.studies.context import Context
-from epslab.studies.defended import STEPS
+from epslab.studies.trained import STEPS
 from epslab.types import Images, Labels, Seeds
 
 IMAGES = 64
@@ -26,8 +25,25 @@ EQUAL = 1e-9
 """Relative differences up to this are float64's rounding."""
 
 
-def table_of_gradients(model: nn.Module, images: ImageSet, context: Context) -> tuple[Table, str]:
-    """Compare the defences' gradients on the trained net and on it without BatchNorm; the table, and a sentence."""
+class Gap(NamedTuple):
+    """How far two gradients are apart."""
+
+    net: str
+    batch_statistics: bool  #: whether BatchNorm normalises by the batch
+    attack: str
+    relative: float  #: ‖g₁ − g₂‖ / ‖g₁‖
+    cosine: float
+
+
+class Sameness(NamedTuple):
+    """The gaps for each net and attack, and the number of images they were measured on."""
+
+    gaps: tuple[Gap, ...]
+    images: int
+
+
+def gaps(model: nn.Module, images: ImageSet, context: Context) -> Sameness:
+    """Compare the defences' gradients on the trained net, and on the same net without BatchNorm."""
     part = images[: min(IMAGES, len(images))]
     device = next(model.parameters()).device
     x, y = part.images.to(device).double(), part.labels.to(device)
@@ -36,32 +52,18 @@ def table_of_gradients(model: nn.Module, images: ImageSet, context: Context) -> 
     with torch.no_grad():
         without = cast(nn.Module, folded(exact.eval().requires_grad_(requires_grad=False), x, exact(x)))
     nets = {
-        "as trained, BatchNorm's statistics of each batch": exact.train(),
-        "as trained, BatchNorm's statistics held": exact,
-        "BatchNorm folded into the convolutions": without,
+        "as trained, BatchNorm's statistics of each batch": (exact, True),
+        "as trained, BatchNorm's statistics held": (exact, False),
+        "BatchNorm folded into the convolutions": (without, False),
     }
     attacks: dict[str, Attack] = {"FGSM": FGSM(context.ball), f"PGD-{STEPS}": PGD(context.ball, steps=STEPS)}
-    rows = []
-    for name, net in nets.items():
+    found = []
+    for name, (net, batch) in nets.items():
         for label, attack in attacks.items():
-            g, h = gradients(net, attack, x, y, own, training="held" not in name)
-            rows.append(
-                (name, label, ((g - h).norm() / g.norm()).item(), (torch.dot(g, h) / (g.norm() * h.norm())).item())
-            )
-    with_batch_norm, rest = rows[: len(attacks)], rows[len(attacks) :]
-    largest, least = max(row[2] for row in rest), min(row[2] for row in with_batch_norm)
-    same = "the same defence" if largest < EQUAL else "not the same defence"
-    differ = "they are two" if least > EQUAL else "they are the same, too"
-    table = Table(
-        "Adversarial loss and adversarial batch with the same attack and α = ½: do their gradients differ?",
-        ("net", "attack", "relative difference", "cosine"),
-        rows,
-        note=f"‖g₁ − g₂‖ / ‖g₁‖ over all parameters, {len(part)} images, in float64; α weighs the clean images' loss.",
-    )
-    return table, (
-        f"Without BatchNorm the adversarial loss and the adversarial batch are {same} (their gradients differ by"
-        f" {number(largest)} of their size at most); with it {differ} (by {100 * least:.2g} % or more)."
-    )
+            g, h = gradients(net, attack, x, y, own, training=batch)
+            cosine = torch.dot(g, h) / (g.norm() * h.norm())
+            found.append(Gap(name, batch, label, ((g - h).norm() / g.norm()).item(), cosine.item()))
+    return Sameness(tuple(found), len(part))
 
 
 def gradients(

@@ -6,17 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from epslab.evaluation.estimate import Estimate
 from epslab.report import with_error
-from epslab.runs import Measurement
 
 
 def text(estimate: Estimate) -> str:
     """The mean with its uncertainty: "0.5361 ± 0.0012"."""
     return with_error(estimate.mean, estimate.standard_error)
-
-
-def estimate(found: Measurement) -> Estimate:
-    """A measurement as an estimate; the number of images behind it is not kept."""
-    return Estimate(found.value, math.nan if found.standard_error is None else found.standard_error, 0)
 
 
 def over_seeds(estimates: Sequence[Estimate]) -> Estimate:
@@ -33,11 +27,11 @@ def count(values: Sequence[int]) -> int | float:
     return int(mean) if mean == int(mean) else float(mean)
 
 
-def meaning(seeds: Sequence[int]) -> str:
-    """What stands behind ± in a table of ``over_seeds``."""
-    if len(seeds) == 1:
+def meaning(seeds: int) -> str:
+    """What stands behind ± in a table of ``over_seeds``, for this number of training seeds."""
+    if seeds == 1:
         return "± is the standard error over test images."
-    return f"± is the standard deviation over {len(seeds)} training seeds."
+    return f"± is the standard deviation over {seeds} training seeds."
 
 
 def curves_over_seeds(

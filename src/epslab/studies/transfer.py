@@ -1,16 +1,21 @@
 """Attacks made on one model and tried on another: what knowing the weights, the architecture or neither is worth."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from epslab import figures
 from epslab.attacks import FGSM, PGD, Attack, RandomNoise, Transfer
+from epslab.data import ImageSet
 from epslab.report import StudyResult, Table
-from epslab.studies.classifiers import NETS, SURROGATES, images_to_attack, loaded, measured
+from epslab.studies.classifiers import NETS, SURROGATES
 from epslab.studies.context import Context
-from epslab.studies.paired import difference
+from epslab.studies.outcomes import Outcomes, outcomes
+from epslab.studies.trained import images_to_attack, loaded
+from epslab.types import Classifier
 
 if TYPE_CHECKING:
     from epslab.runs import Run
@@ -18,113 +23,53 @@ if TYPE_CHECKING:
 QUESTION = "Does an attack made on one model fool another that it never saw, trained on other images?"
 
 KINDS: dict[str, Any] = {"FGSM": FGSM, "PGD-10": lambda ball: PGD(ball, steps=10)}
+STRONGEST = "PGD-10"
 THREATS = ("white box", "gray box", "black box")
 
 
-def run(context: Context) -> StudyResult:
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Three models: the target, the same net trained on other images, another net trained on those.
+
+    Args:
+        net: Of the target, in ``NETS``.
+        other: Of the third model.
+        radius: As it was given.
+        outcomes: By model, the target first: under "noise" and under every kind of attack made on every model.
+    """
+
+    net: str
+    other: str
+    radius: str
+    outcomes: Mapping[str, Outcomes]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The models: target, same net, other net."""
+        return tuple(self.outcomes)
+
+    @property
+    def target(self) -> Outcomes:
+        """The attacked model's."""
+        return self.outcomes[self.names[0]]
+
+
+def measure(context: Context) -> Found:
     """Train on two disjoint halves, two nets, and try every attack on every model."""
-    runs = _train(context)
-    names = tuple(runs)
-    target = names[0]
-    models = {name: loaded(trained, context) for name, trained in runs.items()}
+    net, other = context.classifier_net, _other(context)
+    models = {name: loaded(run, context) for name, run in _train(context).items()}
     images = images_to_attack(context, context.pick(1000, 2000))
-    found = {}
-    for name, model in models.items():
-        attacks: dict[str, Attack] = {"noise": RandomNoise(context.ball)}
-        for kind, make in KINDS.items():
-            for surrogate in models:
-                attack: Attack = make(context.ball)
-                attacks[_key(kind, surrogate)] = attack if surrogate == name else Transfer(models[surrogate], attack)
-        found[name] = measured(model, images, attacks, context)
-    mine = found[target]
-    strongest = tuple(KINDS)[-1]
-    white, gray, black = (mine.robust_accuracy[_key(strongest, surrogate)] for surrogate in names)
-    best = max(KINDS, key=lambda kind: int(mine.attacks[_key(kind, names[2])].broken.sum()))
-    over_noise = difference(mine.attacks[_key(best, names[2])].broken, mine.attacks["noise"].broken)
-    own, other = NETS[context.classifier_net], NETS[_other(context)]
-    return StudyResult(
-        name="transfer",
-        question=QUESTION,
-        answer=(
-            f"At L∞ radius {context.radius_text} {strongest} on its own weights leaves {own} {white}"
-            f" (clean {mine.clean_accuracy}); made on a second such net, trained on the other half of the images, it"
-            f" leaves {gray}, and made on {other}, {black}. Of those made on {other}, {best}'s break {over_noise} more"
-            " than random noise of the same size does."
-        ),
-        figures={
-            f"Accuracy under {kind}: rows say on which model the attack was made, columns on which it was tried; the"
-            " diagonal is the white box.": figures.transfer_matrix(
-                np.array(
-                    [[float(found[tried].robust_accuracy[_key(kind, made)]) for tried in names] for made in names]
-                ),
-                names,
-                names,
-            )
-            for kind in KINDS
-        },
-        tables=(
-            Table(
-                f"What an attacker of '{target}' knows, L∞ radius {context.radius_text}",
-                ("threat model", "the attack is made on", *KINDS, "more than noise"),
-                [
-                    *(
-                        (
-                            threat,
-                            about,
-                            *(str(mine.robust_accuracy[_key(kind, surrogate)]) for kind in KINDS),
-                            str(
-                                difference(
-                                    mine.attacks[_key(strongest, surrogate)].broken, mine.attacks["noise"].broken
-                                )
-                            ),
-                        )
-                        for threat, surrogate, about in zip(
-                            THREATS,
-                            names,
-                            (
-                                "its own weights",
-                                "the same architecture, the other half, another seed",
-                                f"{other}, the other half, another seed",
-                            ),
-                            strict=True,
-                        )
-                    ),
-                    ("random noise", "nothing", *([str(mine.robust_accuracy["noise"])] * len(KINDS)), ""),
-                    ("no attack", "", *([str(mine.clean_accuracy)] * len(KINDS)), ""),
-                ],
-                note=(
-                    f"Accuracy on {len(images):,} test images with 95 % intervals; more than noise: what {strongest}"
-                    " breaks beyond one draw of ± radius a pixel, on the same images. Transferred attacks go for the"
-                    " surrogate's greatest loss and do not stop at its boundary."
-                ),
-            ),
-            *(
-                Table(
-                    f"{kind}: accuracy of the column's model on images made for the row's",
-                    ("made on", *names),
-                    [
-                        (made, *(str(found[tried].robust_accuracy[_key(kind, made)]) for tried in names))
-                        for made in names
-                    ],
-                )
-                for kind in KINDS
-            ),
-            Table(
-                "The models",
-                ("name", "net", "images it was trained on", "clean accuracy"),
-                [
-                    (name, _net(context, name), f"half {'A' if name == target else 'B'}", str(report.clean_accuracy))
-                    for name, report in found.items()
-                ],
-                note="The halves are disjoint, and the same for every seed.",
-            ),
-        ),
-        runs=tuple(trained.folder for trained in runs.values()),
-    )
+    found = {name: context.once(name, _tried, name, models, images, context) for name in models}
+    return Found(net, other, context.radius_text, found)
+
+
+def key(kind: str, surrogate: str) -> str:
+    """The name of an attack."""
+    return f"{kind} made on {surrogate}"
 
 
 def _train(context: Context) -> dict[str, "Run"]:
-    """The target on half A; the same net and another on half B; each with a seed of its own."""
+    """The target on half A; the same net and another on half B; each with another seed."""
     net, other = context.classifier_net, _other(context)
     surrogate = replace(SURROGATES[context.scale][other], half="B")
     return {
@@ -138,10 +83,102 @@ def _other(context: Context) -> str:
     return next(net for net in NETS if net != context.classifier_net)
 
 
-def _net(context: Context, name: str) -> str:
-    net = name.partition(",")[0]
-    return NETS[net].partition(" ")[2]
+def _tried(name: str, models: Mapping[str, Classifier], images: ImageSet, context: Context) -> Outcomes:
+    """Noise, and every attack made on every model, tried on this one."""
+    attacks: dict[str, Attack] = {"noise": RandomNoise(context.ball)}
+    for kind, make in KINDS.items():
+        for surrogate, model in models.items():
+            attack: Attack = make(context.ball)
+            attacks[key(kind, surrogate)] = attack if surrogate == name else Transfer(model, attack)
+    return outcomes(models[name], images, attacks, context)
 
 
-def _key(kind: str, surrogate: str) -> str:
-    return f"{kind} made on {surrogate}"
+def tell(found: Found) -> StudyResult:
+    """What is left of the target's accuracy, the less the attacker knows."""
+    return StudyResult(
+        name="transfer",
+        question=QUESTION,
+        answer=f"{_white(found)} {_transferred(found)} {_beyond_noise(found)}",
+        figures={
+            f"Accuracy under {kind}: rows say on which model the attack was made, columns on which it was tried; the"
+            " diagonal is the white box.": _matrix(found, kind)
+            for kind in KINDS
+        },
+        tables=(_threats(found), *(_table(found, kind) for kind in KINDS), _models(found)),
+    )
+
+
+def _white(found: Found) -> str:
+    white = found.target.accuracy(key(STRONGEST, found.names[0]))
+    return (
+        f"Without an attack {NETS[found.net]} is right on {found.target.clean} of test images, and on {white} after"
+        f" {STRONGEST} with L∞ radius {found.radius} on its own weights."
+    )
+
+
+def _transferred(found: Found) -> str:
+    gray, black = (found.target.accuracy(key(STRONGEST, name)) for name in found.names[1:])
+    return (
+        f"If the attack is made on a second net like it, trained on the other half of the images, it is right on"
+        f" {gray}; if it is made on {NETS[found.other]}, on {black}."
+    )
+
+
+def _beyond_noise(found: Found) -> str:
+    surrogate = found.names[2]
+    best = max(KINDS, key=lambda kind: int(found.target.broken[key(kind, surrogate)].sum()))
+    more = found.target.more(key(best, surrogate), "noise")
+    return f"Made on {NETS[found.other]}, {best} breaks {more} more than random noise of the same size."
+
+
+def _matrix(found: Found, kind: str) -> Figure:
+    names = found.names
+    shares = [[float(found.outcomes[tried].accuracy(key(kind, made))) for tried in names] for made in names]
+    return figures.transfer_matrix(np.array(shares), names, names)
+
+
+def _threats(found: Found) -> Table:
+    target = found.target
+    known = (
+        "its own weights",
+        "the same architecture, the other half, another seed",
+        f"{NETS[found.other]}, the other half, another seed",
+    )
+    rows = []
+    for threat, surrogate, about in zip(THREATS, found.names, known, strict=True):
+        accuracies = [str(target.accuracy(key(kind, surrogate))) for kind in KINDS]
+        rows.append((threat, about, *accuracies, str(target.more(key(STRONGEST, surrogate), "noise"))))
+    return Table(
+        f"What an attacker of '{found.names[0]}' knows, L∞ radius {found.radius}",
+        ("threat model", "the attack is made on", *KINDS, "more than noise"),
+        [
+            *rows,
+            ("random noise", "nothing", *[str(target.accuracy("noise"))] * len(KINDS), ""),
+            ("no attack", "", *[str(target.clean)] * len(KINDS), ""),
+        ],
+        note=f"Accuracy on {target.images:,} test images with 95 % intervals. More than noise: what {STRONGEST} breaks"
+        " beyond one draw of ± radius for every pixel, on the same images. Transferred attacks seek the surrogate's"
+        " greatest loss and do not stop at its decision boundary.",
+    )
+
+
+def _table(found: Found, kind: str) -> Table:
+    names = found.names
+    return Table(
+        f"{kind}: accuracy of the column's model on images made for the row's",
+        ("made on", *names),
+        [(made, *(str(found.outcomes[tried].accuracy(key(kind, made))) for tried in names)) for made in names],
+    )
+
+
+def _models(found: Found) -> Table:
+    nets = (found.net, found.net, found.other)
+    return Table(
+        "The models",
+        ("name", "net", "images it was trained on", "clean accuracy"),
+        [
+            (name, NETS[net].partition(" ")[2], f"half {half}", str(found.outcomes[name].clean))
+            for name, net, half in zip(found.names, nets, "ABB", strict=True)
+        ],
+        note="The halves are disjoint, and the same for every seed.",
+    )

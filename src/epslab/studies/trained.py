@@ -1,12 +1,14 @@
-"""The classifiers of the study of defences, each trained once and shared."""
+"""The classifiers of the studies, each trained once and shared, and the images they are attacked on."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from epslab.studies.classifiers import undefended
+from torch import nn
 
-if TYPE_CHECKING:
-    from epslab.runs import Run
-    from epslab.studies.context import Context
+from epslab import data, recipes
+from epslab.data import ImageSet
+from epslab.recipes.devices import device
+from epslab.runs import Run
+from epslab.studies.context import Context
 
 STEPS = 5  #: of PGD in training
 DEFENCES: dict[str, dict[str, Any]] = {
@@ -17,7 +19,7 @@ DEFENCES: dict[str, dict[str, Any]] = {
 """The settings of each defence."""
 
 
-def train_defended(context: "Context", defence: str, *, augmented: bool = False, given: bool = False) -> "Run":
+def train_defended(context: Context, defence: str, *, augmented: bool = False, given: bool = False) -> Run:
     """A classifier trained with this defence, on changed images or not, from scratch or from given weights.
 
     The given weights are the context's, or those of its undefended classifier.
@@ -35,3 +37,20 @@ def train_defended(context: "Context", defence: str, *, augmented: bool = False,
         changes["weights"] = context.weights or str(plain.folder)
     parts = [defence.lower().replace(" ", "-"), *["augmented"] * augmented, *["given"] * given]
     return context.train(context.classifier(**changes), "-".join([context.classifier_net, *parts]), context.seed)
+
+
+def undefended(context: Context) -> Run:
+    """The plainly trained classifier that the studies share."""
+    return context.train(context.classifier(), context.classifier_net, context.seed)
+
+
+def loaded(run: Run, context: Context) -> nn.Module:
+    """A trained classifier, on the device it is to be attacked on."""
+    model: nn.Module = recipes.load(run)
+    return model.to(device(context.accelerator))
+
+
+def images_to_attack(context: Context, most: int) -> ImageSet:
+    """The test images, at most this many, drawn by the seed."""
+    images = data.load(context.data, "test", context.data_root)
+    return images.take(min(most, len(images)), context.seed)

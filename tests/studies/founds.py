@@ -1,0 +1,181 @@
+"""A small ``Found`` for every study, made by hand: what ``tell`` says of it can be read off."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+
+from epslab import figures
+from epslab.evaluation.estimate import Estimate
+from epslab.runs import Column
+from epslab.studies import (
+    beta,
+    defence,
+    divergences,
+    estimators,
+    fgsm,
+    fgsm_or_pgd,
+    findings,
+    manifold,
+    reparameterisation,
+    transfer,
+    vae,
+)
+from epslab.studies.outcomes import Outcomes
+from epslab.studies.pictures import Changed
+from epslab.studies.same_defence import Gap, Sameness
+
+N = 20  # images under attack
+
+
+def estimate(mean: float, error: float = 0.01) -> Estimate:
+    return Estimate(mean, error, 100)
+
+
+def outcomes_of(clean: int, right: Mapping[str, int], gradients: Mapping[str, float] | None = None) -> Outcomes:
+    """The first of N images are right: how many, without an attack and under each."""
+    image = torch.arange(N)
+    spent = dict.fromkeys(right, 1.0) if gradients is None else gradients
+    return Outcomes(image < clean, {name: image >= count for name, count in right.items()}, spent)
+
+
+def of_vae() -> vae.Found:
+    quantities = dict(zip(vae.QUANTITIES, (2.0, 1.9, -90.0, 80.0, 10.0), strict=True))
+    columns = [f"{stage}/{name}" for stage in ("train", "val") for name in ("bits_per_dim", "reconstruction", "kl")]
+    return vae.Found(
+        net="conv",
+        latent_dim=20,
+        levels=16,
+        epochs=2,
+        images=360,
+        draws=50,
+        measured={name: (estimate(value),) for name, value in quantities.items()},
+        metrics=({"epoch": (0.0, 1.0, 2.0), **dict.fromkeys(columns, (4.0, 3.0, 2.0))},),
+        columns={name: Column(name.replace("_", " "), "nats", "lower") for name in columns},
+        samples=dict.fromkeys((0, 2), figures.png(figures.bars([1.0]))),
+        published="",
+    )
+
+
+def of_manifold() -> manifold.Found:
+    models = [
+        manifold.Model(D, (estimate(bits),), (estimate(kl),), (active,))
+        for D, bits, kl, active in ((2, 2.2, 3.0, 2), (20, 2.0, 10.0, 18))
+    ]
+    labels = torch.arange(30) % 3
+    codes = torch.stack([labels.float(), torch.arange(30) / 30], dim=1)
+    return manifold.Found(360, *models, torch.rand(16, 1, 8, 8), codes, labels, ("a", "b", "c"), 0.6, 0.1)
+
+
+def of_beta() -> beta.Found:
+    models = tuple(
+        beta.Model(weight, (estimate(rate),), (estimate(distortion),), (estimate(bits),), (active,), statement)
+        for weight, rate, distortion, bits, active, statement in (
+            (0.1, 40.0, 70.0, 2.5, 20, "The posterior has not collapsed."),
+            (1.0, 10.0, 80.0, 2.0, 15, "The posterior has not collapsed."),
+            (10.0, 0.0, 100.0, 2.3, 0, "The posterior has collapsed."),
+        )
+    )
+    return beta.Found(models, latent_dim=20, images=360)
+
+
+def of_estimators() -> estimators.Found:
+    budget = estimators.Budget(1000, (10, 100))
+    missed = {D: dict(zip(budget.names, map(estimate, values), strict=True)) for D, values in
+              {1: (-0.1, -0.2, -0.1, 0.0), 50: (-100.0, -9.0, -2.0, -0.5)}.items()}  # fmt: skip
+    nats = dict(zip(budget.names, map(estimate, (-95.0, -90.0, -88.0, -87.0)), strict=True))
+    above = {name: estimate(value.mean + 90) for name, value in nats.items()}
+    bits = {name: estimate(-value.mean / 44) for name, value in nats.items()}
+    return estimators.Found(budget, 200, missed, estimators.Trained(20, 100, nats, above, bits))
+
+
+def of_reparameterisation() -> reparameterisation.Found:
+    dimensions = len(reparameterisation.DIMENSIONS)
+    factors = {"reparameterised": 0, "leave-one-out": 1, "score function": 100}
+    return reparameterisation.Found(
+        2000,
+        {
+            name: tuple(reparameterisation.Quality(2.0 * max(1, factor * i), 1.0 + factor, 1.5)
+                        for i in range(1, dimensions + 1))
+            for name, factor in factors.items()
+        },
+    )  # fmt: skip
+
+
+def of_divergences() -> divergences.Found:
+    def at(s: float) -> dict[str, float]:
+        kl = math.inf if s else 0.0
+        values = (kl, kl, kl, min(s, 1.0) * math.log(2), s)
+        return dict(zip(("KL(p‖q)", "KL(q‖p)", "Jeffreys", "Jensen–Shannon", "Wasserstein-1"), values, strict=True))
+
+    uniform = tuple(at(s) for s in divergences.SHIFTS)
+    normal = tuple(dict.fromkeys(uniform[0], 1.0 + s) for s in divergences.SHIFTS)
+    cloud = divergences.Cloud(torch.randn(50, 2), torch.randn(3, 2), torch.ones(3, 2), ("a", "b", "c"))
+    landed = {2: divergences.Landing(60.0, 0.09), 20: divergences.Landing(1.1, 0.0)}
+    return divergences.Found(uniform, normal, 1e-5, landed, cloud)
+
+
+def of_fgsm() -> fgsm.Found:
+    right = {fgsm.key("noise", f): 18 for f in fgsm.FACTORS} | {fgsm.key("FGSM", f): 4 for f in fgsm.FACTORS}
+    before = torch.rand(2, 1, 8, 8)
+    changed = Changed(before, (before + 0.1).clamp(0, 1), ("3: 98 %", "4: 97 %"), ("8: 60 %", "9: 99 %"))
+    return fgsm.Found("small-cnn", 8, 0.068, "8/255", 10, outcomes_of(19, right), changed)
+
+
+def of_fgsm_or_pgd() -> fgsm_or_pgd.Found:
+    families, staying = fgsm_or_pgd.FAMILIES, fgsm_or_pgd.STAYING
+
+    def tried(right: int) -> fgsm_or_pgd.Tried:
+        names = {fgsm_or_pgd.key(f, steps): steps for f in (*families, staying) for steps in fgsm_or_pgd.STEPS}
+        gradients = {name: float(steps) if name.startswith(staying) else steps / 2 for name, steps in names.items()}
+        counts = dict.fromkeys(names, right) | {"FGSM": right + 4}
+        return fgsm_or_pgd.Tried(outcomes_of(19, counts, gradients | {"FGSM": 1.0}), 0.0, 64)
+
+    return fgsm_or_pgd.Found("small-cnn", "0.15", {"undefended": tried(1), "defended": tried(12)})
+
+
+def of_defence() -> defence.Found:
+    robust = {"none": 1, "FGSM loss": 12, "PGD batch": 14}
+    found = {
+        way.name: outcomes_of(19, {"FGSM": robust[way.defence] + 3, "PGD-10": robust[way.defence] + way.augmented})
+        for way in defence.FACTORIAL
+    }
+    gaps = (Gap("as trained", True, "FGSM", 0.3, 0.9), Gap("folded", False, "FGSM", 1e-16, 1.0))
+    return defence.Found("0.15", None, False, found, Sameness(gaps, 64))
+
+
+def of_transfer() -> transfer.Found:
+    names = ("small-cnn, A", "small-cnn, B", "resnet18, B")
+    right = dict(zip(names, (1, 10, 16), strict=True))
+    attacks = {transfer.key(kind, name): right[name] + (kind == "FGSM") for kind in transfer.KINDS for name in names}
+    found = {name: outcomes_of(19, {"noise": 18, **attacks}) for name in names}
+    return transfer.Found("small-cnn", "resnet18", "2/255", found)
+
+
+def of_findings() -> findings.Found:
+    def judged(straight: int, verdict: str) -> findings.Judged:
+        checks = (
+            findings.Check("gradients are there", verdict, "All are 0."),
+            findings.Check("enough", "pass", "Yes."),
+        )
+        careful = outcomes_of(19, {findings.ADAPTED: 1, findings.THROUGH: 2})
+        return findings.Judged(outcomes_of(19, {findings.STRAIGHT: straight}), careful, checks)
+
+    return findings.Found(
+        "0.15", {"honest": judged(2, "pass"), "scaled": judged(18, "fail"), "noisy": judged(9, "not checked")}
+    )
+
+
+ALL = {
+    "vae": of_vae,
+    "manifold": of_manifold,
+    "beta": of_beta,
+    "estimators": of_estimators,
+    "reparameterisation": of_reparameterisation,
+    "divergences": of_divergences,
+    "fgsm": of_fgsm,
+    "fgsm-or-pgd": of_fgsm_or_pgd,
+    "defence": of_defence,
+    "transfer": of_transfer,
+    "findings": of_findings,
+}
