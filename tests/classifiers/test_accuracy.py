@@ -121,3 +121,14 @@ def test_labels_that_do_not_fit_are_refused() -> None:
     for label in (4, -1):
         with pytest.raises(UserError, match=r"4 classes: labels must lie in 0..3"):
             accuracy(brightest, images(), torch.full((N,), label))
+
+
+def test_predicting_leaves_torchs_own_generator_and_gradients_alone() -> None:
+    """Also for a classifier that draws from it."""
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3))
+    noisy = lambda x: net(x + 0.1 * torch.randn_like(x))  # noqa: E731
+    state = torch.get_rng_state()
+    for model in (net, noisy):
+        predict(model, torch.rand(5, 1, 2, 2, generator=torch.Generator().manual_seed(0)))
+        assert torch.equal(torch.get_rng_state(), state)
+    assert all(p.grad is None and p.requires_grad for p in net.parameters())

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from epslab import seeds as noise
 from epslab.probability.bounds import bits_per_dim, importance_weighted, prior_monte_carlo
 from epslab.probability.densities import log_normal, log_standard_normal
 from epslab.probability.divergences import kl_normal
+from epslab.seeds import noise, of_indices
 
 SIDE, STD = 5, 0.7
 
@@ -60,7 +60,7 @@ class LinearGaussian:
 
     def draws(self, seeds: Tensor, samples: int, first: int) -> Tensor:
         counters = range(first, first + samples)
-        return torch.stack([noise.noise(seeds, k, (self.latent_dim,), torch.float64) for k in counters])
+        return torch.stack([noise(seeds, k, (self.latent_dim,), torch.float64) for k in counters])
 
     def log_x_given(self, z: Tensor, images: Tensor) -> Tensor:
         return log_normal(images.flatten(1), z @ self.W.T + self.mu, torch.tensor([math.log(STD)], dtype=torch.float64))
@@ -68,7 +68,7 @@ class LinearGaussian:
 
 def replicated(model: LinearGaussian, times: int) -> tuple[Tensor, Tensor]:
     """One image many times over, each with a seed of its own."""
-    return model.sample(1).expand(times, -1, -1, -1), noise.of_indices(0, torch.arange(times))
+    return model.sample(1).expand(times, -1, -1, -1), of_indices(0, torch.arange(times))
 
 
 def mean_and_error(values: Tensor) -> tuple[float, float]:
@@ -143,7 +143,7 @@ def test_the_error_of_prior_monte_carlo_grows_with_the_number_of_latents() -> No
     for latent_dim in (1, 4, 8, 16):
         model = LinearGaussian(latent_dim)
         images = model.sample(800)
-        seeds = noise.of_indices(0, torch.arange(800))
+        seeds = of_indices(0, torch.arange(800))
         curve.append(model.log_p(images) - prior_monte_carlo(model, images, 256, seeds=seeds))
     for fewer, more in itertools.pairwise(curve):
         rise = more.mean() - fewer.mean()

@@ -1,6 +1,5 @@
 """What a classifier says about images, and how often it is right."""
 
-from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 
 from epslab.classifiers.proportion import Proportion
 from epslab.errors import UserError
-from epslab.nets.modes import evaluating
+from epslab.nets.modes import borrowed
 from epslab.types import Classifier, Images, Labels, Logits
 
 
@@ -23,17 +22,20 @@ def predict(model: Classifier, images: Images, batch_size: int = 256) -> Labels:
         batch_size: Images at a time.
 
     Raises:
-        UserError: No images, a batch size below 1, or a model whose output is not
-            one row of logits an image, none of them NaN.
+        UserError: No images, a batch size below 1, or a model whose output is not one row of logits per image, none of
+            them NaN.
+
+    >>> predict(nn.Flatten(), torch.tensor([0.1, 0.9, 0.4]).view(1, 1, 1, 3))
+    tensor([1])
     """
     return logits(model, images, batch_size).argmax(1).to(images.device)
 
 
 def accuracy(model: Classifier, images: Images, labels: Int[Tensor, " labels"], batch_size: int = 256) -> Proportion:
-    """The share of images whose predicted class is their label; arguments as for ``predict``.
+    """The fraction of images whose predicted class is their label; arguments as for ``predict``.
 
     Raises:
-        UserError: As for ``predict``; labels that are not one an image, or outside the model's classes.
+        UserError: As for ``predict``; labels that are not one per image, or outside the model's classes.
     """
     if len(labels) != len(images):
         raise UserError(f"There are {len(images)} images and {len(labels)} labels; give one label for each image.")
@@ -55,7 +57,7 @@ def logits(model: Classifier, images: Images, batch_size: int = 256) -> Logits:
         raise UserError(f"batch_size={batch_size}: it must be at least 1.")
     own = chain(model.parameters(), model.buffers()) if isinstance(model, nn.Module) else ()
     like = next((tensor for tensor in own if tensor.is_floating_point()), images)
-    with _as_found(model):
+    with borrowed(model):
         return torch.cat([_checked(model(x.to(like)), x) for x in torch.split(images, batch_size)])
 
 
@@ -71,10 +73,6 @@ def require_labels(labels: Labels, classes: int) -> None:
             f"Labels run from {low} to {high}, but the model has {classes} classes: labels must lie in"
             f" 0..{classes - 1}."
         )
-
-
-def _as_found(model: object) -> AbstractContextManager[None]:
-    return evaluating(model) if isinstance(model, nn.Module) else nullcontext()
 
 
 def _checked(values: Tensor, images: Tensor) -> Tensor:

@@ -1,27 +1,32 @@
-"""Random changes of images that keep their labels: mirrored, and shifted by a few pixels."""
+"""Random changes of images that keep their labels: mirror images, and shifts by a few pixels."""
 
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 
-from epslab import seeds as noise
 from epslab.errors import UserError
+from epslab.seeds import uniform
 from epslab.types import Images, Seeds
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Left–right mirror images and padded crops (Lee et al., 2015; He et al., 2016, section 4.2), each example its own.
+    """Left–right mirror images and padded crops (Lee et al., 2015; He et al., 2016, section 4.2), drawn per example.
 
-    A padded crop puts ``pad`` rows and columns of zeros around an image and cuts out its size again at a random place:
-    a shift by −pad..pad pixels along each axis, every one equally likely. Black is 0: augment before normalising.
+    A padded crop puts ``pad`` rows and columns of zeros around an image and cuts out the original size at a random
+    place. This shifts the image by −pad..pad pixels along each axis, all shifts equally likely. Black is 0: augment
+    before normalising.
 
-    What happens to an example is a function of its seed alone, whatever the batch, its order or its memory format.
+    The change of an example is a function of its seed alone, not of the batch, its order or its memory format.
+
+    >>> augment = Augmentation(flip=True, pad=2)
+    >>> augment(torch.rand(5, 3, 8, 8), torch.arange(5)).shape
+    torch.Size([5, 3, 8, 8])
 
     Args:
-        flip: Mirror left and right with probability ½ (along the width, the last axis).
-        pad: Largest shift in pixels, 0 for none.
+        flip: Mirror left and right (along the width, the last axis) with probability ½.
+        pad: Largest shift in pixels; 0 for none.
 
     Raises:
         UserError: A negative pad.
@@ -39,7 +44,7 @@ class Augmentation:
         """The changed images: a new tensor of the same shape and dtype, in channels_last."""
         n, c, h, w = images.shape
         tall, wide = h + 2 * self.pad, w + 2 * self.pad
-        u = noise.uniform(seeds, 0, (3,))
+        u = uniform(seeds, 0, (3,))
         # u·steps < steps also after rounding, and each value's probability is 1/steps within 2⁻²⁴.
         top, left = (u[:, :2] * (2 * self.pad + 1)).long().unbind(1)
         columns = torch.arange(w, device=images.device)

@@ -1,4 +1,4 @@
-"""Whether a classifier's confidence can be believed: how often it is right when it says so sure."""
+"""Whether a classifier's confidence can be believed: how often it is right at each confidence."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +14,13 @@ from epslab.types import Logits
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """The reliability curve, over equal bins of confidence, and what it comes to.
+    """The reliability curve over equal bins of confidence, and the expected calibration error.
 
     Args:
-        error: The expected calibration error Σ_b count_b/n·|accuracy_b − confidence_b|, in 0..1; 0 where confidences
-            are frequencies. It depends on the number of bins, which is to be stated with it.
+        error: The expected calibration error Σ_b count_b/n·|accuracy_b − confidence_b|, in [0, 1]; 0 if confidences are
+            frequencies. It depends on the number of bins, so state that too.
         confidence: Mean confidence in each bin, [bins]; nan in an empty one.
-        accuracy: Share of right predictions in each bin, [bins]; nan in an empty one.
+        accuracy: Fraction of right predictions in each bin, [bins]; nan in an empty one.
         count: Predictions in each bin, [bins].
     """
 
@@ -55,7 +55,7 @@ def calibration(logits: Logits, labels: Int[Tensor, " labels"], bins: int = 15) 
         bins: Number of bins B ≥ 1.
 
     Raises:
-        UserError: No examples, fewer than one bin, or labels that are not one an example or no classes of the model's.
+        UserError: No examples, fewer than one bin, or labels that are not one per example, or not classes of the model.
     """
     if bins < 1:
         raise UserError(f"bins={bins}: calibration needs at least 1 bin.")

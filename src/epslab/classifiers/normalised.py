@@ -10,14 +10,19 @@ from epslab.types import Images, Logits
 
 
 class Normalised(nn.Module):
-    """net((x − mean)/std): a net that was made for normalised images, as a classifier of images in [0, 1].
+    """net((x − mean)/std): a net that was trained on normalised images, as a classifier of images in [0, 1].
 
-    Mean and standard deviation are buffers: they move with the module (device, dtype) and are saved with its weights,
-    beside those of ``.net``, into which weights of the net alone load under their own names.
+    Mean and standard deviation are buffers: they move with the module (device, dtype) and are saved with its weights.
+    Weights of the net alone load into ``.net`` under their own names.
+
+    >>> net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10))
+    >>> model = Normalised(net, mean=(0.491, 0.482, 0.447), std=(0.247, 0.243, 0.262))
+    >>> model(torch.rand(5, 3, 32, 32)).shape
+    torch.Size([5, 10])
 
     Args:
         net: Normalised images to logits.
-        mean: One for every channel, or one for all: a number, a sequence of numbers or a tensor [channels].
+        mean: One per channel, or one for all: a number, a sequence of numbers or a tensor [channels].
         std: Likewise, > 0.
 
     Raises:
@@ -34,7 +39,7 @@ class Normalised(nn.Module):
         super().__init__()
         means, stds = (torch.as_tensor(value, dtype=torch.get_default_dtype()).flatten() for value in (mean, std))
         if not len(means) or not len(stds) or (len(means) != len(stds) and 1 not in (len(means), len(stds))):
-            raise UserError(f"mean has {len(means)} channels and std {len(stds)}: give one number a channel to both.")
+            raise UserError(f"mean has {len(means)} channels and std {len(stds)}: give one number per channel to both.")
         if not means.isfinite().all():
             raise UserError(f"mean is {means.tolist()}: every channel's mean must be a finite number.")
         if not (stds.isfinite() & (stds > 0)).all():

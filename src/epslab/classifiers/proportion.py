@@ -1,4 +1,4 @@
-"""A share of successes that knows how sure it is."""
+"""A fraction of successes with its confidence interval."""
 
 import functools
 
@@ -9,7 +9,10 @@ from epslab.errors import UserError
 
 
 class Proportion(float):
-    """successes/n, used as the number it is, with its exact confidence interval.
+    """successes/n: a float that carries its exact confidence interval.
+
+    >>> print(Proportion(97, 100))
+    97.0 % [91.5, 99.4]
 
     Args:
         successes: 0..n.
@@ -37,14 +40,15 @@ class Proportion(float):
 
     @classmethod
     def of(cls, outcomes: Bool[Tensor, " n"]) -> "Proportion":
-        """The share of true ones among n ≥ 1 outcomes."""
+        """The fraction of true outcomes among n ≥ 1."""
         return cls(int(outcomes.sum()), len(outcomes))
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Lower and upper end of the two-sided interval of Clopper & Pearson (1934).
 
-        It holds the true probability at least as often as ``confidence`` says, whatever that probability is: each end
-        is the probability at which so many successes or more (fewer) happen in a share (1 − confidence)/2 of all cases.
+        It covers the true probability with at least this confidence, whatever that probability is. At the lower end,
+        this number of successes or more happens with probability (1 − confidence)/2; at the upper end, this number or
+        fewer.
 
         Raises:
             UserError: A confidence outside (0, 1).

@@ -67,7 +67,7 @@ class LatentReport:
         active: Which units are active, [D].
         kl_per_dimension: KL(q(z_d given x)‖p(z_d)), nats, mean over images, [D]; None where the prior's KL does not
             split into dimensions.
-        kl: KL(q(z given x)‖p(z)), nats, [n]; with one draw of z an image where there is no closed form.
+        kl: KL(q(z given x)‖p(z)), nats, [n]; from one draw of z per image where there is no closed form.
         information: log q(z_i given x_i) − log q̂(z_i), nats, [n]: see ``mutual_information``.
         decoder_spread: Var_z(log p(x given z)) over the prior, nats², mean over the first 256 images, by 16 draws each:
             0 where the decoder ignores z.
@@ -93,8 +93,8 @@ class LatentReport:
     def mutual_information(self) -> Estimate:
         """I(x; z) under q and the empirical distribution of these images, nats: 0 to ln n.
 
-        It is unbiased for the information about which of these n images z came from, by one draw of z an image; as an
-        estimate of the information about images in general it is biased low, and can never exceed ln n.
+        From one draw of z per image. It is unbiased for the information about which of these n images z came from. As
+        an estimate for images in general it is biased low: it cannot exceed ln n.
         """
         return Estimate.of(self.information)
 
@@ -102,7 +102,7 @@ class LatentReport:
     def marginal_kl(self) -> Estimate:
         """KL(q(z)‖p(z)) = KL − I, nats: how far all codes together are from the prior (Hoffman & Johnson, 2016).
 
-        Biased high by what ``mutual_information`` is low.
+        Biased high by as much as ``mutual_information`` is biased low.
         """
         return Estimate.of(self.kl.double() - self.information.double())
 
@@ -176,15 +176,15 @@ def evaluate_latents(
     seed: int = 0,
     prepare: Prepare | None = None,
 ) -> LatentReport:
-    """Measure a model's latents on images, in eval mode; the model is left as it was.
+    """Measure a model's latents on images, in eval mode; the model comes back as it was.
 
     Args:
         model: A VAE, or anything with its methods.
         images: At least two; the cost of the mutual information grows with the square of their number (10,000 images
             and 20 latents: some 10 GFLOP).
         batch_size: Images at a time.
-        seed: Of the draws of z; image i's own is a function of the seed and i.
-        prepare: What is done to each batch first.
+        seed: Seed of the draws of z; those of image i are a function of the seed and i.
+        prepare: Applied to each batch first.
 
     Raises:
         UserError: Fewer than two images, or batch_size < 1.
@@ -222,7 +222,7 @@ def evaluate_latents(
 
 
 def pointwise_information(means: Latents, log_stds: Latents, seeds: Seeds) -> PerExample:
-    """The values log q(z_i given x_i) − log (1/N) Σ_j q(z_i given x_j) at one draw z_i an image, nats, [N].
+    """The values log q(z_i given x_i) − log (1/N) Σ_j q(z_i given x_j) at one draw z_i per image, nats, [N].
 
     The aggregated posterior is that of the N images, image i among them (leave-in), so each value is at most ln N. The
     mean is unbiased for the mutual information between an image's index and z. In expectation it is a lower bound of
@@ -232,7 +232,7 @@ def pointwise_information(means: Latents, log_stds: Latents, seeds: Seeds) -> Pe
     Args:
         means: Means of q, [N D].
         log_stds: Logarithms of its standard deviations, [N D].
-        seeds: One seed an image, for its draw of z.
+        seeds: One seed per image, for its draw of z.
     """
     mu, log_sigma = means.double(), log_stds.double()
     z = mu + log_sigma.exp() * noise(seeds, 0, (mu.shape[1],), torch.float64)

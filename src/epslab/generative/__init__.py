@@ -1,4 +1,4 @@
-"""Generative models, one idea a file."""
+"""Generative models, one idea per file."""
 
 from epslab.generative.elbo import ElboTerms
 from epslab.generative.linear_gaussian import LinearGaussian

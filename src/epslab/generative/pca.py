@@ -20,9 +20,14 @@ _RELATIVE_ZERO = 1e-12  #: of the largest variance: what float64 leaves of a var
 
 
 class PCA(nn.Module):
-    """The linear code of least squared reconstruction error: z = Uᵀ (x − μ), x̂ = U z + μ, U orthonormal.
+    """The linear code with the least squared reconstruction error: z = Uᵀ (x − μ), x̂ = U z + μ, U orthonormal.
 
-    It is the limit of probabilistic PCA as its noise goes to 0. ``fit`` before anything else.
+    It is the limit of probabilistic PCA as its noise goes to 0. Call ``fit`` first.
+
+    >>> images = torch.rand(50, 1, 8, 8)
+    >>> pca = PCA(components=10).fit(images)
+    >>> pca.encode(images).shape, pca.reconstruct(images).shape
+    (torch.Size([50, 10]), torch.Size([50, 1, 8, 8]))
 
     Args:
         components: D, the number of axes, at least 1.
@@ -96,7 +101,11 @@ class PCA(nn.Module):
 class ProbabilisticPCA(LinearGaussian):
     """The linear-Gaussian model with one noise variance σ² for all pixels (Tipping & Bishop 1999).
 
-    ``fit`` before anything else; a model with known parameters is a ``LinearGaussian``.
+    Call ``fit`` first; a model with known parameters is a ``LinearGaussian``.
+
+    >>> images = torch.rand(50, 1, 8, 8)
+    >>> ProbabilisticPCA(components=10).fit(images).log_prob(images).shape
+    torch.Size([50])
 
     Args:
         components: D, the number of latents, at least 1.
@@ -130,7 +139,11 @@ class ProbabilisticPCA(LinearGaussian):
 class FactorAnalysis(LinearGaussian):
     """The linear-Gaussian model with a noise variance for each pixel, fitted by EM (Rubin & Thayer 1982).
 
-    ``fit`` before anything else; a model with known parameters is a ``LinearGaussian``.
+    Call ``fit`` first; a model with known parameters is a ``LinearGaussian``.
+
+    >>> images = torch.rand(50, 1, 4, 4)
+    >>> FactorAnalysis(components=2).fit(images, iterations=10).variance.shape
+    torch.Size([16])
 
     Args:
         components: D, the number of latents, at least 1.

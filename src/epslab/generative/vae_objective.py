@@ -1,4 +1,4 @@
-"""What a VAE minimises: the negative ELBO with a weighted, warmed-up and floored KL; what it reports is the ELBO."""
+"""What a VAE minimises: the negative ELBO, its KL term weighted, warmed up and floored. It reports the plain ELBO."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,19 +12,21 @@ from epslab.types import Batch, Images, Latents, PerExample, Progress, Seeds
 
 @dataclass(frozen=True)
 class VAEObjective:
-    """−ELBO with the KL term as trained, and beside it the bound itself (beta = 1, no floor), in nats an image.
+    """−ELBO with the KL term as trained, and the plain bound (beta = 1, no floor), per image in nats.
 
-    The entries, each a curve: ``loss`` (what is minimised), ``reconstruction`` (−E_q log p(x given z), falls),
-    ``kl`` (grows while the code is learnt; near 0 it has collapsed), ``bits_per_dim`` (the ELBO in bits a pixel).
+    Each entry is a curve: ``loss`` (what is minimised), ``reconstruction`` (−E_q log p(x given z); falls), ``kl``
+    (grows while the code is learnt; near 0 the posterior has collapsed), ``bits_per_dim`` (the ELBO in bits per pixel).
 
     Args:
         vae: The model; its ``beta`` weighs the KL term.
-        samples: Draws of z an image.
-        free_bits: λ in nats a dimension: the KL term is Σ_d max(λ, batch mean of KL_d), so that dimensions cheaper than
-            λ are not pressed further (Kingma et al., 2016, eq. 15). A batch quantity, not a metric.
-        warmup_epochs: β_t rises linearly from 0 to beta over so many epochs of training.
-        prepare: What is done to the images first, from the images and the examples' seeds: the fresh draw of dynamic
-            binarisation.
+        samples: Draws of z per image.
+        free_bits: λ in nats per dimension: the KL term is Σ_d max(λ, batch mean of KL_d), so dimensions below λ get no
+            gradient (Kingma et al., 2016, eq. 15). A batch quantity, not a metric.
+        warmup_epochs: β_t rises linearly from 0 to beta over this number of epochs.
+        prepare: Applied to the images first, with the examples' seeds: the fresh draw of dynamic binarisation.
+
+    Raises:
+        UserError: A negative floor or warm-up, or fewer than one sample.
     """
 
     vae: VAE
@@ -43,7 +45,7 @@ class VAEObjective:
             if not getattr(self, name) >= 0:
                 raise UserError(f"{name} must be 0 or more, not {getattr(self, name)}.")
         if self.samples < 1:
-            raise UserError(f"samples counts draws of z an image and must be 1 or more, not {self.samples}.")
+            raise UserError(f"samples counts draws of z per image and must be 1 or more, not {self.samples}.")
 
     @property
     def columns(self) -> dict[str, Column]:
