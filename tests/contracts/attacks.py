@@ -22,6 +22,7 @@ from epslab.attacks import (
 )
 from epslab.geometry import Ball
 
+from .minimal import ToTheBoundary
 from .models import classifier
 
 RADIUS = {"linf": 0.015, "l2": 0.16, "l1": 1.3}
@@ -50,6 +51,7 @@ class Case(NamedTuple):
     success: Callable[[Tensor, Tensor, Tensor], Tensor] = another_class
     exact_counts: bool = True  #: every call but one look at the returned images is a query
     whitebox: bool = True  #: takes gradients of the model
+    own_norm: str = "l2"  #: that distances are in, of an attack without a ball
 
     @property
     def attack(self) -> Attack:
@@ -93,6 +95,11 @@ CASES = [
     Case("apgd-folded", lambda ball: APGD(ball, steps=11, targets=1, objective=margin), "linf"),
     Case("restarts", lambda ball: Restarts(PGD(ball, steps=2), 3), "linf", exact_counts=False),
     Case("worst-case", lambda ball: WorstCase((FGSM(ball), PGD(ball, steps=2))), "l2", exact_counts=False),
+    *(
+        Case(f"boundary-{norm}", lambda _, norm=norm: ToTheBoundary(norm, halvings=3), None, own_norm=norm)
+        for norm in RADIUS
+    ),
+    Case("boundary-folded", lambda _: ToTheBoundary(steps=12), None, own_norm="l2"),
     Case("transfer", lambda ball: Transfer(surrogate, FGSM(ball)), "linf", whitebox=False),
     Case(
         "composite of composites",

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from epslab import seeds
 from epslab.seeds import generator
 
 from .attacks import Case
@@ -53,14 +54,38 @@ def watched_generators() -> Iterator[None]:
     assert before[1][2:] == after[1][2:]
 
 
-@pytest.mark.parametrize("given", ["nothing", "generator", "seeds"])
+@pytest.mark.parametrize("given", ["generator", "seeds"])
 def test_the_model_and_the_generators_are_left_as_they_were(case: Case, given: str) -> None:
     model, x = in_use(), images()
     y = labels_for(classifier(), x)
     before = state(model)
-    noise = {"nothing": {}, "generator": {"generator": generator(0)}, "seeds": {"seeds": torch.arange(8)}}[given]
+    noise = {"generator": {"generator": generator(0)}, "seeds": {"seeds": torch.arange(8)}}[given]
     with watched_generators():
         case.attack(model, x, y, **noise)
+    assert state(model) == before
+
+
+def test_without_a_generator_torch_s_default_one_moves_on(case: Case) -> None:
+    """By one seed per image, whatever the model draws inside; and two calls draw different noise."""
+    model, x = in_use(), images()
+    y = labels_for(classifier(), x)
+    before = state(model)
+
+    def noisy(points: Tensor) -> Tensor:
+        logits: Tensor = classifier()(points + 0.0 * torch.rand_like(points))
+        return logits
+
+    with torch.random.fork_rng():
+        start = torch.get_rng_state()
+        own = seeds.draw(len(x))
+        after = torch.get_rng_state()
+        for asked in (model, noisy):
+            torch.set_rng_state(start)
+            found = case.attack(asked, x, y)
+            assert torch.equal(torch.get_rng_state(), after)
+            assert torch.equal(found.images, case.attack(asked, x, y, seeds=own).images)
+        if case.name in ("pgd-linf", "random-l2", "apgd-l1", "restarts"):
+            assert not torch.equal(case.attack(model, x, y).images, found.images)
     assert state(model) == before
 
 

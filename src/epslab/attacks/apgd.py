@@ -10,13 +10,13 @@ from jaxtyping import Int
 from torch import Tensor
 
 from epslab import seeds
-from epslab.attacks.ascent import look
-from epslab.attacks.attacked import Attacked, Given, InBall, part_of
+from epslab.attacks.attacked import Attacked, Given, InBall
 from epslab.attacks.auto_steps import AutoSteps, SparseAutoSteps
 from epslab.attacks.checks import require_counts
-from epslab.attacks.objectives import Objective, cross_entropy, targeted_dlr
-from epslab.attacks.search import Search, searching
+from epslab.attacks.keeping import Worst
+from epslab.attacks.objectives import LogitLoss, cross_entropy, targeted_dlr
 from epslab.attacks.steps import BOX
+from epslab.attacks.victim import asking
 from epslab.errors import UserError
 from epslab.geometry import Ball
 from epslab.types import Labels, Logits, PerExample
@@ -43,6 +43,7 @@ class APGD(InBall):
         leave_early: An example goes at its first success that the caller's own model confirms. Without it, every image
             is pushed to the greatest value of the objective, those already wrong too, and targets are left out.
         compiled: Let ``torch.compile`` make the copy of the model that gradients are taken from.
+        model_draws: For a classifier that draws noise: draws that each gradient is the mean of; see ``PGD``.
 
     Raises:
         UserError: A count out of range, and when called, inputs that cannot be attacked.
@@ -51,35 +52,31 @@ class APGD(InBall):
     ball: Ball
     steps: int = 100
     restarts: int = 1
-    objective: Objective = cross_entropy
+    objective: LogitLoss = cross_entropy
     targets: int = 9
     leave_early: bool = True
     compiled: bool = False
+    model_draws: int = 1
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
-        require_counts(steps=self.steps, restarts=self.restarts)
+        require_counts(steps=self.steps, restarts=self.restarts, model_draws=self.model_draws)
         if self.targets < 0:
             raise UserError(f"targets is {self.targets}, but must be 0 or more.")
 
     def part(self, index: Tensor) -> "APGD":
         """The same attack for the examples with these indices."""
-        return replace(self, ball=self.ball[index], objective=part_of(self.objective, index))
+        return replace(self, ball=self.ball[index])
 
     def thorough(self) -> "APGD":
         """The same attack for the greatest loss, without targets."""
         return replace(self, leave_early=False)
 
     def _attack(self, given: Given) -> Attacked:
-        with searching(
-            given,
-            self.ball,
-            objective=self.objective,
-            leave_early=self.leave_early,
-            gradient_steps=self.steps * self.restarts,
-            compiled=self.compiled,
-        ) as search:
-            y = search.victim.labels
+        with asking(given, self.model_draws) as victim:
+            search = Worst(victim, self.ball, objective=self.objective, leave_early=self.leave_early)
+            victim.speed_up(self.steps * self.restarts, self.compiled)
+            y = victim.labels
             for restart in range(self.restarts):
                 self._run(search, restart, lambda index, z: self.objective(z, y[index]))
             for k, t in enumerate(self._targets(search, y), start=1):
@@ -88,14 +85,14 @@ class APGD(InBall):
                     self._run(search, k * self.restarts + restart, towards)
             return search.result(given.images)
 
-    def _targets(self, search: Search, labels: Labels) -> tuple[Labels, ...]:
+    def _targets(self, search: Worst, labels: Labels) -> tuple[Labels, ...]:
         """The wrong classes by rank on the clean image, likeliest first, [n] each."""
-        if not self.leave_early or search.clean is None:
+        if not self.leave_early:
             return ()
-        ranked = search.clean.scatter(1, labels[:, None], -torch.inf).argsort(1, descending=True)[:, :-1]
+        ranked = search.victim.clean.scatter(1, labels[:, None], -torch.inf).argsort(1, descending=True)[:, :-1]
         return ranked.unbind(1)[: self.targets]
 
-    def _run(self, search: Search, counter: int, rise: Rise) -> None:
+    def _run(self, search: Worst, counter: int, rise: Rise) -> None:
         """One run for the examples still open."""
         index = search.open()
         if not len(index):
@@ -104,8 +101,8 @@ class APGD(InBall):
             x = search.start(index, counter)
             self._climb(search, AutoSteps(search, search.ball, index, x, self.steps), self.steps, rise)
             return
-        images = search.images[index]
-        start = images + seeds.noise(seeds.fork(search.seeds[index], "start"), counter, images.shape[1:], images.dtype)
+        victim, images = search.victim, search.images[index]
+        start = images + seeds.noise(seeds.fork(victim.seeds[index], "start"), counter, images.shape[1:], images.dtype)
         x = start
         for factor, steps in _widenings(self.steps):
             ball = search.ball.scaled(factor)
@@ -113,7 +110,7 @@ class APGD(InBall):
             self._climb(search, run, steps, rise, inside=factor == 1.0)
             x = run.x_max
 
-    def _climb(self, search: Search, run: AutoSteps, steps: int, rise: Rise, inside: bool = True) -> None:
+    def _climb(self, search: Worst, run: AutoSteps, steps: int, rise: Rise, inside: bool = True) -> None:
         """Take the run's steps; what lies ``inside`` the search's own ball is offered to it."""
         victim, ball = search.victim, search.ball
         for k in range(steps):
@@ -123,16 +120,16 @@ class APGD(InBall):
                 # Failures of all runs are compared by the objective, whatever this run raises.
                 value = self.objective(logits, victim.labels[run.index])
                 left = search.offer(run.index, run.x, logits, value, trusted=victim.trusted)
-                if left.any() and not run.keep(~left):
+                if self.leave_early and left.any() and not run.keep(~left):
                     return
             run.go_on(k)
         if not inside:
             return
-        left = look(search, run.index, run.x, self.objective)
+        left = search.look(run.index, run.x)
         if ball.norm != "linf" and run.keep(~left):
             # Where the model is affine this is the optimum, which the steps only approach.
             far = ball[run.index].farthest(run.gradient_max, search.images[run.index], BOX)
-            look(search, run.index, far, self.objective)
+            search.look(run.index, far)
 
 
 def _widenings(steps: int) -> list[tuple[float, int]]:

@@ -13,8 +13,8 @@ from epslab.types import Classifier, Images, Labels, Seeds
 class Attacked(NamedTuple):
     """An attack's result, per example, re-measured on the returned images with the caller's own model.
 
-    An image that the model gets wrong as it is counts as a success at distance 0 and is returned as it came, unless
-    the attack goes for the greatest loss (``leave_early=False``) or for a class of its own (a targeted goal).
+    An image that the model gets wrong as it is counts as a success at distance 0 and is returned unchanged, unless the
+    attack goes for the greatest loss (``leave_early=False``) or for one class in particular (a targeted goal).
     """
 
     images: Images  #: inside the ball and the box [0, 1]; dtype, device and memory format of the images given
@@ -26,7 +26,7 @@ class Attacked(NamedTuple):
 
 @runtime_checkable
 class Attack(Protocol):
-    """What an attack answers and does. It is called, and leaves the model and torch's own generators as they were."""
+    """What an attack answers and does: a frozen dataclass that you call. It leaves the model as it was."""
 
     @property
     def norm(self) -> str:
@@ -61,8 +61,8 @@ class Attack(Protocol):
             model: Images in [0, 1] to logits.
             images: [n c h w] in [0, 1].
             labels: The true classes, [n].
-            generator: Where the examples' seeds are drawn; None: torch's default one as it stands, given back as it
-                was, so that a second call repeats the first.
+            generator: Where the examples' seeds are drawn; None: torch's default one, which moves on, so that a second
+                call draws other noise. Given a generator or seeds, the default one stays as it was.
             seeds: The examples' own seeds instead, [n]: the result then does not depend on batch mates.
         """
         ...

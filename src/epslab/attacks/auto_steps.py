@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from epslab.attacks.search import Search
+from epslab.attacks.keeping import Worst
 from epslab.attacks.steps import BOX, sparse, uphill
 from epslab.geometry import Ball
 from epslab.types import Images, PerExample
@@ -40,7 +40,7 @@ class AutoSteps:
         "eta", "f", "f_max", "rises", "f_max_then", "halved_then",
     )  # fmt: skip
 
-    def __init__(self, search: Search, ball: Ball, index: Int[Tensor, " k"], start: Images, steps: int) -> None:
+    def __init__(self, search: Worst, ball: Ball, index: Int[Tensor, " k"], start: Images, steps: int) -> None:
         self.ball = ball
         self.index = index
         self.images = search.images
@@ -144,7 +144,7 @@ class SparseAutoSteps(AutoSteps):
     per_example = (*AutoSteps.per_example, "pixels", "changed_then")
 
     def __init__(
-        self, search: Search, ball: Ball, index: Int[Tensor, " k"], start: Images, steps: int, *, first: bool
+        self, search: Worst, ball: Ball, index: Int[Tensor, " k"], start: Images, steps: int, *, first: bool
     ) -> None:
         super().__init__(search, ball, index, start, steps)
         dimensions = start[0].numel()

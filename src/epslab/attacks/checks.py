@@ -32,7 +32,7 @@ def checked(images: Tensor, labels: Tensor, seeds: Tensor | None) -> tuple[Image
         )
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool or labels.ndim != 1:
         raise UserError(
-            f"Labels are {labels.dtype} {list(labels.shape)}; an attack takes one class index an image, int64 [n]."
+            f"Labels are {labels.dtype} {list(labels.shape)}; an attack takes one class index per image, int64 [n]."
         )
     if len(labels) != len(images):
         raise UserError(f"There are {len(images)} images and {len(labels)} labels; give one label for each image.")
@@ -42,38 +42,60 @@ def checked(images: Tensor, labels: Tensor, seeds: Tensor | None) -> tuple[Image
 
 
 def checked_logits(logits: object, labels: Labels) -> Logits:
-    """The logits of a batch with these labels, in the form every attack relies on.
+    """The logits of a batch with these labels, in the form every attack relies on; on a GPU this waits for them.
 
     Raises:
         UserError: They are not [n classes], not finite, or a label has no class.
+    """
+    own = require_logits(logits, len(labels))
+    require_finite(torch.isfinite(own).all())
+    require_labels(labels, own.shape[1])
+    return own
+
+
+def require_logits(logits: object, n: int) -> Logits:
+    """Refuse what is no tensor of logits for n images; its values are not looked at.
+
+    Raises:
+        UserError: It is not [n classes] with two classes or more.
     """
     if not isinstance(logits, Tensor):
         raise UserError(
             f"The model returns {type(logits).__name__}; an attack takes a model that gives a tensor of logits"
             " [n classes]: wrap it in a function that does."
         )
-    if logits.ndim != 2 or logits.shape[0] != len(labels) or logits.shape[1] < 2:
+    if logits.ndim != 2 or logits.shape[0] != n or logits.shape[1] < 2:
         raise UserError(
-            f"The model gives {list(logits.shape)} for {len(labels)} images; an attack takes logits [n classes] with"
+            f"The model gives {list(logits.shape)} for {n} images; an attack takes logits [n classes] with"
             " two classes or more."
-        )
-    require_finite(logits)
-    low, high = labels.aminmax()
-    if not (low >= 0 and high < logits.shape[1]):
-        raise UserError(
-            f"Labels run from {int(low)} to {int(high)}, but the model has {logits.shape[1]} classes: labels must lie"
-            f" in 0..{logits.shape[1] - 1}."
         )
     return logits
 
 
-def require_finite(logits: Logits) -> None:
+def require_labels(labels: Labels, classes: int) -> None:
+    """Refuse labels that are no classes of the model.
+
+    Raises:
+        UserError: One lies outside 0..classes−1.
+    """
+    low, high = labels.aminmax()
+    if not (low >= 0 and high < classes):
+        raise UserError(
+            f"Labels run from {int(low)} to {int(high)}, but the model has {classes} classes: labels must lie"
+            f" in 0..{classes - 1}."
+        )
+
+
+def require_finite(finite: Tensor) -> None:
     """Refuse logits with which no prediction can be trusted.
+
+    Args:
+        finite: Whether all of them are, one bool.
 
     Raises:
         UserError: One of them is NaN or infinite.
     """
-    if not torch.isfinite(logits).all():
+    if not finite:
         raise UserError(
             "The model gives NaN or infinite logits, so that its predictions mean nothing: mend the model, or attack it"
             " in a wider precision."

@@ -8,21 +8,27 @@ from itertools import repeat
 import torch
 from torch import Tensor
 
-from epslab import seeds
 from epslab.attacks.attacked import Attack, Attacked, Called, Given
-from epslab.attacks.borrowed import borrowed
-from epslab.attacks.checks import checked, checked_logits, require_counts
+from epslab.attacks.checks import require_counts
 from epslab.attacks.objectives import margin
+from epslab.attacks.victim import asking
 from epslab.errors import UserError
 from epslab.geometry import Ball
-from epslab.types import Classifier, Images, Labels
+from epslab.seeds import fork
 
 
 @dataclass(frozen=True)
 class Restarts(Called):
-    """One attack several times, each with noise of its own; of each example the worst run is kept.
+    """One attack several times, each with other noise; of each example the worst run is kept.
 
-    A success is worse than a failure, and a greater margin worse than a smaller one.
+    A success is worse than a failure, and a greater margin worse than a smaller one; on ties the earlier run is kept.
+
+    >>> from epslab.attacks import PGD
+    >>> from epslab.geometry import Linf
+    >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    >>> images, labels = torch.rand(2, 1, 8, 8), torch.tensor([3, 7])
+    >>> Restarts(PGD(Linf(8 / 255), steps=4), 3).thorough()(net, images, labels).gradients
+    tensor([12, 12])
 
     Args:
         attack: Any attack that draws noise.
@@ -67,7 +73,14 @@ class Restarts(Called):
 class WorstCase(Called):
     """Several attacks one after the other; of each example the worst result is kept.
 
-    A success is worse than a failure, and a greater margin worse than a smaller one.
+    A success is worse than a failure, and a greater margin worse than a smaller one; on ties the earlier one is kept.
+
+    >>> from epslab.attacks import FGSM, PGD
+    >>> from epslab.geometry import Linf
+    >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    >>> images, labels = torch.rand(2, 1, 8, 8), torch.tensor([3, 7])
+    >>> WorstCase((FGSM(Linf(1.0)), PGD(Linf(1.0))))(net, images, labels).success
+    tensor([True, True])
 
     Args:
         attacks: One or more.
@@ -115,7 +128,7 @@ class WorstCase(Called):
 
 
 def _worst(attacks: Iterator[Attack], given: Given, norm: str, *, fresh: bool, leave_early: bool) -> Attacked:
-    """The worst result of each example, its distance in this norm.
+    """The worst result of each example, its distance in this norm; on ties the earlier one.
 
     Args:
         attacks: One after the other.
@@ -124,33 +137,27 @@ def _worst(attacks: Iterator[Attack], given: Given, norm: str, *, fresh: bool, l
         fresh: Every attack after the first draws other noise.
         leave_early: An example leaves after the first attack that succeeds on it.
     """
-    model, images, labels, generator, own = given
-    x, y = checked(images, labels, own)
-    with borrowed(model, x.device):
-        own = seeds.draw(len(x), generator, x.device) if own is None else own.to(x.device)
-        worst = next(attacks)(model, images, labels, seeds=own)
-        kept = [part.clone() for part in worst]
-        returned, success, _, queries, gradients = kept
-        value = _margin(model, returned, y)
+    with asking(given) as victim:
+        x, y = victim.images, victim.labels
+        first = next(attacks)(given.model, given.images, given.labels, seeds=victim.seeds)
+        returned, success = first.images.clone(), first.success.clone()
+        victim.queries += first.queries
+        victim.gradients += first.gradients
+        value = margin(victim.measure(returned), y)
         for run, attack in enumerate(attacks, start=1):
             index = (~success if leave_early else torch.ones_like(success)).nonzero()[:, 0]
             if not len(index):
                 break
-            again = seeds.fork(own[index], "restart", run) if fresh else own[index]
-            found = attack.part(index)(model, x[index], y[index], seeds=again)
-            queries[index] += found.queries
-            gradients[index] += found.gradients
-            margins = _margin(model, found.images, y[index])
-            # On ties the earlier point is kept.
+            own = fork(victim.seeds[index], "restart", run) if fresh else victim.seeds[index]
+            found = attack.part(index)(given.model, x[index], y[index], seeds=own)
+            victim.queries[index] += found.queries
+            victim.gradients[index] += found.gradients
+            values = margin(victim.measure(found.images, index), y[index])
             before = success[index]
-            better = (found.success & ~before) | ((found.success == before) & (margins > value[index]))
+            better = (found.success & ~before) | ((found.success == before) & (values > value[index]))
             taken = index[better]
             returned[taken], success[taken] = found.images[better], found.success[better]
-            value[taken] = margins[better]
+            value[taken] = values[better]
         distance = Ball(norm, 0.0).distance(returned, x)
-        return Attacked(torch.empty_like(images).copy_(returned), success, distance, queries, gradients)
-
-
-@torch.no_grad()
-def _margin(model: Classifier, images: Images, labels: Labels) -> Tensor:
-    return margin(checked_logits(model(images), labels), labels)
+        images = torch.empty_like(given.images).copy_(returned)
+        return Attacked(images, success, distance, victim.queries, victim.gradients)

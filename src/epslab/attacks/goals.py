@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from epslab.attacks.objectives import Objective
+from epslab.attacks.objectives import LogitLoss
 from epslab.errors import UserError
 from epslab.types import Labels, Logits, PerExample
 
@@ -28,7 +28,7 @@ class Aim:
         """Whether the predicted class is the target, or is not the label."""
         return (logits.argmax(1) == self.labels) == self.targeted
 
-    def rise(self, objective: Objective, logits: Logits) -> PerExample:
+    def rise(self, objective: LogitLoss, logits: Logits) -> PerExample:
         """The objective with the sign that makes more of it better for the attack."""
         value = objective(logits, self.labels)
         return -value if self.targeted else value
@@ -70,7 +70,7 @@ class targeted:  # noqa: N801 - a goal like its neighbours, with an argument
         """Reach ``self.labels``."""
         if self.labels.shape != labels.shape:
             raise UserError(
-                f"There are {len(labels)} images and {len(self.labels)} target classes; give one target an image."
+                f"There are {len(labels)} images and {len(self.labels)} target classes; give one target per image."
             )
         targets = self.labels.to(labels.device, torch.int64)
         if len(targets) and not (targets.min() >= 0 and targets.max() < logits.shape[1]):

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from epslab import seeds as noise
-from epslab.attacks.ascent import look
 from epslab.attacks.attacked import Attacked, Given, InBall
 from epslab.attacks.checks import require_counts
+from epslab.attacks.keeping import Index, Worst
 from epslab.attacks.objectives import cross_entropy
-from epslab.attacks.search import searching
+from epslab.attacks.victim import asking
 from epslab.geometry import Ball
+from epslab.seeds import fork, uniform
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,16 @@ class RandomNoise(InBall):
     In the maximum norm every pixel moves by ± radius: as far as FGSM moves it. In the other norms, and with
     ``uniform``, the noise is uniform in the ball.
 
+    >>> from epslab.geometry import Linf
+    >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    >>> images, labels = torch.full((2, 1, 8, 8), 0.5), torch.tensor([3, 7])
+    >>> found = RandomNoise(Linf(0.25), leave_early=False)(net, images, labels)
+    >>> found.distance
+    tensor([0.2500, 0.2500], dtype=torch.float64)
+
     Args:
         ball: The perturbations allowed, in units of the pixel range [0, 1].
-        draws: Perturbations tried an image, ≥ 1.
+        draws: Perturbations tried per image, ≥ 1.
         uniform: Uniform in the ball in the maximum norm, too.
         leave_early: Stop drawing for an image at its first success, and leave alone those already wrong.
 
@@ -45,28 +52,23 @@ class RandomNoise(InBall):
         return replace(self, ball=self.ball[index])
 
     def thorough(self) -> "RandomNoise":
-        """The same attack for the greatest loss."""
+        """The same attack for the greatest loss of every example."""
         return replace(self, leave_early=False)
 
     def _attack(self, given: Given) -> Attacked:
-        with searching(
-            given,
-            self.ball,
-            objective=cross_entropy,
-            leave_early=self.leave_early,
-        ) as search:
+        with asking(given) as victim:
+            kept = Worst(victim, self.ball, objective=cross_entropy, leave_early=self.leave_early)
             for draw in range(self.draws):
-                index = search.open()
-                if not len(index):
-                    break
-                points = search.start(index, draw)
-                if self.ball.norm == "linf" and not self.uniform:
-                    ball, centre = self.ball[index], search.images[index]
-                    u = noise.uniform(
-                        noise.fork(search.seeds[index], "sign"), draw, tuple(centre.shape[1:]), centre.dtype
-                    )
-                    # A step of 2·radius, projected: the corner of the ball, rounded as every other point is.
-                    step = 2.0 * torch.as_tensor(ball.radius).to(centre).view(-1, 1, 1, 1)
-                    points = search.projector(index)(centre + torch.where(u < 0.5, -step, step))
-                look(search, index, points, cross_entropy)
-            return search.result(given.images)
+                if len(index := kept.open()):
+                    kept.look(index, self._points(kept, index, draw))
+            return kept.result(given.images)
+
+    def _points(self, kept: Worst, index: Index, draw: int) -> Tensor:
+        """This draw's points for these examples, in ball and box."""
+        if self.ball.norm != "linf" or self.uniform:
+            return kept.start(index, draw)
+        ball, centre = kept.ball[index], kept.images[index]
+        u = uniform(fork(kept.victim.seeds[index], "sign"), draw, tuple(centre.shape[1:]), centre.dtype)
+        # A step of 2·radius, projected: the corner of the ball, rounded as every other point is.
+        step = 2.0 * torch.as_tensor(ball.radius).to(centre).view(-1, 1, 1, 1)
+        return kept.projector(index)(centre + torch.where(u < 0.5, -step, step))

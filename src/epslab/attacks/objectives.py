@@ -1,4 +1,4 @@
-"""What an attack raises: functions of logits [n classes] and labels [n], one number an example."""
+"""What an attack raises: functions of logits [n classes] and labels [n], one number per example."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from epslab.types import Labels, Logits, PerExample
 
-Objective = Callable[[Logits, Labels], PerExample]
+LogitLoss = Callable[[Logits, Labels], PerExample]
 """Greater where the model is further from the label; differentiable in the logits."""
 
 

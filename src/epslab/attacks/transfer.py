@@ -6,9 +6,7 @@ import torch
 from torch import Tensor
 
 from epslab.attacks.attacked import Attack, Attacked, Called, Given
-from epslab.attacks.borrowed import borrowed
-from epslab.attacks.checks import checked
-from epslab.attacks.victim import Victim
+from epslab.attacks.victim import asking
 from epslab.types import Classifier
 
 
@@ -19,6 +17,13 @@ class Transfer(Called):
     The surrogate is attacked for the greatest loss (``leave_early=False``, where the attack has the choice): an image
     stopped at the surrogate's boundary seldom crosses the model's. Queries and gradients count what the model is asked,
     not the surrogate.
+
+    >>> from epslab.attacks import FGSM
+    >>> from epslab.geometry import Linf
+    >>> net, other = (torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)) for _ in range(2))
+    >>> images, labels = torch.rand(2, 1, 8, 8), torch.tensor([3, 7])
+    >>> Transfer(other, FGSM(Linf(8 / 255)))(net, images, labels).queries
+    tensor([1, 1])
 
     Args:
         surrogate: A model at hand: the same architecture trained on other data (grey box), or another (black box).
@@ -52,17 +57,12 @@ class Transfer(Called):
         return replace(self, leave_early=False)
 
     def _attack(self, given: Given) -> Attacked:
-        model, images, labels, generator, seeds = given
-        x, y = checked(images, labels, seeds)
-        with borrowed(model, x.device), torch.no_grad():
-            victim = Victim(model, y)
-            wrong = torch.zeros_like(y, dtype=torch.bool)
-            if self.leave_early:
-                wrong = victim.measure(x).argmax(1) != y
-                victim.queries += 1
-            found = self.attack.thorough()(self.surrogate, images, labels, generator=generator, seeds=seeds)
+        with asking(given) as victim:
+            x, y = victim.images, victim.labels
+            wrong = victim.clean.argmax(1) != y if self.leave_early else torch.zeros_like(y, dtype=torch.bool)
+            found = self.attack.thorough()(self.surrogate, given.images, given.labels, seeds=victim.seeds)
             kept = torch.where(wrong[:, None, None, None], x, found.images)
-            returned = torch.empty_like(images).copy_(kept)
+            returned = torch.empty_like(given.images).copy_(kept)
             success = victim.measure(returned).argmax(1) != y
             distance = found.distance.masked_fill(wrong, 0.0)
             return Attacked(returned, success, distance, victim.queries, victim.gradients)

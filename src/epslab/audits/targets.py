@@ -118,7 +118,9 @@ def build(
         if list(names).count(name) > 1:
             raise UserError(f"The attack '{name}' is named {list(names).count(name)} times; name it once.")
     given = {"steps": steps, "restarts": restarts}
-    taken = {name: {field.name for field in dataclasses.fields(NAMES[name])} & given.keys() for name in names}
+    taken = {
+        name: {field.name for field in dataclasses.fields(NAMES[name]) if field.init} & given.keys() for name in names
+    }
     for setting, value in given.items():
         if value is not None and value < 1:
             raise UserError(f"--{setting} must be 1 or more, not {value}.")

@@ -113,7 +113,7 @@ def sweep(
         own = seeds.of_indices(seed, rest.indices, "robustness", "sweep", number).to(portion.labels.device)
         name = f"sweep at {float(ball.radius):.4g}"
         one = attack(ball)
-        if number and isinstance(one, PGD):
+        if number and isinstance(one, PGD) and one.random_start:
             one = one.going_on_from(reached[open_])
         found = attacked(model, one, name, rest, own)
         reached[open_] = found["images"]

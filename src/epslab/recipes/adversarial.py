@@ -105,7 +105,7 @@ def attack(recipe: ClassifierRecipe, share: float = 1.0) -> Attack:
     if recipe.attack not in attacks.NAMES:
         raise unknown("attack", recipe.attack, attacks.NAMES)
     kind: Any = attacks.NAMES[recipe.attack]
-    fields: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(kind)}
+    fields: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(kind) if field.init}
     for name in ("steps", "step_size"):
         value = getattr(recipe, f"attack_{name}")
         if value is not None and name not in fields:

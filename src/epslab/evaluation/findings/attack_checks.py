@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import torch
 
-from epslab.attacks import APGD, PGD, IterativeFGSM
+from epslab.attacks import APGD, PGD
 from epslab.attacks.goals import untargeted
 from epslab.classifiers import Proportion
 from epslab.evaluation.findings.evidence import Evidence, Outcome
@@ -152,7 +152,7 @@ def survives_rounding(evidence: Evidence) -> Finding:
 
 def _iterates(outcome: Outcome) -> bool:
     attack = outcome.attack
-    return isinstance(attack, APGD) or (isinstance(attack, PGD | IterativeFGSM) and attack.goal is untargeted)
+    return isinstance(attack, APGD) or (isinstance(attack, PGD) and attack.steps > 1 and attack.goal is untargeted)
 
 
 def _stronger(name: str, strong: Mapping[str, Outcome], weak: Mapping[str, Outcome]) -> Finding:
