@@ -44,7 +44,7 @@ def brief(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 
     def shortened(ball: Ball) -> dict[str, Attack]:
         brief: dict[str, Attack] = {
-            name: replace(attack, steps=8) if isinstance(attack, PGD) else attack
+            name: replace(attack, steps=8) if isinstance(attack, PGD) and attack.random_start else attack
             for name, attack in reference_attacks(ball).items()
         }
         thorough = WorstCase((PGD(ball, steps=12), PGD(ball, steps=12, objective=margin)))

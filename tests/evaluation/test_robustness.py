@@ -493,7 +493,7 @@ def test_any_function_and_any_precision() -> None:
         ({"labels": torch.zeros(7, dtype=torch.int64)}, "40 images and 7 labels"),
         ({"labels": torch.full((40,), 2)}, r"Labels run from 2 to 2, but the model has 2 classes"),
         ({"labels": torch.full((40,), -1)}, r"Labels run from -1 to -1"),
-        ({"labels": torch.zeros(40)}, "one class index an image"),
+        ({"labels": torch.zeros(40)}, "one class index per image"),
         ({"images": torch.full((40, 3, 2, 2), 128, dtype=torch.uint8)}, "pixels / 255 for bytes"),
         ({"images": torch.full((40, 3, 2, 2), 1.5)}, r"must lie in \[0, 1\]"),
         ({"images": torch.full((40, 3, 2, 2), torch.nan)}, r"must lie in \[0, 1\]"),
