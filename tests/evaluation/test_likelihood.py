@@ -13,7 +13,7 @@ from linear_oracle import SHAPE, Oracle, linear_vae
 from torch import Tensor, nn
 
 from epslab import seeds
-from epslab.data import ImageSet, bernoulli_draw
+from epslab.data import ImageSet, PointSet, bernoulli_draw
 from epslab.errors import UserError
 from epslab.evaluation import (
     Elbo,
@@ -485,3 +485,12 @@ def test_five_thousand_draws_on_28_by_28_add_less_than_a_gigabyte() -> None:
         evaluate_likelihood(vae, images[:2], bounds(5000))  # 1024 draws of 2
     before, most = seen
     assert 5e7 < most - before < 1e9  # the lower bound: something was seen
+
+
+def test_points_on_the_plane_have_likelihoods_too() -> None:
+    points = torch.randn(50, 2, generator=seeds.generator(0, "points"))
+    model = ProbabilisticPCA(1).fit(points)
+    report = evaluate_likelihood(model, PointSet(points), {"exact": Exact(), "elbo": Elbo()}, batch_size=16)
+    torch.testing.assert_close(report.per_example["exact"], model.log_prob(points))
+    torch.testing.assert_close(report.per_example["elbo"], model.log_prob(points))
+    assert report.bits_per_dim().mean == pytest.approx(-report["exact"].mean / (2 * math.log(2)), rel=1e-9)

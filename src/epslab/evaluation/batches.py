@@ -1,15 +1,13 @@
-"""Walking through an image set with a model that comes back as it was."""
+"""Walking through a set of examples in batches that fit the model."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from epslab.data import ImageSet
-from epslab.nets.modes import evaluating
+from epslab.data import Examples
 from epslab.seeds import of_indices
 from epslab.types import Images, Seeds
 
@@ -17,19 +15,14 @@ Prepare = Callable[[Images, Seeds], Images]
 """Applied to each batch first, given the images and one seed per image: dynamic binarisation draws here."""
 
 
-def as_found(model: object) -> AbstractContextManager[None]:
-    """Eval mode inside, each submodule's own mode afterwards; nothing for a model that is no module."""
-    return evaluating(model) if isinstance(model, nn.Module) else nullcontext()
-
-
 def batches(
-    model: object, images: ImageSet, batch_size: int, seed: int, prepare: Prepare | None = None
-) -> Iterator[tuple[Images, Int[Tensor, " n"]]]:
-    """The images in order, in the model's dtype and on its device, prepared, each batch with its images' indices."""
+    model: object, examples: Examples, batch_size: int, seed: int, prepare: Prepare | None = None
+) -> Iterator[tuple[Float[Tensor, "n *shape"], Int[Tensor, " n"]]]:
+    """The examples in order, in the model's dtype and on its device, prepared; each batch with its indices."""
     like = _example_tensor(model)
-    for first in range(0, len(images), batch_size):
-        x = images[first : first + batch_size].images.to(like)
-        indices = torch.arange(first, first + len(x), device=like.device)
+    for first in range(0, len(examples), batch_size):
+        own = torch.arange(first, min(first + batch_size, len(examples)))
+        x, indices = examples.batch(own)[0].to(like), own.to(like.device)
         if prepare is not None:
             x = prepare(x, of_indices(seed, indices, "evaluation", "prepare"))
         yield x, indices

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
-from torch import Generator
+from jaxtyping import Float
+from torch import Generator, Tensor
 
 from epslab.errors import UserError
 from epslab.generative.elbo import ElboTerms
@@ -34,7 +35,7 @@ class VariationalModel(Protocol):
 class DensityModel(Protocol):
     """A model whose log p(x) is known: ``LinearGaussian``, ``ProbabilisticPCA``, ``FactorAnalysis``."""
 
-    def log_prob(self, images: Images) -> PerExample:
+    def log_prob(self, images: Float[Tensor, "n *shape"]) -> PerExample:
         """Log p(x) in nats, [n]."""
         ...
 
@@ -70,7 +71,9 @@ class Estimator(Protocol):
         """Draws per image, for the progress bar; 1 if there are none."""
         ...
 
-    def __call__(self, model: object, images: Images, *, seeds: Seeds, on_draws: OnDraws) -> Estimated:
+    def __call__(
+        self, model: object, images: Float[Tensor, "n *shape"], *, seeds: Seeds, on_draws: OnDraws
+    ) -> Estimated:
         """Log p(x) of these images; calls ``on_draws`` with the number of draws just made, for all images together."""
         ...
 
@@ -104,7 +107,9 @@ class Elbo:
         """The samples."""
         return self.samples
 
-    def __call__(self, model: object, images: Images, *, seeds: Seeds, on_draws: OnDraws) -> Estimated:
+    def __call__(
+        self, model: object, images: Float[Tensor, "n *shape"], *, seeds: Seeds, on_draws: OnDraws
+    ) -> Estimated:
         """The bound of each image."""
         if not isinstance(model, VariationalModel):
             raise _lacks(model, "the ELBO", "terms(images, samples, generator, seeds)")
@@ -154,7 +159,9 @@ class ImportanceWeighted(_Draws):
         """The bound and its K."""
         return f"importance-weighted bound, K={self.samples:,}"
 
-    def __call__(self, model: object, images: Images, *, seeds: Seeds, on_draws: OnDraws) -> Estimated:
+    def __call__(
+        self, model: object, images: Float[Tensor, "n *shape"], *, seeds: Seeds, on_draws: OnDraws
+    ) -> Estimated:
         """The bound of each image."""
         if not isinstance(model, LatentVariableModel):
             raise _lacks(model, "the importance-weighted bound", "log_weights(images, samples, seeds=…, first=…)")
@@ -176,7 +183,9 @@ class PriorMonteCarlo(_Draws):
         """The estimate and its L."""
         return f"prior Monte Carlo, L={self.samples:,}"
 
-    def __call__(self, model: object, images: Images, *, seeds: Seeds, on_draws: OnDraws) -> Estimated:
+    def __call__(
+        self, model: object, images: Float[Tensor, "n *shape"], *, seeds: Seeds, on_draws: OnDraws
+    ) -> Estimated:
         """The estimate of each image."""
         if not isinstance(model, LatentVariableModel):
             raise _lacks(model, "prior Monte Carlo", "log_likelihoods(images, samples, seeds=…, first=…)")
@@ -198,7 +207,9 @@ class Exact:
     label: ClassVar[str] = "log p(x)"
     draws: ClassVar[int] = 1
 
-    def __call__(self, model: object, images: Images, *, seeds: Seeds, on_draws: OnDraws) -> Estimated:
+    def __call__(
+        self, model: object, images: Float[Tensor, "n *shape"], *, seeds: Seeds, on_draws: OnDraws
+    ) -> Estimated:
         """Log p(x) of each image."""
         if not isinstance(model, DensityModel):
             raise _lacks(model, "an exact likelihood", "log_prob(images)")

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from epslab.data import ImageSet
+from epslab.data import Examples
 from epslab.errors import UserError
 from epslab.evaluation.batches import Prepare, batches
 from epslab.evaluation.estimate import Estimate
@@ -21,7 +21,7 @@ from epslab.nets.modes import borrowed
 from epslab.probability.bounds import bits_per_dim
 from epslab.runs import Measurement
 from epslab.seeds import of_indices
-from epslab.types import ImageShape, PerExample
+from epslab.types import PerExample
 
 _PART_NAMES = {
     "reconstruction": "reconstruction, −E log p(x given z)",
@@ -55,11 +55,11 @@ class LikelihoodReport:
 
     Args:
         entries: What each estimator found, by the name it was given.
-        image_shape: Channels, height, width.
+        image_shape: The shape of one image: channels, height, width; or of one point: its dimensions.
     """
 
     entries: Mapping[str, LikelihoodEntry]
-    image_shape: ImageShape
+    image_shape: tuple[int, ...]
 
     def __getitem__(self, name: str) -> Estimate:
         """The mean of an estimator's values, nats; higher is better."""
@@ -169,7 +169,7 @@ class LikelihoodReport:
 @torch.no_grad()
 def evaluate_likelihood(
     model: object,
-    images: ImageSet,
+    images: Examples,
     estimators: Mapping[str, Estimator],
     *,
     batch_size: int = 256,
@@ -192,7 +192,7 @@ def evaluate_likelihood(
 
     Args:
         model: Has the methods that the estimators need.
-        images: The images, used in the model's dtype and on its device.
+        images: The images, or the points of a ``PointSet``, used in the model's dtype and on its device.
         estimators: By name, at least one: ``Elbo``, ``ImportanceWeighted``, ``PriorMonteCarlo``, ``Exact``, or any
             ``Estimator``.
         batch_size: Images at a time.
@@ -229,4 +229,4 @@ def evaluate_likelihood(
         )
         for name, estimator in estimators.items()
     }
-    return LikelihoodReport(entries, images.image_shape)
+    return LikelihoodReport(entries, tuple(images.shape))
