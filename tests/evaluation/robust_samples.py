@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
@@ -195,5 +196,32 @@ def main(out: Path) -> None:
     (out / f"share-{rank}.json").write_text(json.dumps((report.to_dict(), told, sentences)))
 
 
+@dataclass(frozen=True)
+class Endless(Push):
+    """Writes down that it has begun, and does not come to an end by itself."""
+
+    out: Path = Path()
+
+    def __call__(self, *given: Any, **rest: Any) -> Attacked:
+        (self.out / f"begun-{os.environ.get('LOCAL_RANK', '0')}").touch()
+        while True:
+            time.sleep(0.01)
+
+
+def wait_for_ever(out: Path) -> None:
+    """On two processes, until one is killed; writes down the sentence the other ends with."""
+    rank = os.environ.get("LOCAL_RANK", "0")
+    (out / f"pid-{rank}").write_text(str(os.getpid()))
+    x, y = digits()
+    try:
+        evaluate_robustness(
+            trained(), x[:40], y[:40], {"endless": Endless(Linf(0.1), out)}, out=out / "results", batch_size=10,
+            sweep=None, findings=False, devices=2, accelerator="cpu", strategy="ddp",
+        )  # fmt: skip
+    except UserError as error:
+        (out / f"sentence-{rank}").write_text(str(error))
+        sys.exit(2)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    {"main": main, "wait": wait_for_ever}[sys.argv[2]](Path(sys.argv[1]))

@@ -1,5 +1,6 @@
 """An evaluation killed at any moment, and one on two processes, give the report of an undisturbed one."""
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -7,7 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -265,7 +268,7 @@ def test_an_evaluation_killed_while_writing_resumes_to_the_same_files(tmp_path: 
 @pytest.mark.processes
 def test_two_processes_share_the_work_and_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(SCRIPT), str(tmp_path / "two")],
+        [sys.executable, "-W", "error", str(SCRIPT), str(tmp_path / "two"), "main"],
         capture_output=True,
         text=True,
         timeout=240,
@@ -290,6 +293,36 @@ def test_two_processes_share_the_work_and_agree(tmp_path: Path, monkeypatch: pyt
         assert "already holds an evaluation" in sentences[0]
         assert "out of luck" in sentences[1] or "failed in another process" in sentences[1]
     assert {("luck" in sentences[1]) for sentences in refusals} == {True, False}
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("victim", ["0", "1"])
+def test_where_one_process_is_killed_the_other_ends_with_a_sentence(tmp_path: Path, victim: str) -> None:
+    """In the middle of a batch that would never end, long before the process group's timeout of half an hour."""
+    first = subprocess.Popen([sys.executable, str(SCRIPT), str(tmp_path), "wait"], stderr=subprocess.PIPE, text=True)
+    other = str(1 - int(victim))
+    try:
+        wait_until(lambda: len(list(tmp_path.glob("begun-*"))) == 2, 120)
+        os.kill(int((tmp_path / f"pid-{victim}").read_text()), signal.SIGKILL)
+        killed = time.monotonic()
+        wait_until(lambda: (tmp_path / f"sentence-{other}").exists(), 30)
+        assert time.monotonic() - killed < 10
+        assert (tmp_path / f"sentence-{other}").read_text() == (
+            "Another process of this evaluation was killed, so this one ends too; what is finished is kept: resume it."
+        )
+        assert first.wait(30) == (-signal.SIGKILL if victim == "0" else 2)
+    finally:
+        for file in tmp_path.glob("pid-*"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(file.read_text()), signal.SIGKILL)
+        first.communicate(timeout=30)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_several_processes_need_a_folder() -> None:

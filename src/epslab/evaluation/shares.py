@@ -1,13 +1,17 @@
 """Several processes that share one evaluation, started by Lightning Fabric."""
 
+import os
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
 from lightning.fabric.strategies.strategy import Strategy
 
 from epslab.errors import UserError
+from epslab.evaluation.link import Link, failed
 from epslab.training.surroundings import quiet
 
 
@@ -24,53 +28,73 @@ class Processes:
     def __init__(
         self, devices: int | str | Sequence[int], accelerator: str, strategy: str | Strategy, num_nodes: int
     ) -> None:
-        self._fabric: Fabric | None = None
+        self._link: Link | None = None
         self.rank, self.count = 0, 1
         self.device: torch.device | None = None  #: where this process computes; None: where the model is
         if devices == 1 and num_nodes == 1:
             return
         chosen: Any = devices if isinstance(devices, int | str) else list(devices)
         with quiet():
-            self._fabric = Fabric(accelerator=accelerator, devices=chosen, strategy=strategy, num_nodes=num_nodes)
-            self._fabric.launch()
-        self.rank, self.count = self._fabric.global_rank, self._fabric.world_size
-        self.device = self._fabric.device
+            fabric = Fabric(accelerator=accelerator, devices=chosen, strategy=strategy, num_nodes=num_nodes)
+            fabric.launch()
+        self.rank, self.count = fabric.global_rank, fabric.world_size
+        self.device = fabric.device
+        if self.count > 1:
+            _let_speak()
+            self._link = Link.between(self.rank, self.count, os.environ["MASTER_ADDR"], fabric.broadcast)
 
     def first(self, act: Callable[[], None]) -> None:
         """Act in the first process; where it refuses, every process raises the same sentence.
 
         Raises:
-            UserError: ``act`` raised it.
+            UserError: ``act`` raised it, or a process is gone.
         """
-        if self._fabric is None:
+        if self._link is None:
             act()
-            return
-        refusal: str | None = None
-        if self.rank == 0:
+        elif self.rank == 0:
+            refusal: str | None = None
             try:
                 act()
             except UserError as error:
                 refusal = str(error)
-        refusal = self._fabric.broadcast(refusal)
-        if refusal is not None:
+            self._link.tell(refusal=refusal)
+            if refusal is not None:
+                raise UserError(refusal)
+        elif (refusal := self._link.hear()[0].get("refusal")) is not None:
             raise UserError(refusal)
 
     def everywhere(self, act: Callable[[], None]) -> None:
-        """Act in every process and wait for all; where one fails, all do.
+        """Act in every process and wait for all; where one fails or is killed, all stop.
 
         Raises:
-            UserError: Another process failed.
+            UserError: Another process failed, or is gone.
         """
-        if self._fabric is None:
+        if self._link is None:
             act()
             return
-        failure: Exception | None = None
         try:
-            act()
-        except Exception as error:
-            failure = error
-        failed = self._fabric.all_reduce(torch.tensor(float(failure is not None), device=self.device), reduce_op="sum")
-        if failure is not None:
-            raise failure
-        if bool(failed):
-            raise UserError("The evaluation failed in another process, which says why; mend that, and resume.")
+            self._link.during(act)
+        except BaseException:
+            self._link.tell(failed=True)
+            raise
+        if self.rank:
+            self._link.tell(failed=False)
+        in_vain = any(message["failed"] for message in self._link.hear())
+        if not self.rank:
+            self._link.tell(failed=in_vain)
+        if in_vain:
+            raise failed()
+
+    def __enter__(self) -> "Processes":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._link is not None:
+            self._link.close()
+
+
+def _let_speak() -> None:
+    """Stop Fabric's watch over the processes it started: when one of them dies, it kills this one without a word."""
+    for thread in threading.enumerate():
+        if isinstance(thread, _ChildProcessObserver):
+            thread._child_processes = []
