@@ -5,15 +5,16 @@ from typing import Any
 
 import pytest
 import torch
-from robust_samples import digits, few, trained
+from robust_samples import Push, digits, trained
 from torch import Tensor, nn
 
-from epslab.attacks import FGSM, PGD, Attack
+from epslab.attacks import Attack, Attacked
 from epslab.evaluation import RadiusSweep, evaluate_robustness
 from epslab.evaluation.findings import evidence
-from epslab.geometry import Linf
+from epslab.evaluation.findings.evidence import reference_attacks
+from epslab.geometry import Ball, Linf
 from epslab.seeds import noise
-from epslab.types import Images, Logits, Seeds
+from epslab.types import Images, Labels, Logits, Seeds
 
 
 class Smoothed(nn.Module):
@@ -35,12 +36,19 @@ class Smoothed(nn.Module):
         return logits
 
 
-ATTACKS: dict[str, Attack] = {"fgsm": FGSM(Linf(0.1)), "pgd": PGD(Linf(0.1), steps=3)}
+class Blind(Push):
+    """Moves every image, and asks the model nothing."""
+
+    def __call__(self, model: Any, images: Images, labels: Labels, **rest: Any) -> Attacked:
+        return super().__call__(lambda x: x.flatten(1), images, labels, **rest)
+
+
+ATTACKS: dict[str, Attack] = {"push": Blind(Linf(0.1)), "more": Blind(Linf(0.2))}
 
 
 def evaluated(model: nn.Module, **arguments: Any) -> Any:
     x, y = digits()
-    options: dict[str, Any] = {"sweep": RadiusSweep((0.05, 0.1), "linf", FGSM), "findings": False, "batch_size": 30}
+    options: dict[str, Any] = {"sweep": RadiusSweep((0.05, 0.1), "linf", Blind), "findings": False, "batch_size": 30}
     return evaluate_robustness(model, x[:60], y[:60], ATTACKS, **(options | arguments))
 
 
@@ -50,7 +58,10 @@ def numbers(report: Any) -> list[Any]:
 
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evidence, "reference_attacks", few)
+    def blind(ball: Ball) -> dict[str, Attack]:
+        return dict.fromkeys(reference_attacks(ball), Blind(ball))
+
+    monkeypatch.setattr(evidence, "reference_attacks", blind)
 
 
 def test_answers_depend_on_the_example_alone_not_on_its_batch() -> None:
@@ -66,7 +77,7 @@ def test_answers_depend_on_the_example_alone_not_on_its_batch() -> None:
 
 def test_a_resumed_evaluation_repeats_the_noise(tmp_path: Path) -> None:
     whole = evaluated(Smoothed(), out=tmp_path)
-    for file in ("clean/000000030", "attacks/pgd/000000000", "sweep/000000030"):
+    for file in ("clean/000000030", "attacks/push/000000000", "sweep/000000030"):
         (tmp_path / "results" / f"{file}.safetensors").unlink()
     torch.rand(3)
     assert numbers(evaluated(Smoothed(), out=tmp_path, resume=True)) == numbers(whole)
