@@ -13,6 +13,7 @@ from epslab.classifiers import ClassifierObjective
 from epslab.defences import AdversarialBatch, AdversarialLoss
 from epslab.errors import UserError
 from epslab.geometry import L1, L2, Ball, Linf
+from epslab.seeds import noise
 from epslab.types import Batch, Progress
 
 FGSM_01 = FGSM(Linf(0.1))
@@ -82,7 +83,7 @@ def test_with_batchnorm_they_differ(batch: tuple[Tensor, Tensor]) -> None:
 
 
 @pytest.mark.parametrize(
-    "defence", [AdversarialLoss(PGD(Linf(0.1), steps=3)), AdversarialBatch(PGD(Linf(0.1), steps=3))]
+    "defence", [kind(attack) for kind in (AdversarialLoss, AdversarialBatch) for attack in (PGD(Linf(0.1), 3), FGSM_01)]
 )
 def test_the_attack_leaves_modes_and_running_statistics_alone(
     batch: tuple[Tensor, Tensor], defence: AdversarialLoss | AdversarialBatch
@@ -247,3 +248,30 @@ def test_fgsm_training_gives_the_model_back_and_refuses_what_cannot_be_attacked(
         AdversarialLoss(FGSM_01)(model, x, y + 3)
     constant = AdversarialLoss(FGSM_01)(lambda images: torch.zeros(len(images), 3).double(), x, y)
     torch.testing.assert_close(constant, torch.full((8,), math.log(3), dtype=torch.float64))
+
+
+class Draws(nn.Module):
+    """A classifier that draws; it notes the counters it is asked with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = net(batch_norm=False)
+        self.counters: list[int] = []
+
+    def forward(self, x: Tensor, *, seeds: Tensor | None = None, counter: int = 0) -> Tensor:
+        if seeds is not None:
+            self.counters.append(counter)
+            x = x + 0.1 * noise(seeds, counter, tuple(x.shape[1:]), x.dtype)
+        logits: Tensor = self.body(x)
+        return logits
+
+
+@pytest.mark.parametrize("draws", [1, 3])
+def test_the_gradient_of_a_classifier_that_draws_is_taken_at_the_examples_own_draws(
+    batch: tuple[Tensor, Tensor], draws: int
+) -> None:
+    x, y = batch
+    model = Draws()
+    AdversarialLoss(FGSM(Linf(0.1), model_draws=draws), clean_weight=0.0)(model, x, y, seeds=torch.arange(8))
+    assert set(range(draws)) <= set(model.counters)
+    assert len(model.counters) == 1 or draws > 1

@@ -153,7 +153,7 @@ def _attacked(
 ) -> Images:
     """The batch attacked for the greatest loss; without seeds, every call draws new ones."""
     own: Tensor = draw(len(images), generator, images.device) if seeds is None else seeds
-    if isinstance(attack, FGSM) and attack.goal is untargeted:
+    if isinstance(attack, FGSM) and attack.goal is untargeted and attack.model_draws == 1:
         return _fast_gradient_sign(attack, model, images, labels, own)
     return attack.thorough()(model, images, labels, seeds=own).images
 
