@@ -162,8 +162,9 @@ class SparseAutoSteps(AutoSteps):
         return {now: now - every for now in range(every, steps + 1, every)}
 
     def changed(self) -> Int[Tensor, " k"]:
-        """‖x_max − x‖₀, x the image."""
-        return (self.x_max != self.images[self.index]).flatten(1).sum(1)
+        """‖x_max − x‖₀, x the image; what rounding moves by 10⁻⁶ of the radius or less is left out."""
+        moved = (self.x_max - self.images[self.index]).abs().flatten(1)
+        return (moved > 1e-6 * self.radii()[:, None]).sum(1)
 
     def fewer(self) -> Int[Tensor, " k"]:
         """k, the pixels that share the next steps."""

@@ -16,7 +16,7 @@ from epslab.types import Images
 
 BOX = (0.0, 1.0)
 
-_FIRST_SHARE, _LAST_SHARE = 0.01, 0.01
+_FIRST_SHARE, _LAST_SHARE = 0.02, 0.005
 
 
 def uphill(
