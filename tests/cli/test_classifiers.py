@@ -8,6 +8,7 @@ import yaml
 
 from epslab.cli import main
 from epslab.recipes import ResNet18Recipe, SmallCNNRecipe
+from epslab.recipes.table import name_of
 from epslab.runs import Run
 
 TINY = ("--epochs", "2", "--width", "4", "--batch-size", "64", "--accelerator", "cpu")
@@ -31,9 +32,10 @@ def test_training_says_its_validation_accuracy_and_what_comes_next(epslab):
 
 def test_evaluation_prints_the_accuracy_with_its_interval(epslab, trained):
     outcome = epslab("evaluate", trained, "--split", "validation")
-    share = Run.open(trained).result()["evaluation"]["accuracy"]
-    value, low, high = (100 * share[key] for key in ("value", "low", "high"))
-    assert f"Accuracy {value:.1f} % [{low:.1f}, {high:.1f}] on {share['n']} validation images" in outcome.out
+    result = Run.open(trained).result()
+    share = result["measurements"]["accuracy"]
+    value, low, high = (100 * number for number in (share["value"], *share["interval"]))
+    assert f"Accuracy {value:.1f} % [{low:.1f}, {high:.1f}] on {result['images']} validation images" in outcome.out
     for text in ("cross-entropy", "nats", "expected calibration error", f"epslab report {trained}"):
         assert text in outcome.out
     assert "bits/dim" not in outcome.out
@@ -49,19 +51,19 @@ def test_a_fraction_stays_one_and_its_run_repeats(epslab, trained):
 
 @pytest.mark.parametrize("recipe", [SmallCNNRecipe, ResNet18Recipe])
 def test_the_help_names_every_setting_with_what_it_means(epslab, recipe):
-    text = " ".join(epslab("train", recipe.name, "--help").out.split())
+    text = " ".join(epslab("train", name_of(recipe), "--help").out.split())
     for field in dataclasses.fields(recipe):
         assert f"--{field.name.replace('_', '-')} " in text
     assert "Radius of its ball, in units of the pixel range [0, 1], e.g. 0.3 or 8/255 (default: 8/255)" in text
-    assert recipe.name in epslab("train", "--help").out
+    assert name_of(recipe) in epslab("train", "--help").out
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--samples", "1"), "--samples is nothing a 'small-cnn' such as"),
-        (("--importance-samples", "5"), "--importance-samples is nothing a 'small-cnn' such as"),
-        (("--prior-samples", "5"), "--prior-samples is nothing a 'small-cnn' such as"),
+        (("--samples", "1"), "Unknown flag '--samples'."),
+        (("--importance-samples", "5"), "Unknown flag '--importance-samples'."),
+        (("--prior-samples", "5"), "Unknown flag '--prior-samples'."),
     ],
 )
 def test_estimates_of_generative_models_are_refused(refused, trained, words, sentence):
@@ -71,7 +73,7 @@ def test_estimates_of_generative_models_are_refused(refused, trained, words, sen
 
 
 def test_a_classifier_draws_no_samples(refused, trained):
-    assert "a 'small-cnn' run, a classifier, which has no images to draw" in refused("sample", trained)
+    assert "a 'small-cnn' run, whose model draws no samples" in refused("sample", trained)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,7 @@ def test_a_classifier_draws_no_samples(refused, trained):
     [
         (("--defence", "adversarial-los"), "Did you mean 'adversarial-loss'?"),
         (("--defence", "adversarial-loss", "--attack", "pdg"), "Did you mean 'pgd'?"),
-        (("--defence", "adversarial-loss", "--attack", "fgsm", "--attack-steps", "2"), "--attack-steps 2 is nothing"),
+        (("--defence", "adversarial-loss", "--attack", "fgsm", "--attack-steps", "2"), "--attack fgsm has no steps"),
         (("--radius", "eight"), "--radius is 'eight', but must be a number such as 0.3 or a fraction such as 8/255"),
         (("--norm", "l3"), "--norm must be one of 'linf', 'l2', 'l1', not 'l3'."),
         (("--stem", "cifar"), "Unknown flag '--stem'."),

@@ -189,9 +189,9 @@ def test_a_run_without_weights(nothing_written, copied, verb):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--importance-samples", "0"), "--importance-samples must be at least 1, not 0."),
-        (("--prior-samples", "-3"), "--prior-samples must be at least 1, not -3."),
-        (("--samples", "0"), "--samples must be at least 1, not 0."),
+        (("--importance-samples", "0"), "--importance-samples is 0, but must be 1 or more, or null."),
+        (("--prior-samples", "-3"), "--prior-samples is -3, but must be 1 or more, or null."),
+        (("--samples", "0"), "--samples is 0, but must be 1 or more."),
         (("--limit", "0"), "--limit must be at least 1, not 0."),
         (("--split", "tset"), "Did you mean 'test'?"),
     ],

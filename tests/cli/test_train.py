@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from epslab import recipes
-from epslab.recipes import VAERecipe
+from epslab.recipes import TrainingSettings, VAERecipe
 from epslab.runs import Run
+from epslab.training import Machine
 
 
 @pytest.fixture(autouse=True)
@@ -22,10 +23,10 @@ def one_process(monkeypatch):
 
 
 @dataclass(frozen=True)
-class OtherRecipe:
+class OtherRecipe(TrainingSettings):
     """Another model."""
 
-    epochs: int = 1
+    plan = None
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def write_run(folder, **settings):
 def test_flags_reach_the_recipe_and_the_training(epslab, calls):
     outcome = epslab(
         "train", "vae", "--data", "mnist", "--latent-dim", 3, "--beta", "2", "--hidden", "[7,8]", "--seed", 9,
-        "--devices", 2, "--num-nodes", 1, "--strategy", "ddp", "--precision", "bf16-mixed", "--accelerator", "cpu",
+        "--devices", 2, "--nodes", 1, "--strategy", "ddp", "--precision", "bf16-mixed", "--accelerator", "cpu",
         "--data-root", "there", "--out", "a", "--overwrite",
     )  # fmt: skip
     assert outcome.code == 0
@@ -62,20 +63,19 @@ def test_flags_reach_the_recipe_and_the_training(epslab, calls):
     assert call.recipe == VAERecipe(latent_dim=3, beta=2.0, hidden=(7, 8))
     assert (call.data, call.data_root, call.out, call.seed) == ("mnist", "there", Path("a"), 9)
     assert (call.resume, call.overwrite, call.progress) == (False, True, True)
-    assert (call.devices, call.num_nodes, call.strategy) == (2, 1, "ddp")
-    assert (call.precision, call.accelerator) == ("bf16-mixed", "cpu")
+    assert call.machine == Machine("cpu", 2, 1, "ddp", "bf16-mixed")
 
 
 def test_the_defaults_are_the_recipes_own(epslab, calls):
     epslab("train", "vae")
     assert calls[0].recipe == VAERecipe()
-    assert (calls[0].data, calls[0].seed, calls[0].devices) == ("digits", 0, 1)
+    assert (calls[0].data, calls[0].seed, calls[0].machine) == ("digits", 0, Machine())
     assert calls[0].out == Path("runs/vae-digits")
 
 
 def test_devices_may_be_auto(epslab, calls):
     epslab("train", "vae", "--devices", "auto")
-    assert calls[0].devices == "auto"
+    assert calls[0].machine.devices == "auto"
 
 
 def test_a_folder_of_images_names_the_run_by_its_last_part(epslab, calls):
@@ -116,9 +116,35 @@ def test_a_resumed_folder_brings_recipe_and_settings(epslab, calls):
 
 
 def test_a_configuration_of_another_recipe_is_refused(refused, calls, monkeypatch):
-    monkeypatch.setitem(recipes.RECIPES, "other", OtherRecipe)
     write_run("x")
-    assert "of a 'vae' run, not of 'other'" in refused("train", "other", "--config", "x")
+    assert "of a 'vae' run, not of 'small-cnn'" in refused("train", "small-cnn", "--config", "x")
+
+
+@pytest.mark.parametrize("words", [("vae", "--num-nodes", 3), ("--config", "x")])
+def test_machines_may_be_called_nodes_or_num_nodes_as_before(epslab, calls, words):
+    write_run("x", num_nodes=3)
+    assert epslab("train", *words, "--out", "y").code == 0
+    assert calls[0].machine.nodes == 3
+
+
+def test_a_recipe_can_be_an_import_path(epslab, calls):
+    assert epslab("train", f"{__name__}:OtherRecipe", "--epochs", 3).code == 0
+    assert calls[0].recipe == OtherRecipe(epochs=3)
+    assert calls[0].out == Path("runs/OtherRecipe-digits")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "sentence"),
+    [
+        ("vea", "Unknown recipe 'vea'. Did you mean 'vae'?"),
+        ("nowhere_at_all:x", "There is no module 'nowhere_at_all' here"),
+        ("collections:Counter", "'collections:Counter' is no recipe; it must be a frozen dataclass that extends"),
+        ("epslab.recipes.common:TrainingSettings", "is no recipe"),
+    ],
+)
+def test_what_is_no_recipe_gets_one_sentence(refused, calls, recipe, sentence):
+    assert sentence in refused("train", recipe)
+    assert not calls
 
 
 def test_the_first_process_tells_its_children_where_and_forgets_it(epslab, calls):

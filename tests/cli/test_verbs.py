@@ -64,10 +64,10 @@ def test_evaluation_prints_and_keeps_its_numbers(epslab, trained):
     shutil.copytree(trained, "run")
     outcome = epslab("evaluate", "run", "--limit", "20", "--importance-samples", "3", "--prior-samples", "2")
     assert outcome.code == 0
-    found = json.loads(Path("run/result.json").read_text())["evaluation"]
+    found = json.loads(Path("run/result.json").read_text())
     assert found["images"] == 20
-    bits = found["bits_per_dim"]
-    assert f"{with_error(bits['mean'], bits['standard_error'])} bits/dim" in outcome.out
+    bits = found["measurements"]["bits_per_dim"]
+    assert f"{with_error(bits['value'], bits['standard_error'])} bits/dim" in outcome.out
     assert "20 test images" in outcome.out
     assert "nats" in outcome.out
     assert "  epslab report run\n" in outcome.out

@@ -13,7 +13,7 @@ from epslab.defences import AdversarialBatch, AdversarialLoss
 from epslab.errors import UserError
 from epslab.geometry import L2, Linf
 from epslab.recipes import SmallCNNRecipe
-from epslab.recipes.adversarial import AdversarialObjective, attack, defence
+from epslab.recipes.classifier.adversarial import AdversarialObjective, attack, defence
 from epslab.types import Batch, Progress
 
 
@@ -62,8 +62,8 @@ def test_every_attack_made_from_a_ball_can_be_trained_against() -> None:
     ("settings", "sentence"),
     [
         ({"attack": "pdg"}, "Unknown attack 'pdg'. Did you mean 'pgd'?"),
-        ({"attack": "fgsm", "attack_steps": 3}, "--attack-steps 3 is nothing that --attack fgsm has"),
-        ({"attack": "fgsm", "attack_step_size": 0.1}, "--attack-step-size 0.1 is nothing that --attack fgsm has"),
+        ({"attack": "fgsm", "attack_steps": 3}, "--attack fgsm has no steps; leave --attack-steps out."),
+        ({"attack": "fgsm", "attack_step_size": 0.1}, "--attack fgsm has no step size; leave --attack-step-size out."),
     ],
 )
 def test_an_attack_that_cannot_be_made_is_refused_when_the_objective_is_made(

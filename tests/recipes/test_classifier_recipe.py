@@ -10,10 +10,17 @@ import torch
 
 from epslab.data import ImageSet
 from epslab.errors import UserError
-from epslab.recipes import COURSE, RECIPES, ClassifierRecipe, Recipe, ResNet18Recipe, SmallCNNRecipe
+from epslab.recipes import COURSE, RECIPES, ClassifierRecipe, ResNet18Recipe, SmallCNNRecipe
 from epslab.recipes.checks import pixels
-from epslab.recipes.classifier_model import augmentation, build, channel_statistics
-from epslab.recipes.classifier_work import ClassifierWork
+from epslab.recipes.classifier.model import augmentation, build, channel_statistics
+from epslab.recipes.classifier.plan import optimiser, plan
+from epslab.recipes.common import TrainingSettings
+
+
+def black(shape: tuple[int, int, int], classes: int) -> ImageSet:
+    """One black image, with the names of so many classes."""
+    pixels = torch.zeros(1, *shape, dtype=torch.uint8)
+    return ImageSet(pixels, torch.zeros(1, dtype=torch.int64), tuple(map(str, range(classes))))
 
 
 def test_the_courses_settings() -> None:
@@ -26,7 +33,7 @@ def test_the_courses_settings() -> None:
 
 def test_every_recipe_is_one_and_loads_without_torch() -> None:
     assert set(RECIPES) == {"vae", "small-cnn", "resnet18"}
-    assert all(isinstance(recipe(), Recipe) for recipe in RECIPES.values())
+    assert all(isinstance(recipe(), TrainingSettings) for recipe in RECIPES.values())
     code = "import sys, epslab.recipes as r; [make() for make in r.RECIPES.values()]; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -93,7 +100,7 @@ def test_images_are_normalised_by_their_channels_statistics() -> None:
     torch.testing.assert_close(mean[:2], exact.mean((0, 2, 3)), rtol=1e-12, atol=0)
     torch.testing.assert_close(std[:2], exact.std((0, 2, 3), correction=0), rtol=1e-12, atol=0)
     assert (float(mean[2]), float(std[2])) == (pytest.approx(0.2), 1.0)
-    model = ClassifierWork(SmallCNNRecipe(width=2)).build(images, 0)
+    model = plan(SmallCNNRecipe(width=2), images, 0).model
     assert torch.equal(model.state_dict()["mean"].flatten(), mean.float())
     assert torch.equal(model.state_dict()["std"].flatten(), std.float())
 
@@ -101,7 +108,7 @@ def test_images_are_normalised_by_their_channels_statistics() -> None:
 @pytest.mark.parametrize("recipe", [SmallCNNRecipe(width=2), ResNet18Recipe(stem="imagenet")])
 def test_every_recipe_builds_its_net_and_knows_its_first_and_last_layer(recipe: ClassifierRecipe) -> None:
     before = torch.get_rng_state()
-    a, b, c = (build(recipe, (1, 8, 8), 7, seed) for seed in (0, 0, 1))
+    a, b, c = (build(recipe, black((1, 8, 8), 7), seed) for seed in (0, 0, 1))
     assert torch.equal(torch.get_rng_state(), before)
     assert a.eval()(torch.rand(2, 1, 8, 8)).shape == (2, 7)
     weights = [next(model.parameters()) for model in (a, b, c)]
@@ -114,15 +121,15 @@ def test_every_recipe_builds_its_net_and_knows_its_first_and_last_layer(recipe: 
 
 def test_optimisers_have_their_own_rate() -> None:
     weights = [torch.nn.Parameter(torch.zeros(1))]
-    sgd = ClassifierWork(SmallCNNRecipe(momentum=0.5, weight_decay=0.25)).optimiser()(weights)
+    sgd = optimiser(SmallCNNRecipe(momentum=0.5, weight_decay=0.25))(weights)
     assert {key: sgd.defaults[key] for key in ("lr", "momentum", "weight_decay")} == {
         "lr": 0.1, "momentum": 0.5, "weight_decay": 0.25,
     }  # fmt: skip
-    assert ClassifierWork(SmallCNNRecipe(optimiser="adam")).optimiser()(weights).defaults["lr"] == 3e-3
-    assert ClassifierWork(SmallCNNRecipe(learning_rate=0.7)).optimiser()(weights).defaults["lr"] == 0.7
+    assert optimiser(SmallCNNRecipe(optimiser="adam"))(weights).defaults["lr"] == 3e-3
+    assert optimiser(SmallCNNRecipe(learning_rate=0.7))(weights).defaults["lr"] == 0.7
 
 
 def test_only_a_defence_is_chosen_by_its_error_under_attack() -> None:
-    recipe = SmallCNNRecipe()
-    assert recipe.monitor == "val/error"
-    assert dataclasses.replace(recipe, defence="adversarial-batch").monitor == "val/robust_error"
+    recipe, images = SmallCNNRecipe(width=2), black((1, 8, 8), 3)
+    assert plan(recipe, images, 0).monitor == "val/error"
+    assert plan(dataclasses.replace(recipe, defence="adversarial-batch"), images, 0).monitor == "val/robust_error"

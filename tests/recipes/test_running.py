@@ -41,10 +41,10 @@ def test_the_loaded_model_is_the_best_one(run: Run) -> None:
     parts = recipes.splits(run)
     found = recipes.evaluate(run, split="validation", samples=1)
     best = min(run.metrics()["val/bits_per_dim"])
-    assert found["images"] == len(parts.validation)
+    assert run.result()["images"] == len(parts.validation)
     # The same images, another draw of z for each: equal within the estimate's error.
     bits = found["bits_per_dim"]
-    assert bits["mean"] == pytest.approx(best, abs=4 * bits["standard_error"])
+    assert bits.value == pytest.approx(best, abs=4 * bits.standard_error)
 
 
 def test_splits_are_disjoint_and_validation_is_not_of_the_test_set(run: Run) -> None:
@@ -59,10 +59,12 @@ def test_splits_are_disjoint_and_validation_is_not_of_the_test_set(run: Run) -> 
 
 def test_evaluation_writes_numbers_and_pictures(run: Run) -> None:
     found = recipes.evaluate(run, importance_samples=8, prior_samples=8, limit=64)
-    assert run.result()["evaluation"]["bits_per_dim"]["mean"] == found["bits_per_dim"]["mean"]
-    assert found["images"] == 64
-    assert found["importance_weighted"]["mean"] >= found["elbo"]["mean"]
-    names = {path.stem for path in run.figures.glob("*.png")}
+    assert run.result()["measurements"]["bits_per_dim"]["value"] == found["bits_per_dim"].value
+    assert (run.result()["images"], run.result()["split"]) == (64, "test")
+    assert found["importance_weighted"].value >= found["elbo"].value
+    assert [number.key for number in found.values() if number.headline] == ["bits_per_dim"]
+    names = {picture.name for picture in run.pictures()}
+    assert all(picture.caption.endswith(".") for picture in run.pictures())
     assert {"reconstructions", "interpolations", "traversals", "kl-per-dimension", "manifold", "codes"} <= names
 
 
@@ -78,7 +80,7 @@ def test_binary_images_are_measured_binary(binarise: str, tmp_path: Path) -> Non
     by_threshold, drawn = (binarise_set(test, how, run.config["seed"]).pixels for how in ("threshold", "static"))
     assert not torch.equal(by_threshold, drawn)
     assert torch.equal(parts.test.pixels, by_threshold if binarise == "threshold" else drawn)
-    assert recipes.evaluate(run, limit=32)["bits_per_dim"]["mean"] < 1.2
+    assert recipes.evaluate(run, limit=32)["bits_per_dim"].value < 1.2
 
 
 @pytest.mark.parametrize(
@@ -86,7 +88,8 @@ def test_binary_images_are_measured_binary(binarise: str, tmp_path: Path) -> Non
     [
         ({"split": "tests"}, "Did you mean 'test'?"),
         ({"limit": 0}, "--limit counts images and must be 1 or more, not 0"),
-        ({"importance_samples": 0}, "1"),
+        ({"importance_samples": 0}, "--importance-samples is 0, but must be 1 or more, or null."),
+        ({"steps": 3}, "--steps does not measure a 'vae'"),
     ],
 )
 def test_wrong_requests_are_refused(run: Run, options: dict[str, object], sentence: str) -> None:

@@ -10,7 +10,7 @@ from epslab.errors import UserError
 from epslab.generative.priors import MixturePrior, StandardNormal, VampPrior
 from epslab.nets import ConvEncoder, PerceptronEncoder
 from epslab.recipes import RECIPES, VAERecipe
-from epslab.recipes.vae_model import build
+from epslab.recipes.vae.plan import build
 
 
 def test_defaults_are_the_courses_settings() -> None:
@@ -35,7 +35,7 @@ def test_settings_load_without_torch() -> None:
         ({"epochs": 0}, "--epochs is 0, but must be 1 or more."),
         ({"levels": 1}, "--levels is 1, but must be between 2 and 256."),
         ({"hidden": ()}, "--hidden is (), but must be one layer or more"),
-        ({"learning_rate": 0.0}, "--learning-rate is 0.0, but must be more than 0."),
+        ({"learning_rate": 0.0}, "--learning-rate is 0.0, but must be more than 0, or null."),
         ({"gradient_clip": 0.0}, "--gradient-clip is 0.0, but must be more than 0, or null."),
         ({"ema_decay": 1.0}, "--ema-decay is 1.0, but must be between 0 and 1, or null."),
         ({"patience": 0}, "--patience is 0, but must be 1 or more, or null."),

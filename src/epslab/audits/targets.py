@@ -14,7 +14,7 @@ from epslab.audits.user_model import load_model, require_classifier
 from epslab.data import ImageSet
 from epslab.errors import UserError, unknown
 from epslab.geometry import Ball
-from epslab.recipes.running import load, recipe_of, splits
+from epslab.recipes import load, settings_class, splits
 from epslab.runs import Run
 from epslab.types import Classifier
 
@@ -160,10 +160,9 @@ def folder_name(
 
 
 def _of_a_run(run: Run, data: str | None, data_root: str | Path | None, split: str, extras: Sequence[object]) -> Target:
-    recipe = recipe_of(run)
-    if "attack" not in recipe.verbs:
+    if not settings_class(run).classifies:
         raise UserError(
-            f"'{run.folder}' holds a '{recipe.name}', which is no classifier; give a run of one, e.g. of"
+            f"'{run.folder}' holds a '{run.config['recipe']}', which is no classifier; give a run of one, e.g. of"
             " `epslab train small-cnn`."
         )
     if any(extra is not None for extra in extras):

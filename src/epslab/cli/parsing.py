@@ -12,6 +12,7 @@ from epslab.errors import UserError
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
+_RENAMED = {"num_nodes": "nodes"}  # as runs of before have it in their config.yaml
 _METAVARS = {"int": "N", "float": "X", "str": "TEXT"}
 _TYPES = {
     "int": "a whole number",
@@ -63,11 +64,12 @@ class Parser(ArgumentParser):
         Raises:
             UserError: A flag nobody knows, or a value that is not of its type.
         """
-        words = [re.sub(r"^--[^=]+", lambda flag: "--" + flag[0][2:].replace("-", "_"), word) for word in words]
+        words = [re.sub(r"^--[^=]+", lambda flag: f"--{_current(flag[0][2:])}", word) for word in words]
+        settings = {_current(name): value for name, value in (settings or {}).items()}
         for word in words:
             if word.startswith("--"):
                 self._require_known(word.partition("=")[0][2:])
-        for name in settings or {}:
+        for name in settings:
             self._require_known(name)
         try:
             start = self.parse_object(dict(settings)) if settings else None
@@ -124,6 +126,12 @@ def _nearest(message: str, value: list[str]) -> str:
     return f" Did you mean '{nearest[0]}'?" if nearest else ""
 
 
+def _current(name: str) -> str:
+    """The name of a flag with underscores; what it was called before becomes what it is called now."""
+    name = name.replace("-", "_")
+    return _RENAMED.get(name, name)
+
+
 def _hyphens(flag: str) -> str:
     return flag.replace("_", "-")
 
@@ -146,7 +154,7 @@ def add_machine(parser: Parser, *, many: bool = False) -> None:
     group.add_argument("--accelerator", type=str, default="auto", metavar="A", help="auto, cpu, gpu, mps")
     group.add_argument("--devices", type=int | str, default=1, metavar="N", help="processes on each machine, or auto")
     if many:
-        group.add_argument("--num_nodes", type=int, default=1, metavar="N", help="machines")
+        group.add_argument("--nodes", type=int, default=1, metavar="N", help="machines")
         group.add_argument("--strategy", type=str, default="auto", metavar="S", help="auto, ddp, fsdp: how they share")
         group.add_argument(
             "--precision",
@@ -155,6 +163,15 @@ def add_machine(parser: Parser, *, many: bool = False) -> None:
             metavar="P",
             help="of the arithmetic: 32-true, 16-mixed, bf16-mixed, 64-true",
         )
+
+
+def positional(words: Sequence[str]) -> str | None:
+    """The first word that is neither a flag nor the value of the flag before it, where every flag takes a value."""
+    for i, word in enumerate(words):
+        before = words[i - 1] if i else ""
+        if not word.startswith("-") and not (before.startswith("-") and "=" not in before):
+            return word
+    return None
 
 
 def value_of(flag: str, words: Sequence[str]) -> str | None:

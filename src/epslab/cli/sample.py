@@ -1,11 +1,10 @@
-"""Draw images from a trained model into one picture."""
+"""Draw samples from a trained model into one picture."""
 
 from collections.abc import Sequence
 
 from epslab.cli.folders import writable_file
 from epslab.cli.parsing import Parser, at_least
 from epslab.cli.terminal import summary
-from epslab.errors import UserError
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -15,11 +14,11 @@ def run(arguments: Sequence[str]) -> None:
         UserError: The run cannot be read, or the picture cannot be written; nothing has been written.
     """
     parser = Parser(
-        "sample", "Draw images from a trained model into one picture.", "epslab sample runs/vae-digits -n 64"
+        "sample", "Draw samples from a trained model into one picture.", "epslab sample runs/vae-digits -n 64"
     )
     parser.add_argument("run", type=str, metavar="RUN", help="run folder")
-    parser.add_argument("-n", type=int, default=64, metavar="N", help="images")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the draw: same seed, same images")
+    parser.add_argument("-n", type=int, default=64, metavar="N", help="samples")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the draw: same seed, same samples")
     parser.add_argument("--means", action="store_true", help="show each image's mean instead of a draw of its pixels")
     parser.add_argument(
         "--out",
@@ -32,26 +31,21 @@ def run(arguments: Sequence[str]) -> None:
     at_least(1, n=n)
 
     from epslab import recipes
-    from epslab.runs import Run
+    from epslab.recipes.plan import picture
+    from epslab.runs import Run, png
 
     opened = Run.open(values["run"])
-    recipe = recipes.recipe_of(opened)
-    if "sample" not in recipe.verbs:
-        raise UserError(
-            f"'{opened.folder}' is a '{recipe.name}' run, a classifier, which has no images to draw; try"
-            f" `epslab evaluate {opened.folder}`."
-        )
     out = writable_file(values["out"] or opened.figures / f"{'means' if means else 'samples'}-{n}.png")
-    model = recipes.load(opened)
+    drawing = picture(recipes.sample(opened, n, seed, means=means))
 
-    from epslab import figures, seeds
     from epslab.files import write_atomic
 
-    generator = seeds.generator(seed, "samples")
-    images = model.sample_means(n, generator) if means else model.sample(n, generator)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(out, figures.png(figures.image_grid(images)))
+    if values["out"] is None:
+        opened.show(out.stem, drawing, f"{'Means of' if means else ''} {n} samples, seed {seed}.".strip().capitalize())
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(out, png(drawing))
     summary(
-        f"{'Means of' if means else 'Drew'} {n} images from {opened.folder}",
+        f"Drew {'the means of ' if means else ''}{n} samples from {opened.folder}",
         {"picture": str(out), "seed": str(seed), "pixels": "the means of p(x given z)" if means else "drawn"},
     )

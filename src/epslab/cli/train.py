@@ -12,9 +12,10 @@ from epslab.cli import folders
 from epslab.cli.configuration import load_settings
 from epslab.cli.parsing import Parser, add_machine, at_least, value_of
 from epslab.cli.terminal import summary
-from epslab.errors import UserError, unknown
+from epslab.errors import UserError
 
 if TYPE_CHECKING:
+    from epslab.recipes import TrainingSettings
     from epslab.runs import Run
 
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
@@ -30,37 +31,46 @@ def run(arguments: Sequence[str]) -> None:
     from epslab.recipes import RECIPES
 
     name, words = (None, arguments) if not arguments or arguments[0].startswith("-") else (arguments[0], arguments[1:])
-    if name is not None and name not in RECIPES:
-        raise unknown("recipe", name, RECIPES)
     if "-h" in words or "--help" in words:
-        _parser(name, RECIPES).print_help()
+        _parser(name).print_help()
         return
+    if name is not None:
+        RECIPES.path(name)  # an unknown name is refused before any file is read
     settings = load_settings(value_of("config", words), resumed=_resumed(words))
-    name = _one_recipe(name, settings.pop("recipe", None), RECIPES)
-    values = _parser(name, RECIPES).read(words, settings)
-    at_least(
-        1, devices=values["devices"] if isinstance(values["devices"], int) else None, num_nodes=values["num_nodes"]
-    )
+    name = _one_recipe(name, settings.pop("recipe", None))
+    values = _parser(name).read(words, settings)
+    at_least(1, devices=values["devices"] if isinstance(values["devices"], int) else None, nodes=values["nodes"])
     first = all(int(os.environ.get(rank) or 0) == 0 for rank in _RANKS)
     values["out"] = _folder(name, values, first)
     with _silent(unless=first), _known_to_children(values["out"]):
         _train(RECIPES[name], values, progress=first)
 
 
-def _train(recipe_type: type, values: Mapping[str, Any], progress: bool) -> None:
-    fields = {field.name for field in dataclasses.fields(recipe_type)}
-    recipe = recipe_type(**{name: value for name, value in values.items() if name in fields})
-    others = {name: value for name, value in values.items() if name not in fields | {"config"}}
-
+def _train(kind: type["TrainingSettings"], values: Mapping[str, Any], progress: bool) -> None:
     from epslab import recipes
+    from epslab.training import Machine
 
-    trained = recipes.train(recipe, **others, progress=progress)
+    fields = {field.name for field in dataclasses.fields(kind)}
+    settings = kind(**{name: value for name, value in values.items() if name in fields})
+    trained = recipes.train(
+        settings,
+        machine=Machine(**{field.name: values[field.name] for field in dataclasses.fields(Machine)}),
+        **{name: values[name] for name in ("data", "data_root", "out", "seed", "resume", "overwrite")},
+        progress=progress,
+    )
     folder = shlex.quote(str(trained.folder))
     result = trained.result()
     if progress and result.get("status") == "interrupted" and result.get("epochs", 0) < values["epochs"]:
         raise KeyboardInterrupt(f"Interrupted; `epslab train --out {folder} --resume` goes on where it stopped.")
-    then = [f"epslab {verb} {folder}" for verb in recipe.verbs]
-    summary(f"Trained {trained.folder}", _facts(trained), then)
+    verbs = ["evaluate", *(["attack"] if kind.classifies else []), *(["sample"] if _draws(trained) else []), "report"]
+    summary(f"Trained {trained.folder}", _facts(trained), [f"epslab {verb} {folder}" for verb in verbs])
+
+
+def _draws(trained: "Run") -> bool:
+    """Whether samples can be drawn from the run's model."""
+    from epslab import recipes
+
+    return trained.weights.exists() and recipes.draws(trained)
 
 
 def _facts(trained: "Run") -> dict[str, str]:
@@ -68,13 +78,14 @@ def _facts(trained: "Run") -> dict[str, str]:
     timing, best = trained.timing(), trained.best()
     facts = {} if best is None else {"best epoch": best.text}
     if seconds := timing.get("seconds"):
-        facts["training time"] = (
-            f"{sum(seconds):,.1f} s, {timing['images_per_second'][-1]:,.0f} images/s in the last epoch"
-        )
+        rate = timing["images_per_second"][-1]
+        facts["training time"] = f"{sum(seconds):,.1f} s, {rate:,.0f} images/s in the last epoch"
     return facts | {"weights": str(trained.weights)}
 
 
-def _one_recipe(given: str | None, configured: str | None, known: Mapping[str, type]) -> str:
+def _one_recipe(given: str | None, configured: str | None) -> str:
+    from epslab.recipes import RECIPES
+
     if given and configured and given != configured:
         raise UserError(
             f"The configuration is of a '{configured}' run, not of '{given}': leave '{given}' out, or give another one."
@@ -82,10 +93,8 @@ def _one_recipe(given: str | None, configured: str | None, known: Mapping[str, t
     name = given or configured
     if name is None:
         raise UserError(
-            f"Which recipe? Type `epslab train RECIPE --data NAME`, RECIPE first and one of: {', '.join(known)}."
+            f"Which recipe? Type `epslab train RECIPE --data NAME`, RECIPE first and one of: {', '.join(RECIPES)}."
         )
-    if name not in known:
-        raise unknown("recipe", name, known)
     return name
 
 
@@ -100,9 +109,11 @@ def _folder(name: str, values: Mapping[str, Any], first: bool) -> Path:
         return Path(values["out"])
     if not first and _OUT in os.environ:
         return Path(os.environ[_OUT])
-    if not first or values["num_nodes"] > 1:
+    if not first or values["nodes"] > 1:
         raise UserError("Processes that are started apart need one folder to share: give --out.")
-    return folders.automatic(f"{name}-{Path(values['data']).name}", values["resume"], values["overwrite"])
+    return folders.automatic(
+        f"{name.rpartition(':')[2]}-{Path(values['data']).name}", values["resume"], values["overwrite"]
+    )
 
 
 @contextlib.contextmanager
@@ -128,24 +139,33 @@ def _silent(unless: bool) -> Iterator[None]:
             yield
 
 
-def _parser(name: str | None, known: Mapping[str, type]) -> Parser:
-    recipes = "\n".join(
-        f"  {recipe:<26}{(kind.__doc__ or '').strip().splitlines()[0]}" for recipe, kind in known.items()
-    )
+def _parser(name: str | None) -> Parser:
+    from epslab.recipes import RECIPES
+
+    listed = "\n".join(f"  {recipe:<26}{RECIPES.summary(recipe)}" for recipe in RECIPES)
     parser = Parser(
         f"train {name or 'RECIPE'}",
-        f"Train one model.\n\nrecipes (`epslab train RECIPE --help` adds its settings):\n{recipes}"
+        "Train one model by a recipe; your own is package.module:Settings.\n\n"
+        f"recipes (`epslab train RECIPE --help` adds its settings):\n{listed}"
         if name is None
         else f"Train one model by the recipe '{name}' into a run folder.",
-        f"epslab train {name or next(iter(known))} --data digits --epochs 10",
+        f"epslab train {name or 'vae'} --data digits --epochs 10",
     )
+    _add_data_and_run(parser, name or "RECIPE")
+    add_machine(parser, many=True)
+    if name is not None:
+        parser.add_class_arguments(RECIPES[name])
+    return parser
+
+
+def _add_data_and_run(parser: Parser, name: str) -> None:
     group = parser.add_argument_group("data")
     group.add_argument(
         "--data",
         type=str,
         default="digits",
         metavar="NAME",
-        help="digits, mnist, fashion-mnist, cifar10, or a folder with one folder of images a class",
+        help="digits, mnist, fashion-mnist, cifar10, or a folder with one folder of images per class",
     )
     group.add_argument(
         "--data_root",
@@ -158,7 +178,7 @@ def _parser(name: str | None, known: Mapping[str, type]) -> Parser:
         "--out",
         type=str | None,
         metavar="DIR",
-        help=f"run folder; without it runs/{name or 'RECIPE'}-DATA, numbered where that exists",
+        help=f"run folder; without it runs/{name}-DATA, numbered where that exists",
     )
     group.add_argument("--seed", type=int, default=0, metavar="S", help="of all randomness: same seed, same numbers")
     group.add_argument("--resume", action="store_true", help="go on from the run folder's last checkpoint")
@@ -167,9 +187,5 @@ def _parser(name: str | None, known: Mapping[str, type]) -> Parser:
         "--config",
         type=str | None,
         metavar="FILE",
-        help="a run folder or its config.yaml: repeats that run; flags given beside it override it",
+        help="a run folder or its config.yaml: repeats that run; flags on the command line override it",
     )
-    add_machine(parser, many=True)
-    if name is not None:
-        parser.add_class_arguments(known[name])
-    return parser

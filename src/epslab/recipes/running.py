@@ -1,23 +1,38 @@
-"""Training by a recipe, and what is done with the run it leaves: load, split again, evaluate."""
+"""Training by a recipe, and what is done with the run it leaves: load, split again, sample, evaluate."""
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor, nn
 
 from epslab import data as datasets
+from epslab import seeds
+from epslab.data import ImageSet, PointSet
 from epslab.errors import UserError, unknown
-from epslab.recipes import RECIPES
-from epslab.recipes.recipe import Recipe
-from epslab.recipes.work import Splits, Work
-from epslab.runs import Run
+from epslab.recipes.common import TrainingSettings
+from epslab.recipes.plan import Asked, Plan, draw_samples
+from epslab.recipes.schedules import schedule
+from epslab.recipes.table import name_of, plan_of, settings_class
+from epslab.runs import Measurement, Run
 from epslab.training import Limits, Machine, Optimisation, fit
+
+_SPLITS = ("test", "validation")
+
+
+class Splits(NamedTuple):
+    """The three parts of a data set; validation is held out of the training images, never of the test images."""
+
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet
 
 
 def train(
-    recipe: Recipe,
+    settings: TrainingSettings,
     *,
     data: str = "digits",
     data_root: str | Path | None = None,
@@ -25,107 +40,117 @@ def train(
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
-    devices: int | str = 1,
-    num_nodes: int = 1,
-    strategy: str = "auto",
-    precision: str = "32-true",
-    accelerator: str = "auto",
+    machine: Machine | None = None,
     progress: bool = True,
 ) -> Run:
     """Train the recipe's model on a data set into a run folder.
 
     Args:
-        recipe: The model and how it is trained.
+        settings: The recipe's: its model and how that is trained.
         data: A name ``epslab.data.load`` knows, or a folder of images by class.
         data_root: Where data sets lie.
         out: The run folder.
         seed: Of the split, the weights, the order of images and every example's noise.
         resume: Carry on from the folder's last checkpoint.
         overwrite: Replace the run the folder holds.
-        devices: Devices a machine, as Lightning takes them.
-        num_nodes: Machines.
-        strategy: Lightning's strategy, e.g. "ddp".
-        precision: Lightning's precision, e.g. "bf16-mixed".
-        accelerator: Lightning's accelerator, e.g. "cpu", "gpu".
+        machine: What it is trained on; None: one device, the best there is.
         progress: Show a progress bar.
 
     Raises:
         UserError: The data cannot be read, the model cannot be built for it, or the folder cannot be used.
     """
-    work = recipe.work()
-    parts = _split(recipe, work, data, data_root, seed)
-    model = work.build(parts.train, seed)
-
-    def look(_: torch.nn.Module, epoch: int, run: Run) -> None:
-        work.look(model, epoch, run, seed)
-
-    settings = {
-        "recipe": recipe.name,
+    machine = machine or Machine()
+    raw, plan = _planned(settings, data, data_root, seed)
+    if plan.start is not None:
+        plan.start()
+    recorded = {
+        "recipe": name_of(type(settings)),
         "data": str(data),
         "data_root": None if data_root is None else str(data_root),
         "seed": seed,
-        "devices": devices,
-        "num_nodes": num_nodes,
-        "strategy": strategy,
-        "precision": precision,
-        "accelerator": accelerator,
-        **_plain(dataclasses.asdict(recipe)),
+        **vars(machine),
+        **dataclasses.asdict(settings),
     }
     return fit(
-        model,
-        work.objective(model, parts.train.image_shape),
-        parts.train,
-        parts.validation,
+        plan.model,
+        plan.turns,
+        plan.prepare(raw.train, False),
+        plan.prepare(raw.validation, True),
         out=Path(out),
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        learning_rate=work.learning_rate,
-        optimisation=Optimisation(work.optimiser(), work.schedule(), recipe.gradient_clip, recipe.ema_decay),
-        limits=Limits(recipe.patience),
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
         seed=seed,
-        monitor=recipe.monitor,
+        learning_rate=settings.learning_rate or 1e-3,
+        optimisation=_optimisation(settings, plan),
+        limits=Limits(patience=settings.patience),
+        monitor=plan.monitor,
+        machine=machine,
         resume=resume,
         overwrite=overwrite,
-        machine=Machine(accelerator, devices, num_nodes, strategy, precision),
-        settings=settings,
-        on_epoch=look,
+        settings={key: list(value) if isinstance(value, tuple) else value for key, value in recorded.items()},
+        on_epoch=plan.look or partial(_look, plan, settings.epochs, seed),
         progress=progress,
     )
 
 
-def recipe_of(run: Run) -> Recipe:
-    """The recipe a run was trained by.
+def recipe_of(run: Run) -> TrainingSettings:
+    """The settings a run was trained by.
 
     Raises:
-        UserError: Its settings name a recipe nobody knows, or do not fit the recipe.
+        UserError: They name a recipe nobody knows, or do not fit the recipe.
     """
-    name = str(run.config.get("recipe"))
-    if name not in RECIPES:
-        raise unknown("recipe", name, RECIPES)
-    fields = {field.name for field in dataclasses.fields(RECIPES[name])}
-    values: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in run.config.items() if key in fields
-    }
-    return RECIPES[name](**values)
+    kind, config = settings_class(run), run.config
+    names = [field.name for field in dataclasses.fields(kind) if field.name in config]
+    values: dict[str, Any] = {name: _tuple(config[name]) for name in names}
+    return kind(**values)
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def splits(run: Run, data_root: str | Path | None = None) -> Splits:
     """The run's data, split as it was in training and as it is measured: binary where the recipe says so."""
-    recipe, config = recipe_of(run), run.config
-    work, seed = recipe.work(), config["seed"]
-    parts = _split(recipe, work, config["data"], data_root or config.get("data_root"), seed)
-    return parts._replace(train=work.prepare(parts.train, seed, measuring=True))
+    raw, plan = _planned_of(run, data_root)
+    return Splits(*(plan.prepare(part, True) for part in raw))
 
 
 def load(run: Run) -> Any:
-    """The trained model with its best weights, in eval mode: a ``VAE``, or a ``Normalised`` classifier.
+    """The trained model with its best weights, in eval mode; no data is read.
 
     Raises:
         UserError: The run has no weights yet, or they are not this recipe's.
     """
-    model = recipe_of(run).work().rebuild(run.config["provenance"], run.config["seed"])
-    run.load_weights(model)
-    return model.eval()
+    return _loaded(run).model
+
+
+def sample(run: Run, n: int, seed: int = 0, *, means: bool = False) -> Tensor:
+    """Samples of a trained model: images [n c h w] in [0, 1], or points [n d].
+
+    Args:
+        run: A trained run.
+        n: How many.
+        seed: The same seed gives the same samples.
+        means: The mean of each image instead of a draw of its pixels.
+
+    Raises:
+        UserError: Its model draws nothing, or the run has no weights yet.
+    """
+    plan = _loaded(run)
+    draw = plan.means if means else plan.sample
+    if draw is None:
+        name, folder = run.config.get("recipe"), run.folder
+        raise UserError(
+            f"'{folder}' is a '{name}' run, whose model draws no {'means' if means else 'samples'}; try"
+            f" `epslab {'sample' if means and plan.sample else 'evaluate'} {folder}`."
+        )
+    with torch.no_grad():
+        return draw(n, seeds.generator(seed, "samples"))
+
+
+def draws(run: Run) -> bool:
+    """Whether samples can be drawn from the run's model."""
+    return plan_of(recipe_of(run), _stand_in(run), run.config["seed"]).sample is not None
 
 
 def evaluate(
@@ -137,78 +162,116 @@ def evaluate(
     batch_size: int = 256,
     seed: int = 0,
     progress: bool = False,
-    **estimates: int | None,
-) -> dict[str, Any]:
-    """Measure a trained model.
-
-    A VAE: bounds in nats and bits/dim with standard errors, and its latents. A classifier: accuracy with its interval,
-    cross-entropy, calibration. Pictures of either.
+    **options: Any,
+) -> dict[str, Measurement]:
+    """Measure a trained model as its recipe does, with pictures.
 
     Args:
         run: A trained run; its ``result.json`` gains the numbers, its ``figures`` the pictures.
         split: "test" or "validation".
         data_root: Where data sets lie, if elsewhere than in training.
-        limit: Measure so many images, chosen by the seed; all if None.
+        limit: Measure this many images, drawn by the seed; all if None.
         batch_size: Images at a time; the result depends on it by rounding only.
         seed: Of the choice of images and of every image's noise.
         progress: Show a progress bar.
-        estimates: What only some kinds of model are measured by, None standing for its default. A VAE: ``samples`` (1),
-            draws of z an image for the ELBO; ``importance_samples``, K of the importance-weighted bound, and
-            ``prior_samples``, L of prior Monte Carlo, neither computed without it.
+        options: Fields of the recipe's ``options``, e.g. of a VAE ``importance_samples``.
 
     Returns:
-        What was written to ``result.json`` under "evaluation".
+        What was written to ``result.json``, by key.
 
     Raises:
-        UserError: An unknown split, a count below 1, an estimate for another kind of model, or a run without weights.
+        UserError: An unknown split or option, a value that cannot work, or a run without weights.
     """
-    recipe = recipe_of(run)
-    work = recipe.work()
-    wanted = {name: count for name, count in estimates.items() if count is not None}
-    for name in wanted:
-        if name not in work.estimates:
-            raise UserError(
-                f"--{name.replace('_', '-')} is nothing a '{recipe.name}' such as '{run.folder}' is measured by; leave"
-                " it out."
-            )
-    parts = splits(run, data_root)
-    if split not in ("test", "validation"):
-        raise unknown("split", split, ("test", "validation"))
+    if split not in _SPLITS:
+        raise unknown("split", split, _SPLITS)
     for name, count in (("limit", limit), ("batch_size", batch_size)):
         if count is not None and count < 1:
             raise UserError(f"--{name.replace('_', '-')} counts images and must be 1 or more, not {count}.")
-    images = parts.test if split == "test" else parts.validation
-    shape = tuple(run.config["provenance"]["image_shape"])
-    if images.image_shape != shape:
+    asked = Asked(batch_size, seed, progress, _options(run, options))
+    raw, plan = _planned_of(run, data_root)
+    images = plan.prepare(raw.test if split == "test" else raw.validation, True)
+    trained_on = _stand_in(run).shape
+    if images.shape != trained_on:
         raise UserError(
-            f"The model of '{run.folder}' was trained on images of shape {shape}, but '{run.config['data']}' has images"
-            f" of shape {images.image_shape}: evaluate it on images of its own shape."
+            f"The model of '{run.folder}' was trained on images of shape {trained_on}, but '{run.config['data']}' has"
+            f" images of shape {images.shape}: evaluate it on images of its own shape."
         )
     if limit is not None and limit < len(images):
         images = images.take(limit, seed)
-    numbers = work.measure(load(run), run, images, batch_size=batch_size, seed=seed, progress=progress, **wanted)
-    found = {"split": split, "images": len(images), **numbers}
-    run.update_result(evaluation=found)
-    return found
+    run.load_weights(plan.model)
+    run.record(plan.measure(plan.model.eval(), run, images, asked), split=split, images=len(images))
+    return run.measurements()
 
 
-def _split(recipe: Recipe, work: Work, data: str, data_root: str | Path | None, seed: int) -> Splits:
-    """Training, validation and test images; those that are measured are prepared for it already."""
-    whole = work.choose(datasets.load(data, "train", data_root))
-    held_out = round(len(whole) * recipe.validation_fraction)
+def _planned(settings: TrainingSettings, data: str, data_root: str | Path | None, seed: int) -> tuple[Splits, Plan]:
+    """Training, validation and test images, not prepared yet, and the plan for them."""
+    whole = half_of(settings, datasets.load(data, "train", data_root))
+    held_out = round(len(whole) * settings.validation_fraction)
     if not 0 < held_out < len(whole):
         raise UserError(
-            f"--validation-fraction {recipe.validation_fraction} of {len(whole)} images leaves nothing to train or"
+            f"--validation-fraction {settings.validation_fraction} of {len(whole)} images leaves nothing to train or"
             " validate on; choose another."
         )
     training, validation = whole.split([len(whole) - held_out, held_out], seed)
-    return Splits(
-        work.prepare(training, seed, measuring=False),
-        work.prepare(validation, seed, measuring=True),
-        work.prepare(datasets.load(data, "test", data_root), seed, measuring=True),
+    return Splits(training, validation, datasets.load(data, "test", data_root)), plan_of(settings, training, seed)
+
+
+def _planned_of(run: Run, data_root: str | Path | None) -> tuple[Splits, Plan]:
+    config = run.config
+    return _planned(recipe_of(run), config["data"], data_root or config.get("data_root"), config["seed"])
+
+
+def _loaded(run: Run) -> Plan:
+    """The plan of a run, for a single black image of the right shape; its model has the run's weights."""
+    plan = plan_of(recipe_of(run), _stand_in(run), run.config["seed"])
+    run.load_weights(plan.model)
+    plan.model.eval()
+    return plan
+
+
+def _stand_in(run: Run) -> ImageSet | PointSet:
+    about = run.config["provenance"]
+    if "image_shape" not in about:
+        return PointSet(torch.zeros(1, *about["shape"]))
+    pixels = torch.zeros(1, *about["image_shape"], dtype=torch.uint8)
+    return ImageSet(pixels, torch.zeros(1, dtype=torch.int64), tuple(about["classes"]))
+
+
+def half_of(settings: TrainingSettings, images: ImageSet) -> ImageSet:
+    """All of them, or the half the settings name: the same halves for every seed."""
+    if settings.half == "all":
+        return images
+    if len(images) < 2:
+        raise UserError(f"{len(images)} images have no two halves; use --half all.")
+    middle = len(images) // 2
+    a, b = images.split([middle, len(images) - middle], seeds.stream(0, "halves"))
+    return a if settings.half == "A" else b
+
+
+def _options(run: Run, given: Mapping[str, Any]) -> Any:
+    """The recipe's options with these fields."""
+    kind = recipe_of(run).options
+    known = [] if kind is None else [field.name for field in dataclasses.fields(kind)]
+    for name in given:
+        if name not in known:
+            raise UserError(
+                f"--{name.replace('_', '-')} does not measure a '{run.config['recipe']}' such as '{run.folder}'; leave"
+                " it out."
+            )
+    return None if kind is None else kind(**given)
+
+
+def _optimisation(settings: TrainingSettings, plan: Plan) -> Optimisation:
+    own = isinstance(plan.turns, Mapping)  # turns bring their own optimisers and schedules
+    return Optimisation(
+        optimiser=plan.optimiser,
+        schedule=None if own else schedule(settings.schedule, settings.epochs),
+        gradient_clip=settings.gradient_clip,
+        average=settings.ema_decay,
     )
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as YAML holds them: lists for tuples."""
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+def _look(plan: Plan, epochs: int, seed: int, model: nn.Module, epoch: int, run: Run) -> None:
+    """Samples before training and after the last epoch, of a model that draws them."""
+    if plan.sample is not None and epoch in (0, epochs):
+        draw_samples(plan.sample, run, epoch, seed)

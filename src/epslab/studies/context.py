@@ -14,10 +14,11 @@ import epslab
 from epslab import data as datasets
 from epslab import recipes
 from epslab.errors import UserError, unknown
-from epslab.recipes import ClassifierRecipe, Recipe, VAERecipe
+from epslab.recipes import ClassifierRecipe, TrainingSettings, VAERecipe
 from epslab.recipes.checks import pixels
 from epslab.studies import classifiers
 from epslab.studies.found import Kept, read, returned, write
+from epslab.training import Machine
 
 if TYPE_CHECKING:
     from epslab.geometry import Ball
@@ -210,7 +211,7 @@ class Context:
     def _file(self, name: str) -> Path:
         return self.folder / "found" / f"{name}.json"
 
-    def train(self, recipe: Recipe, name: str, seed: int) -> "Run":
+    def train(self, recipe: TrainingSettings, name: str, seed: int) -> "Run":
         """The run ``out/runs/NAME-SEED``: trained, carried on where it was stopped, or taken as it is if finished.
 
         A run with other settings that lies there is replaced.
@@ -234,8 +235,7 @@ class Context:
                 seed=seed,
                 resume=begun,
                 overwrite=run.exists() and not begun,
-                accelerator=self.accelerator,
-                devices=self.devices,
+                machine=Machine(self.accelerator, self.devices),
                 progress=self.progress,
             )
         # Ctrl-C ends a training cleanly, with a run that can be resumed; it is the whole study that was meant.
@@ -244,7 +244,7 @@ class Context:
         self.trained[f"runs/{folder.name}"] = _digest(folder)
         return run
 
-    def _matches(self, run: "Run", recipe: Recipe, seed: int) -> bool:
+    def _matches(self, run: "Run", recipe: TrainingSettings, seed: int) -> bool:
         """Whether a run has these settings; where the data lies does not matter."""
         config = run.config
         return (config.get("data"), config.get("seed")) == (self.data, seed) and recipes.recipe_of(run) == recipe

@@ -53,7 +53,7 @@ def measure(context: Context) -> Found:
     return Found(
         net=context.classifier_net,
         epochs=recipes.recipe_of(run).epochs,
-        cross_entropy=numbers["cross_entropy"]["mean"],
+        cross_entropy=float(numbers["cross_entropy"].value),
         radius=context.radius_text,
         classes=len(images.classes),
         outcomes=Outcomes.of(report),

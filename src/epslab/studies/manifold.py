@@ -14,7 +14,7 @@ from epslab.generative.vae import VAE, manifold
 from epslab.report import StudyResult, Table
 from epslab.runs import Run
 from epslab.studies.context import Context
-from epslab.studies.spread import count, meaning, over_seeds, text
+from epslab.studies.spread import count, estimate, meaning, over_seeds, text
 from epslab.types import Images, Labels, Latents
 
 QUESTION = "What does a latent space of two dimensions look like, and what does it cost?"
@@ -99,8 +99,8 @@ def neighbours_agree(codes: Latents, labels: Labels) -> float:
 
 def _measured(runs: Sequence[Run], latent_dim: int, context: Context) -> Model:
     numbers = [recipes.evaluate(run, data_root=context.data_root, seed=context.seed) for run in runs]
-    bits, kl = (tuple(Estimate(**one[name]) for one in numbers) for name in ("bits_per_dim", "kl"))
-    return Model(latent_dim, bits, kl, tuple(one["latents"]["active_units"] for one in numbers))
+    bits, kl = (tuple(estimate(one[name]) for one in numbers) for name in ("bits_per_dim", "kl"))
+    return Model(latent_dim, bits, kl, tuple(int(one["active_units"].value) for one in numbers))
 
 
 @torch.no_grad()

@@ -6,11 +6,17 @@ from collections.abc import Mapping, Sequence
 
 from epslab.evaluation.estimate import Estimate
 from epslab.report import with_error
+from epslab.runs import Measurement
 
 
 def text(estimate: Estimate) -> str:
     """The mean with its uncertainty: "0.5361 ± 0.0012"."""
     return with_error(estimate.mean, estimate.standard_error)
+
+
+def estimate(found: Measurement) -> Estimate:
+    """A measurement as an estimate; the number of images behind it is not kept."""
+    return Estimate(found.value, math.nan if found.standard_error is None else found.standard_error, 0)
 
 
 def over_seeds(estimates: Sequence[Estimate]) -> Estimate:

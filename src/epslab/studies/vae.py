@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 from epslab import figures, recipes
 from epslab.evaluation.estimate import Estimate
-from epslab.recipes.published import matching
 from epslab.report import StudyResult, Table
 from epslab.runs import Column
 from epslab.studies.context import Context
-from epslab.studies.spread import curves_over_seeds, meaning, over_seeds, text
+from epslab.studies.spread import curves_over_seeds, estimate, meaning, over_seeds, text
 
 QUESTION = "How well does a variational autoencoder learn a set of images, and what does it draw?"
 
@@ -55,19 +54,18 @@ def measure(context: Context) -> Found:
     first = runs[0]
     c, h, w = first.config["provenance"]["image_shape"]
     epochs = sorted({epoch for epoch in (*recipe.sample_epochs, recipe.epochs) if epoch <= recipe.epochs})
-    facts = [fact for fact in matching(first.config) if fact.quantity == "bits_per_dim"]
     return Found(
         net=recipe.net_for((c, h, w)),
         latent_dim=recipe.latent_dim,
         levels=recipe.levels,
         epochs=recipe.epochs,
-        images=numbers[0]["images"],
+        images=int(first.result()["images"]),
         draws=draws,
-        measured={name: tuple(Estimate(**one[name]) for one in numbers) for name in QUANTITIES},
+        measured={name: tuple(estimate(one[name]) for one in numbers) for name in QUANTITIES},
         metrics=tuple({name: tuple(column) for name, column in run.metrics().items()} for run in runs),
         columns=dict(first.columns()),
         samples={epoch: (first.figures / f"samples-epoch-{epoch:04d}.png").read_bytes() for epoch in epochs},
-        published="; ".join(f"{fact.value} ({fact.source})" for fact in facts),
+        published=numbers[0]["bits_per_dim"].published,
     )
 
 

@@ -1,23 +1,42 @@
 """The settings that train one variational autoencoder; its fields are the command's flags."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from epslab.errors import UserError
 from epslab.recipes.checks import require
-
-if TYPE_CHECKING:
-    from epslab.recipes.work import Work
+from epslab.recipes.common import TrainingSettings
 
 
 @dataclass(frozen=True)
-class VAERecipe:
+class Estimates:
+    """What a VAE's likelihood is estimated by, besides the ELBO.
+
+    Args:
+        samples: Draws of z per image for the ELBO.
+        importance_samples: Draws K per image for the importance-weighted bound; not computed if null.
+        prior_samples: Draws L per image for prior Monte Carlo; not computed if null.
+
+    Raises:
+        UserError: A count below 1.
+    """
+
+    samples: int = 1
+    importance_samples: int | None = None
+    prior_samples: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the counts."""
+        require(self, "samples", self.samples >= 1, "1 or more")
+        for field in ("importance_samples", "prior_samples"):
+            require(self, field, getattr(self, field) is None or getattr(self, field) >= 1, "1 or more, or null")
+
+
+@dataclass(frozen=True)
+class VAERecipe(TrainingSettings):
     """A variational autoencoder (Kingma & Welling, 2014), by default with the course's settings.
 
     Args:
-        epochs: Passes over the training images.
-        batch_size: Images a step, over all processes together.
-        learning_rate: Adam's step size.
         latent_dim: Latent dimensions D; 2 gives a manifold to look at.
         net: "conv": five convolutions each way (image sides of 4 pixels and more); "perceptron": fully connected;
             "auto": perceptrons for sides below 16, where three halvings leave the convolutions nothing to see.
@@ -28,29 +47,23 @@ class VAERecipe:
             "normal" with a fixed standard deviation, "logistic-mixture" over 256 levels.
         levels: Grey levels of the categorical likelihood, 2 to 256.
         std: Standard deviation of the normal likelihood, in units of the pixel range [0, 1].
-        mixtures: Components a pixel of the logistic mixture.
+        mixtures: Components per pixel of the logistic mixture.
         binarise: How images become binary, required by the Bernoulli likelihood: "threshold" at one half; "static", one
             seeded draw for all time; "dynamic", a fresh draw every epoch; "none" leaves them grey.
         prior: "normal": N(0, I); "mixture" of learnt normals; "vamp": the VampPrior (Tomczak & Welling, 2018).
         components: Components of the mixture prior, pseudo-inputs of the VampPrior.
         beta: Weight of the KL term in the loss; reported bounds always have weight 1.
-        free_bits: Nats of KL a latent dimension may spend unpressed.
+        free_bits: Nats of KL per latent dimension that the loss does not press down further.
         warmup_epochs: Epochs over which the weight of the KL term rises from 0.
-        samples: Draws of z an image and step.
-        schedule: Learning rate over training: "constant" or "cosine" to 0.
-        gradient_clip: Largest gradient norm of a step, in nats an image; none if null.
-        ema_decay: Decay a step of the moving average of the weights that is evaluated and saved; none if null.
-        patience: Epochs without a better validation bound after which training stops; never if null.
-        validation_fraction: Share of the training images held out to choose the best epoch.
+        samples: Draws of z per image in training.
+        init: Initial weights: "torch", drawn as torch does it (the course's); "he", normal with standard deviation
+            √(2/fan-in) and biases 0 (He et al., 2015), which learns faster.
         sample_epochs: Epochs after which a grid of samples is drawn; 0 is before training; the last one always is.
     """
 
-    name: ClassVar[str] = "vae"
-    verbs: ClassVar[tuple[str, ...]] = ("evaluate", "sample", "report")
+    options: ClassVar[type | None] = Estimates
 
     epochs: int = 80
-    batch_size: int = 128
-    learning_rate: float = 1e-3
     latent_dim: int = 20
     net: Literal["auto", "conv", "perceptron"] = "auto"
     width: int = 32
@@ -67,11 +80,7 @@ class VAERecipe:
     free_bits: float = 0.0
     warmup_epochs: float = 0.0
     samples: int = 1
-    schedule: Literal["constant", "cosine"] = "constant"
-    gradient_clip: float | None = None
-    ema_decay: float | None = None
-    patience: int | None = None
-    validation_fraction: float = 0.1
+    init: Literal["torch", "he"] = "torch"
     sample_epochs: tuple[int, ...] = (0, 10, 80)
 
     def __post_init__(self) -> None:
@@ -80,20 +89,16 @@ class VAERecipe:
         Raises:
             UserError: One sentence that names the setting, its value and what it may be.
         """
-        for field in ("epochs", "batch_size", "latent_dim", "width", "mixtures", "components", "samples"):
+        super().__post_init__()
+        for field in ("latent_dim", "width", "mixtures", "components", "samples"):
             require(self, field, getattr(self, field) >= 1, "1 or more")
         for field in ("beta", "free_bits", "warmup_epochs"):
             require(self, field, getattr(self, field) >= 0, "0 or more")
-        for field in ("learning_rate", "std"):
-            require(self, field, getattr(self, field) > 0, "more than 0")
+        require(self, "std", self.std > 0, "more than 0")
         require(self, "levels", 2 <= self.levels <= 256, "between 2 and 256")
         require(
             self, "hidden", len(self.hidden) >= 1 and min(self.hidden) >= 1, "one layer or more, each of 1 unit or more"
         )
-        require(self, "validation_fraction", 0 < self.validation_fraction < 1, "between 0 and 1")
-        require(self, "gradient_clip", self.gradient_clip is None or self.gradient_clip > 0, "more than 0, or null")
-        require(self, "ema_decay", self.ema_decay is None or 0 < self.ema_decay < 1, "between 0 and 1, or null")
-        require(self, "patience", self.patience is None or self.patience >= 1, "1 or more, or null")
         binary = self.likelihood == "bernoulli"
         if binary != (self.binarise != "none"):
             raise UserError(
@@ -113,14 +118,3 @@ class VAERecipe:
         if self.net == "auto":
             return "perceptron" if 4 <= min(image_shape[1:]) < 16 else "conv"
         return self.net
-
-    @property
-    def monitor(self) -> str:
-        """What chooses the best epoch: the bound itself, or the weighted loss where beta is not 1."""
-        return "val/bits_per_dim" if self.beta == 1 else "val/loss"
-
-    def work(self) -> "Work":
-        """What trains and measures it."""
-        from epslab.recipes.vae_work import VAEWork
-
-        return VAEWork(self)

@@ -11,29 +11,19 @@ from epslab.classifiers import Normalised
 from epslab.classifiers.augmentation import Augmentation
 from epslab.data import ImageSet
 from epslab.nets.pretrained import load_pretrained
-from epslab.recipes.classifier import ClassifierRecipe
+from epslab.recipes.classifier.settings import ClassifierRecipe
 from epslab.runs import Run
 from epslab.types import ImageShape
 
 
-def build(
-    recipe: ClassifierRecipe,
-    image_shape: ImageShape,
-    classes: int,
-    seed: int,
-    mean: Float64[Tensor, " c"] | None = None,
-    std: Float64[Tensor, " c"] | None = None,
-) -> Normalised:
-    """The untrained classifier of images [0, 1], normalised by mean and std of each channel (0 and 1 if not given).
+def build(settings: ClassifierRecipe, images: ImageSet, seed: int) -> Normalised:
+    """The untrained classifier of images like these in [0, 1], normalised by mean and std of each channel.
 
     Both are saved with the weights.
     """
     with seeds.seeded(seed, "weights"):
-        net = recipe.net(image_shape, classes)
-    channels = image_shape[0]
-    return Normalised(
-        net, torch.zeros(channels) if mean is None else mean, torch.ones(channels) if std is None else std
-    )
+        net = settings.net(images.image_shape, len(images.classes))
+    return Normalised(net, *channel_statistics(images))
 
 
 def channel_statistics(images: ImageSet) -> tuple[Float64[Tensor, " c"], Float64[Tensor, " c"]]:
@@ -49,21 +39,21 @@ def channel_statistics(images: ImageSet) -> tuple[Float64[Tensor, " c"], Float64
     return mean, torch.where(std > 0, std, 1.0)
 
 
-def augmentation(recipe: ClassifierRecipe, image_shape: ImageShape) -> Augmentation | None:
-    """Shifts by up to an eighth of the smaller side, and mirror images, as the recipe says."""
-    kind = recipe.augmentation(image_shape)
+def augmentation(settings: ClassifierRecipe, image_shape: ImageShape) -> Augmentation | None:
+    """Shifts by up to an eighth of the smaller side, and mirror images, as the settings say."""
+    kind = settings.augmentation(image_shape)
     if kind == "none":
         return None
     return Augmentation(flip=kind == "flip-crop", pad=max(1, min(image_shape[1:]) // 8))
 
 
-def start_from(recipe: ClassifierRecipe, model: Normalised, source: str) -> None:
+def start_from(settings: ClassifierRecipe, model: Normalised, source: str) -> None:
     """Put weights into the classifier: of a run, whose normalisation comes with them, or of a net from elsewhere.
 
     First and last layers that are for other images or classes stay as they were initialised.
 
     Args:
-        recipe: Says which layers those are.
+        settings: Say which layers those are.
         model: Changed in place.
         source: A run folder, or what ``load_pretrained`` takes: a file or a URL.
 
@@ -71,7 +61,7 @@ def start_from(recipe: ClassifierRecipe, model: Normalised, source: str) -> None
         UserError: It cannot be read, or is of another net.
     """
     if Path(source).is_dir():
-        free = (*(f"net.{layer}" for layer in recipe.free), "mean", "std")
+        free = (*(f"net.{layer}" for layer in settings.free), "mean", "std")
         load_pretrained(model, Run.open(Path(source)).weights, free)
     else:
-        load_pretrained(model.net, source, recipe.free)
+        load_pretrained(model.net, source, settings.free)

@@ -1,4 +1,4 @@
-"""Training against an attack, by a classifier's settings: the attack, the defence, and validation under attack."""
+"""Training against an attack: the attack and the defence that the settings name, and validation under attack."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from epslab.errors import UserError, unknown
 from epslab.geometry import Ball
 from epslab.nets.modes import evaluating
 from epslab.recipes.checks import pixels
-from epslab.recipes.classifier import ClassifierRecipe
+from epslab.recipes.classifier.settings import ClassifierRecipe
 from epslab.runs import Column
 from epslab.types import Batch, PerExample, Progress
 
@@ -32,8 +32,8 @@ class AdversarialObjective:
     The entries, each a curve: ``loss`` (what is minimised, in nats; in validation w·J(x) + (1 − w)·J(x_adv)), ``error``
     (of the images as they are), and in validation ``robust_error`` (of the attacked images: what is to fall).
 
-    Every validation image is attacked once, at the full radius and with the noise of its own seed, the same in every
-    epoch: validation costs about as much an image as training.
+    Every validation image is attacked once, at the full radius and with the same noise in every epoch: validation costs
+    about as much per image as training.
 
     Args:
         model: Images in [0, 1] to logits.
@@ -57,8 +57,8 @@ class AdversarialObjective:
     def columns(self) -> dict[str, Column]:
         """What the entries are."""
         return {
-            "error": Column("Error", "fraction", better="lower"),
             "robust_error": Column("Error under the training attack", "fraction", better="lower"),
+            "error": Column("Error", "fraction", better="lower"),
             "loss": Column("Training objective", "nats", better="lower"),
         }
 
@@ -89,7 +89,7 @@ class AdversarialObjective:
 
 
 def defence(recipe: ClassifierRecipe, share: float = 1.0) -> Loss:
-    """The loss of the recipe's defence, its attack at so large a share of the radius."""
+    """The loss of the recipe's defence, its attack at this share of the radius."""
     against = attack(recipe, share)
     if recipe.defence == "adversarial-batch":
         return AdversarialBatch(against, recipe.label_smoothing)
@@ -97,10 +97,10 @@ def defence(recipe: ClassifierRecipe, share: float = 1.0) -> Loss:
 
 
 def attack(recipe: ClassifierRecipe, share: float = 1.0) -> Attack:
-    """The attack that is trained against, its radius and its step so large a share of the recipe's.
+    """The attack to train against, with this share of the recipe's radius and step size.
 
     Raises:
-        UserError: Nobody knows its name, or it was given a number of steps or a step size and has none.
+        UserError: Its name is unknown, or it was given a number of steps or a step size and has none.
     """
     if recipe.attack not in attacks.NAMES:
         raise unknown("attack", recipe.attack, attacks.NAMES)
@@ -109,9 +109,8 @@ def attack(recipe: ClassifierRecipe, share: float = 1.0) -> Attack:
     for name in ("steps", "step_size"):
         value = getattr(recipe, f"attack_{name}")
         if value is not None and name not in fields:
-            raise UserError(
-                f"--attack-{name.replace('_', '-')} {value} is nothing that --attack {recipe.attack} has; leave it out."
-            )
+            flag = f"--attack-{name.replace('_', '-')}"
+            raise UserError(f"--attack {recipe.attack} has no {name.replace('_', ' ')}; leave {flag} out.")
     options: dict[str, Any] = {}
     if "steps" in fields:
         options["steps"] = recipe.attack_steps or min(_STEPS, fields["steps"])

@@ -6,35 +6,23 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from epslab.errors import UserError
 from epslab.recipes.checks import pixels, require
+from epslab.recipes.common import TrainingSettings
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from epslab.recipes.work import Work
-
 
 @dataclass(frozen=True)
-class ClassifierRecipe(ABC):
-    """What all classifiers are trained by: by default SGD with momentum and one cycle of the learning rate.
+class ClassifierRecipe(TrainingSettings, ABC):
+    """How every classifier is trained: by default SGD with momentum and one cycle of the learning rate.
 
     Args:
-        epochs: Passes over the training images.
-        batch_size: Images a step, over all processes together.
         optimiser: "sgd" with momentum, or "adam" (AdamW: its weight decay is decoupled).
-        learning_rate: Learning rate at its highest; null: 0.1 for sgd, 0.003 for adam.
         momentum: Momentum of sgd.
         weight_decay: Pull of each step on the weights towards 0, relative to the learning rate.
-        schedule: Learning rate over training: "one-cycle" up and down to 0; "step", a tenth after every 7 epochs;
-            "cosine" down to 0; "constant".
         label_smoothing: Share of a label's weight that is spread over all classes, from 0 to below 1.
-        ema_decay: Decay a step of the moving average of the weights that is evaluated and saved; none if null.
-        gradient_clip: Largest gradient norm of a step, in nats an image; none if null.
-        patience: Epochs without a smaller validation error after which training stops; never if null.
         augment: Random changes of training images: "crop" shifts by up to an eighth of the side, "flip-crop" mirrors
             half of them, too (no good for digits), "none"; "auto": flip-crop for colour images, crop for grey ones.
-        validation_fraction: Share of the training images held out to choose the best epoch.
-        half: Train and validate on "all" training images, or on one of two disjoint halves of them, "A" or "B", which
-            are the same for every seed.
         weights: Run folder, file (.pth, .safetensors) or URL of weights to start from; a first or last layer for other
             images or classes is left new.
         defence: Train against an attack: "adversarial-loss", clean_weight·J(x) + (1 − clean_weight)·J(x_adv);
@@ -49,24 +37,17 @@ class ClassifierRecipe(ABC):
         radius_warmup_epochs: Epochs over which the radius (and the step) of the training attack rises from 0.
     """
 
-    name: ClassVar[str]
-    verbs: ClassVar[tuple[str, ...]] = ("evaluate", "attack", "report")
-    free: ClassVar[tuple[str, ...]]  # beginnings of the names of the first and of the last layer's weights
+    classifies: ClassVar[bool] = True
+    free: ClassVar[tuple[str, ...]] = ()
+    """Beginnings of the names of the first and of the last layer's weights."""
 
-    epochs: int = 20
-    batch_size: int = 128
-    optimiser: Literal["sgd", "adam"] = "sgd"
     learning_rate: float | None = None
+    schedule: Literal["constant", "cosine", "one-cycle", "step"] = "one-cycle"
+    optimiser: Literal["sgd", "adam"] = "sgd"
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    schedule: Literal["one-cycle", "step", "cosine", "constant"] = "one-cycle"
     label_smoothing: float = 0.0
-    ema_decay: float | None = None
-    gradient_clip: float | None = None
-    patience: int | None = None
     augment: Literal["auto", "none", "crop", "flip-crop"] = "auto"
-    validation_fraction: float = 0.1
-    half: Literal["all", "A", "B"] = "all"
     weights: str | None = None
     defence: Literal["none", "adversarial-loss", "adversarial-batch"] = "none"
     attack: str = "pgd"
@@ -83,19 +64,13 @@ class ClassifierRecipe(ABC):
         Raises:
             UserError: One sentence that names the setting, its value and what it may be.
         """
-        for field in ("epochs", "batch_size"):
-            require(self, field, getattr(self, field) >= 1, "1 or more")
-        for field in ("patience", "attack_steps"):
-            require(self, field, getattr(self, field) is None or getattr(self, field) >= 1, "1 or more, or null")
-        for field in ("learning_rate", "gradient_clip"):
-            require(self, field, getattr(self, field) is None or getattr(self, field) > 0, "more than 0, or null")
+        super().__post_init__()
+        require(self, "attack_steps", self.attack_steps is None or self.attack_steps >= 1, "1 or more, or null")
         for field in ("weight_decay", "radius_warmup_epochs"):
             require(self, field, getattr(self, field) >= 0, "0 or more")
         require(self, "label_smoothing", 0 <= self.label_smoothing < 1, "0 or more and below 1")
         require(self, "clean_weight", 0 <= self.clean_weight <= 1, "between 0 and 1")
         require(self, "momentum", 0 <= self.momentum < 1, "0 or more and below 1")
-        require(self, "ema_decay", self.ema_decay is None or 0 < self.ema_decay < 1, "between 0 and 1, or null")
-        require(self, "validation_fraction", 0 < self.validation_fraction < 1, "between 0 and 1")
         pixels(self.radius, "radius")
         if self.attack_step_size is not None:
             pixels(self.attack_step_size, "attack-step-size")
@@ -104,11 +79,6 @@ class ClassifierRecipe(ABC):
                 f"--clean-weight {self.clean_weight} is for --defence adversarial-loss; an adversarial batch is half"
                 " clean and half attacked."
             )
-
-    @property
-    def monitor(self) -> str:
-        """What chooses the best epoch: the error, under attack where the classifier is trained against one."""
-        return "val/error" if self.defence == "none" else "val/robust_error"
 
     def augmentation(self, image_shape: tuple[int, int, int]) -> Literal["none", "crop", "flip-crop"]:
         """What "auto" stands for."""
@@ -120,12 +90,6 @@ class ClassifierRecipe(ABC):
     def net(self, image_shape: tuple[int, int, int], classes: int) -> "nn.Module":
         """The untrained net, normalised images to logits."""
 
-    def work(self) -> "Work":
-        """What trains and measures it."""
-        from epslab.recipes.classifier_work import ClassifierWork
-
-        return ClassifierWork(self)
-
 
 @dataclass(frozen=True)
 class SmallCNNRecipe(ClassifierRecipe):
@@ -135,7 +99,6 @@ class SmallCNNRecipe(ClassifierRecipe):
         width: Channels of the first convolutions; the later ones have twice as many.
     """
 
-    name: ClassVar[str] = "small-cnn"
     free: ClassVar[tuple[str, ...]] = ("0.", "13.")
 
     epochs: int = 30
@@ -167,7 +130,6 @@ class ResNet18Recipe(ClassifierRecipe):
             one of stride 2 with max-pooling, which published weights are for.
     """
 
-    name: ClassVar[str] = "resnet18"
     free: ClassVar[tuple[str, ...]] = ("conv1.", "fc.")
 
     epochs: int = 30

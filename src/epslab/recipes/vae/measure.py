@@ -1,0 +1,71 @@
+"""What a trained VAE is measured by: bounds on its likelihood, and what its latents carry."""
+
+import math
+
+from epslab.data import ImageSet
+from epslab.evaluation.estimators import Elbo, Estimator, ImportanceWeighted, PriorMonteCarlo
+from epslab.evaluation.latents import LatentReport, evaluate_latents
+from epslab.evaluation.likelihood import evaluate_likelihood
+from epslab.generative.vae import VAE
+from epslab.recipes.plan import Asked
+from epslab.recipes.published import with_published
+from epslab.recipes.vae.pictures import draw_all
+from epslab.recipes.vae.published import FACTS
+from epslab.recipes.vae.settings import Estimates
+from epslab.runs import Measured, Measurement, Run
+
+
+def measure(vae: VAE, run: Run, images: ImageSet, asked: Asked) -> Measured:
+    """Bounds in nats and bits/dim with standard errors, the latents, and pictures of both."""
+    likelihood = evaluate_likelihood(
+        vae,
+        images,
+        estimators(asked.options),
+        batch_size=asked.batch_size,
+        seed=asked.seed,
+        progress=asked.progress,
+    )
+    latents = evaluate_latents(vae, images, batch_size=asked.batch_size, seed=asked.seed)
+    draw_all(vae, run, images, latents)
+    measured = Measured(
+        [*likelihood.measurements(), *_of_latents(latents)],
+        statements=[] if latents.collapsed else [latents.statement],
+        warnings=[latents.statement] if latents.collapsed else [],
+    )
+    return with_published(measured, FACTS, run.config)
+
+
+def estimators(asked: Estimates) -> dict[str, Estimator]:
+    """The bounds that were asked for, the ELBO first."""
+    found: dict[str, Estimator] = {"elbo": Elbo(asked.samples)}
+    if asked.importance_samples is not None:
+        found["importance_weighted"] = ImportanceWeighted(asked.importance_samples)
+    if asked.prior_samples is not None:
+        found["prior_monte_carlo"] = PriorMonteCarlo(asked.prior_samples)
+    return found
+
+
+def _of_latents(report: LatentReport) -> list[Measurement]:
+    information, marginal = report.mutual_information, report.marginal_kl
+    return [
+        Measurement(
+            "active_units", "active latent dimensions", value=report.active_units, note=f"of {len(report.active)}"
+        ),
+        Measurement(
+            "mutual_information",
+            "mutual information of image and code",
+            "nats",
+            information.mean,
+            standard_error=information.standard_error,
+            note=f"at most ln {information.n} = {math.log(information.n):.2f}",
+        ),
+        Measurement(
+            "marginal_kl",
+            "KL from all codes together to the prior",
+            "nats",
+            marginal.mean,
+            standard_error=marginal.standard_error,
+            better="lower",
+        ),
+        Measurement("decoder_spread", "variance of log p(x|z) over z from the prior", "nats²", report.decoder_spread),
+    ]

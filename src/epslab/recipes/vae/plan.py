@@ -1,0 +1,85 @@
+"""From a VAE's settings to its plan: the images as the likelihood wants them, the model, what it minimises."""
+
+from functools import partial
+
+from torch import nn
+
+from epslab import seeds
+from epslab.data import ImageSet, bernoulli_draw
+from epslab.data import binarise as binarise_set
+from epslab.generative.priors import MixturePrior, Prior, VampPrior
+from epslab.generative.vae import VAE
+from epslab.generative.vae_objective import VAEObjective
+from epslab.nets import ConvDecoder, ConvEncoder, PerceptronDecoder, PerceptronEncoder
+from epslab.nets.initialisation import he_normal
+from epslab.probability.likelihoods import Bernoulli, Categorical, DiscretisedLogisticMixture, Normal
+from epslab.recipes.plan import Plan, draw_samples
+from epslab.recipes.vae.measure import measure
+from epslab.recipes.vae.settings import VAERecipe
+from epslab.runs import Run
+from epslab.types import ImageShape, Likelihood
+
+
+def plan(settings: VAERecipe, images: ImageSet, seed: int) -> Plan:
+    """The VAE for images of this shape, its negative ELBO as the settings weigh it, samples at the epochs they name."""
+    vae = build(settings, images.image_shape, seed)
+
+    def look(vae: VAE, epoch: int, run: Run) -> None:
+        if epoch in settings.sample_epochs or epoch == settings.epochs:
+            draw_samples(vae.sample, run, epoch, seed)
+
+    # Dynamic binarisation draws in the objective, with noise of the example and the epoch.
+    draw = bernoulli_draw if settings.binarise == "dynamic" else None
+    return Plan(
+        vae,
+        VAEObjective(vae, settings.samples, settings.free_bits, settings.warmup_epochs, draw),
+        # The bound itself where it is what is minimised, else the weighted loss.
+        monitor="val/bits_per_dim" if settings.beta == 1 else "val/loss",
+        prepare=partial(binary, settings, seed),
+        look=look,
+        measure=measure,
+    )
+
+
+def build(settings: VAERecipe, image_shape: ImageShape, seed: int) -> VAE:
+    """The untrained model for images of this shape; the same seed gives the same weights."""
+    likelihood = _likelihood(settings)
+    channels = likelihood.channels(image_shape[0])
+    with seeds.seeded(seed, "weights"):
+        encoder: nn.Module
+        decoder: nn.Module
+        if settings.net_for(image_shape) == "conv":
+            encoder = ConvEncoder(image_shape, settings.latent_dim, settings.width)
+            decoder = ConvDecoder(image_shape, settings.latent_dim, settings.width, channels)
+        else:
+            encoder = PerceptronEncoder(image_shape, settings.latent_dim, settings.hidden, settings.positive)
+            decoder = PerceptronDecoder(image_shape, settings.latent_dim, settings.hidden[::-1], channels)
+        if settings.init == "he":
+            he_normal(encoder)
+            he_normal(decoder)
+        prior: Prior | None = None
+        if settings.prior == "mixture":
+            prior = MixturePrior(settings.components, settings.latent_dim)
+        elif settings.prior == "vamp":
+            prior = VampPrior(encoder, settings.components, image_shape)
+    return VAE(encoder, decoder, likelihood, prior, settings.beta, settings.latent_dim)
+
+
+def binary(settings: VAERecipe, seed: int, images: ImageSet, measuring: bool) -> ImageSet:
+    """The images as the likelihood wants them.
+
+    Dynamic binarisation leaves training images grey (the objective draws) and gives the measured ones one seeded draw.
+    """
+    if settings.binarise == "none" or (settings.binarise == "dynamic" and not measuring):
+        return images
+    return binarise_set(images, "threshold" if settings.binarise == "threshold" else "static", seed)
+
+
+def _likelihood(settings: VAERecipe) -> Likelihood:
+    if settings.likelihood == "categorical":
+        return Categorical(settings.levels)
+    if settings.likelihood == "bernoulli":
+        return Bernoulli()
+    if settings.likelihood == "normal":
+        return Normal(settings.std)
+    return DiscretisedLogisticMixture(mixtures=settings.mixtures)
