@@ -43,6 +43,7 @@ from epslab.defences import AdversarialLoss
 from epslab.geometry import Linf
 from epslab.nets.modes import evaluating
 from epslab.runs import Run
+from epslab.training import Machine
 
 NETS = {"undefended": "undefended", "defended": "adversarially trained"}
 RADII = {"cifar10": 8 / 255, "mnist": 0.3, "digits": 0.2}
@@ -182,7 +183,7 @@ def trained(kind: str, arguments: argparse.Namespace) -> nn.Module:
             data_root=arguments.data_root,
             out=folder,
             overwrite=True,
-            accelerator="cpu",
+            machine=Machine("cpu"),
             progress=False,
         )
     return recipes.load(Run(folder)).eval()

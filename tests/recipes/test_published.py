@@ -2,7 +2,17 @@
 
 import pytest
 
-from epslab.recipes.published import FACTS, matching, published
+from epslab.recipes.classifier.published import FACTS as OF_CLASSIFIERS
+from epslab.recipes.published import with_published
+from epslab.recipes.vae.published import FACTS
+from epslab.runs import Measured, Measurement
+
+
+def published(config, key):
+    """What is quoted for one measurement of a run with this configuration."""
+    (found,) = with_published(Measured([Measurement(key, key, value=1.0)]), FACTS, config).measurements
+    return found.published
+
 
 COURSE = {
     "recipe": "vae", "data": "mnist", "latent_dim": 20, "net": "conv", "width": 32, "hidden": [500],
@@ -20,10 +30,17 @@ def test_published_numbers_are_quoted_for_their_settings_only(changed):
     assert published({**COURSE, **changed}, "bits_per_dim") == ""
 
 
+def test_initial_weights_count_and_runs_without_that_setting_have_torchs():
+    assert published({**COURSE, "init": "torch"}, "bits_per_dim").startswith("0.536 ")
+    assert published({**COURSE, "init": "he"}, "bits_per_dim") == ""
+
+
 def test_published_facts_are_those_of_the_reference():
     static = {"recipe": "vae", "data": "mnist", "net": "perceptron", "likelihood": "bernoulli", "prior": "normal",
               "beta": 1.0, "free_bits": 0.0, "binarise": "static", "hidden": [500]}  # fmt: skip
-    assert [(fact.quantity, fact.value) for fact in matching(static)] == [("elbo", "≈ −103"), ("log_p", "≈ −97")]
-    assert matching({**static, "hidden": [200, 200]}) == ()
-    assert matching({}) == ()
-    assert all(fact.source and fact.settings["data"] in ("mnist", "cifar10") for fact in FACTS)
+    quoted = {key: published(static, key).partition(" (")[0] for key in ("elbo", "importance_weighted", "kl")}
+    assert quoted == {"elbo": "≈ −103", "importance_weighted": "≈ −97", "kl": ""}
+    for other in ({**static, "hidden": [200, 200]}, {}):
+        assert not any(published(other, fact.key) for fact in FACTS)
+    assert all(fact.source and fact.settings["data"] == "mnist" for fact in FACTS)
+    assert all(fact.source and fact.settings["data"] == "cifar10" for fact in OF_CLASSIFIERS)
