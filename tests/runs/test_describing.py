@@ -202,11 +202,17 @@ def test_a_read_only_run_shows_nothing(run: Run) -> None:
     assert run.result() == {}
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "../a", ".hidden", "a b"])
+@pytest.mark.parametrize("name", ["", "a/b", "../a", ".hidden", "a\\b", "a\nb", " a", "a" * 201])
 def test_a_name_that_is_no_file_is_refused(run: Run, name: str) -> None:
     with pytest.raises(UserError, match="cannot name a picture"):
         run.show(name, drawing(), "A.")
     assert list(run.figures.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["grid-fgsm+pgd", "pgd:steps=100,restarts=5", "a b", "Größe"])
+def test_any_file_name_will_do(run: Run, name: str) -> None:
+    run.show(name, drawing(), "A.")
+    assert [(one.name, one.caption) for one in run.pictures()] == [(name, "A.")]
 
 
 def test_what_is_no_picture_is_refused_before_anything_is_written(run: Run) -> None:

@@ -289,7 +289,7 @@ class Run:
         """Save a picture as ``figures/NAME.png``, its caption and place in ``figures/index.json``.
 
         Args:
-            name: Letters, digits, ``-``, ``_`` and ``.``. A picture of the same name is replaced and keeps its place.
+            name: A file name without ``.png``, e.g. "samples-2". The same name again replaces it in its place.
             figure: A matplotlib figure, or the bytes of a PNG.
             caption: What to see in it, a sentence.
             alt: What it shows, for those who cannot see it; the caption if empty.

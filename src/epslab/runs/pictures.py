@@ -14,7 +14,7 @@ from epslab.runs.png import png
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[^./\\\s\x00-\x1f][^/\\\x00-\x1f]{0,199}")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def save_picture(
 
     Args:
         folder: Made if need be.
-        name: Letters, digits, ``-``, ``_`` and ``.``. A picture of the same name is replaced and keeps its place.
+        name: A file name without ``.png``, e.g. "samples-2". The same name again replaces it in its place.
         figure: A matplotlib figure, or the bytes of a PNG.
         caption: What to see in it, a sentence.
         alt: What it shows, for those who cannot see it.
@@ -52,7 +52,7 @@ def save_picture(
         UserError: The name is no file name, or the bytes are no PNG.
     """
     if not _NAME.fullmatch(name):
-        raise UserError(f"'{name}' cannot name a picture; use letters, digits, '-', '_' and '.', e.g. 'samples-2'.")
+        raise UserError(f"'{name}' cannot name a picture; give a file name without '/', e.g. 'samples-2'.")
     data = png(figure)
     folder.mkdir(parents=True, exist_ok=True)
     index = _index(folder)

@@ -57,13 +57,13 @@ def percent(fraction: int | float, interval: tuple[int | float, int | float] | N
 
 def radius_text(radius: int | float) -> str:
     """A radius as it is given: "0.1" where that is exact, else "8/255" where it is a whole or half number of 255ths."""
+    if not math.isfinite(radius):
+        return number(float(radius))
     if float(short := f"{radius:.3g}") == radius:
         return short
     levels = 255 * radius
-    if not math.isfinite(levels):
-        return number(float(radius))
     halves = round(2 * levels)
-    return f"{halves / 2:g}/255" if halves and abs(2 * levels - halves) < 1e-4 and levels <= 64 else f"{radius:.3g}"
+    return f"{halves / 2:g}/255" if halves and abs(2 * levels - halves) < 1e-4 and levels <= 64 else short
 
 
 def norm_text(norm: str) -> str:
