@@ -35,12 +35,12 @@ def test_numbers_say_their_unit_what_they_are_and_what_is_published(make_run, me
     table = run_section(make_run(measured=measured)).tables[0]
     assert table.columns == ["quantity", "this run", "what it is", "published for these settings"]
     assert table.rows == [
-        ["negative ELBO, bits/dim", "0.5379 ± 0.0013", "16 grey levels", "0.536 (a public run)"],
+        ["negative ELBO, bits/dim", "0.5379 ± 0.0013", "upper bound", "0.536 (a public run)"],
         ["importance-weighted bound, nats", "−287.42 ± 0.70", "", ""],
         ["active latent dimensions", "14", "", ""],
         ["Negative ELBO, validation images, best epoch (2)", "0.6200 bits/dim", "", ""],
     ]
-    assert table.note == "± is the standard error."
+    assert table.note == "± is the standard error. 16 grey levels."
     plain = Measured([Measurement("fid", "FID", value=3.5, interval=(3.1, 3.9))])
     (table,) = run_section(make_run("plain", metrics=None, measured=plain)).tables
     assert table.columns == ["quantity", "this run"]
@@ -216,21 +216,39 @@ def test_the_direction_says_which_run_is_best(make_run, measured, tmp_path):
     [
         ({}, {"latent_dim": 2}, "Best of 2"),
         ({}, {"data": "digits"}, "measured on different data"),
-        ({"note": "2 grey levels"}, {}, "Negative ELBO (16 grey levels); negative ELBO (2 grey levels)."),
-        ({"key": "other", "name": "other"}, {}, "Negative ELBO (16 grey levels); other (16 grey levels)."),
-        ({"better": None}, {}, "differ in kind"),
+        ({"conditions": "2 grey levels"}, {}, "under different conditions: 16 grey levels; 2 grey levels."),
+        ({"conditions": ""}, {}, "under different conditions: 16 grey levels; none of these."),
+        ({"key": "other"}, {}, ""),
+        ({"unit": "nats"}, {}, ""),
+        ({"better": "higher"}, {}, ""),
     ],
 )
 def test_the_best_run_is_named_only_among_runs_measured_alike(
     make_run, measured, tmp_path, changed, settings, sentence
 ):
     first, *others = measured.measurements
-    other = replace(measured, measurements=[replace(first, **changed), *others])
+    changed = {"conditions": measured.conditions, **changed}
+    conditions = changed.pop("conditions")
+    other = replace(measured, measurements=[replace(first, **changed), *others], conditions=conditions)
     runs = [make_run(measured=measured), make_run("second", measured=other, **settings)]
     page = write_report(runs, tmp_path / "page.html").read_text()
     assert ("Best of 2" in page) is (sentence == "Best of 2")
-    if changed != {"better": None}:
-        assert sentence in page
+    assert sentence in page
+
+
+def test_an_exact_number_and_a_bound_stand_in_one_table_that_says_which_is_which(make_run, tmp_path):
+    runs = []
+    for name, value, of, note in (("vae", 2.0, "ELBO", "upper bound"), ("flow", 1.5, "log p", "exact")):
+        one = Measurement(
+            "bits_per_dim", f"bits/dim, {of}", "bits/dim", value, better="lower", headline=True, note=note
+        )
+        runs.append(make_run(name, measured=Measured([one])))
+    html = write_report(runs, tmp_path / "page.html").read_text()
+    assert re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", html[html.index("The runs compared</h2>") :])[:6] == [
+        "run", "bits/dim", "best epoch",
+        "flow", "1.500 (bits/dim, log p; exact)", "Negative ELBO 0.6200 bits/dim (epoch 2)",
+    ]  # fmt: skip
+    assert "Best of 2: flow (vae on mnist): Bits/dim, log p 1.500 bits/dim on 10,000 test images (exact)." in html
 
 
 def test_a_folder_that_is_nothing_is_refused(tmp_path):

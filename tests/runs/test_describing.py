@@ -36,6 +36,7 @@ MEASURED = Measured(
     tables=[Table("By class", ("class", "accuracy"), [("cat", 0.5), ("dog", math.nan), (None, 3)], "A note.")],
     statements=["It works."],
     warnings=["Barely."],
+    conditions="16 grey levels",
 )  # fmt: skip
 
 
@@ -59,6 +60,7 @@ def test_what_was_measured_comes_back(run: Run) -> None:
     assert (table.title, table.columns, table.note) == ("By class", ("class", "accuracy"), "A note.")
     assert repr(table.rows) == repr((("cat", 0.5), ("dog", math.nan), (None, 3)))
     assert (run.measured().statements, run.measured().warnings) == (["It works."], ["Barely."])
+    assert run.measured().conditions == "16 grey levels"
     run.record(replace(MEASURED, measurements=[ACCURACY]), split="test", images=10)
     assert list(run.measurements()) == ["accuracy"]
     assert run.result()["status"] == "finished"

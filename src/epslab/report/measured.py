@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from epslab.runs import Best, Cell, Measurement, Run, Table, number
+from epslab.runs import Best, Cell, Measured, Measurement, Run, Table, number
 
 
 def leading(run: Run) -> Measurement | None:
@@ -24,17 +24,9 @@ def headline(run: Run) -> str | None:
     return " ".join(filter(None, (capital(chosen.name), chosen.text, "on" if any(measured_on) else "", *measured_on)))
 
 
-def numbers(measurements: Sequence[Measurement], best: Best | None) -> Table:
+def numbers(measured: Measured, best: Best | None) -> Table:
     """Every number with its unit, what limits it and what others report, where there is such a thing."""
-    rows: list[list[Cell]] = [
-        [
-            f"{one.name}, {one.unit}" if one.unit not in ("", "fraction") else one.name,
-            one.number,
-            one.note,
-            one.published,
-        ]
-        for one in measurements
-    ]
+    rows: list[list[Cell]] = [[labelled(one), one.number, one.note, one.published] for one in measured.measurements]
     if best is not None:
         rows.append(
             [f"{best.column.label}, {best.stage} {best.examples}, best epoch ({best.epoch})", best.number, "", ""]
@@ -42,12 +34,19 @@ def numbers(measurements: Sequence[Measurement], best: Best | None) -> Table:
     headings = ("quantity", "this run", "what it is", "published for these settings")
     # Columns nobody has filled are left out.
     kept = [i for i in range(4) if i < 2 or any(row[i] for row in rows)]
-    return Table(
-        "The numbers", [headings[i] for i in kept], [[row[i] for i in kept] for row in rows], _note(measurements)
+    note = " ".join(
+        filter(None, (uncertainty(measured.measurements), f"{measured.conditions}." * bool(measured.conditions)))
     )
+    return Table("The numbers", [headings[i] for i in kept], [[row[i] for i in kept] for row in rows], capital(note))
 
 
-def _note(measurements: Sequence[Measurement]) -> str:
+def labelled(one: Measurement) -> str:
+    """Name and unit: "KL to the prior, nats"; the unit is not repeated where the name has it, nor said of fractions."""
+    return one.name if one.unit in ("fraction", *one.name.split(", "), "") else f"{one.name}, {one.unit}"
+
+
+def uncertainty(measurements: Sequence[Measurement]) -> str:
+    """What the signs of uncertainty in a table of these numbers mean."""
     notes = []
     if any(one.interval is not None for one in measurements):
         notes.append("[low, high] is the 95 % confidence interval.")

@@ -22,7 +22,7 @@ def run_section(run: Run) -> Section:
     """The run as a section; whatever its folder does not hold yet is left out, and said where it matters."""
     config, metrics, result, measured = run.config, run.metrics(), run.result(), run.measured()
     unfinished = _unfinished(config, metrics, result)
-    tables = (numbers(measured.measurements, run.best()), *measured.tables)
+    tables = (numbers(measured, run.best()), *measured.tables)
     return Section(
         title=run_name(run),
         lead=_lead(run, metrics),

@@ -103,13 +103,15 @@ def measured(evaluation: Mapping[str, Any], config: Mapping[str, Any]) -> Measur
         config: The run's settings: which images a likelihood is of, what a classifier was defended against.
     """
     found: dict[str, Measurement] = {}
-    for entry in _walk(evaluation, _note(config)):
+    for entry in _walk(evaluation):
         # Where two parts of the evaluation hold the same quantity, the first is shown.
         found.setdefault(entry.key, entry)
     order = list(_NAMES)
     ranked = sorted(found.values(), key=lambda entry: order.index(entry.key) if entry.key in order else len(order))
     statements, warnings = _said(evaluation)
-    return Measured(ranked, _by_class(evaluation.get("accuracy_per_class", {})), statements, warnings)
+    return Measured(
+        ranked, _by_class(evaluation.get("accuracy_per_class", {})), statements, warnings, _conditions(config)
+    )
 
 
 def _said(evaluation: Mapping[str, Any]) -> tuple[list[str], list[str]]:
@@ -124,8 +126,8 @@ def _said(evaluation: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     return said, []
 
 
-def _note(config: Mapping[str, Any]) -> str:
-    """What numbers of other settings cannot be compared with."""
+def _conditions(config: Mapping[str, Any]) -> str:
+    """What the images were to a likelihood, or what a classifier was defended against."""
     likelihood = config.get("likelihood")
     if likelihood == "categorical":
         return f"{config.get('levels')} grey levels"
@@ -134,26 +136,25 @@ def _note(config: Mapping[str, Any]) -> str:
     defence = config.get("defence", "none")
     if defence == "none":
         return ""
-    return f"without an attack; trained by {defence}, {config.get('attack')} at radius {config.get('radius')}"
+    return f"trained by {defence}, {config.get('attack')} at radius {config.get('radius')}"
 
 
-def _walk(entries: Mapping[str, Any], note: str) -> Iterator[Measurement]:
+def _walk(entries: Mapping[str, Any]) -> Iterator[Measurement]:
     headline = next((key for key in _HEADLINES if key in entries), None)
     for key, value in entries.items():
         if key in ("accuracy_per_class", "images"):
             continue
         name, unit, better = _NAMES.get(key, (key.replace("_", " "), "", None))
         first = key == headline
-        of = note if first else ""
         if isinstance(value, Mapping) and {"value", "low", "high"} <= value.keys():
             ends = (float(value["low"]), float(value["high"]))
-            yield Measurement(key, name, "fraction", float(value["value"]), ends, None, better, first, of)
+            yield Measurement(key, name, "fraction", float(value["value"]), ends, None, better, first)
         elif isinstance(value, Mapping) and {"mean", "standard_error"} <= value.keys():
-            yield Measurement(key, name, unit, value["mean"], None, value["standard_error"], better, first, of)
+            yield Measurement(key, name, unit, value["mean"], None, value["standard_error"], better, first)
         elif isinstance(value, Mapping):
-            yield from _walk(value, note)
+            yield from _walk(value)
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            yield Measurement(key, name, unit, value, None, None, better, first, of)
+            yield Measurement(key, name, unit, value, None, None, better, first)
 
 
 def _by_class(shares: Mapping[str, Any]) -> list[Table]:

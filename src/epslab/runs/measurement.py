@@ -91,17 +91,23 @@ class Measurement:
 class Measured:
     """Everything a measurement of a trained model has found.
 
+    >>> Measured([Measurement("fid", "FID", value=3.2)], statements=["The samples are sharp."]).statements
+    ['The samples are sharp.']
+
     Args:
         measurements: The numbers, in the order they are shown.
         tables: Tables, in order.
         statements: What the numbers say, in sentences.
         warnings: What makes them doubtful.
+        conditions: What the numbers hold under, where runs on the same data may differ: "16 grey levels". Runs under
+            other conditions are not ranked.
     """
 
     measurements: Sequence[Measurement]
     tables: Sequence[Table] = ()
     statements: Sequence[str] = ()
     warnings: Sequence[str] = ()
+    conditions: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The entries of ``result.json``."""
@@ -110,6 +116,7 @@ class Measured:
             "tables": [table.to_dict() for table in self.tables],
             "statements": list(self.statements),
             "warnings": list(self.warnings),
+            "conditions": self.conditions,
         }
 
     @classmethod
@@ -120,6 +127,7 @@ class Measured:
             tables=[Table.from_dict(table) for table in result.get("tables", [])],
             statements=[str(statement) for statement in result.get("statements", [])],
             warnings=[str(warning) for warning in result.get("warnings", [])],
+            conditions=str(result.get("conditions", "")),
         )
 
 

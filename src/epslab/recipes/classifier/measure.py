@@ -1,5 +1,8 @@
 """What a trained classifier is measured by: accuracy, cross-entropy, calibration."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch.nn.functional as F
 from torch import nn
 
@@ -41,8 +44,16 @@ def measure(model: nn.Module, run: Run, images: ImageSet, asked: Asked) -> Measu
         ],
         tables=[_by_class(answers, images.classes)],
         statements=_confidence(accuracy, sure),
+        conditions=_defended(run.config),
     )  # fmt: skip
     return with_published(measured, FACTS, run.config)
+
+
+def _defended(config: Mapping[str, Any]) -> str:
+    """What it was defended against: clean accuracy is given up for that."""
+    if config["defence"] == "none":
+        return ""
+    return f"clean images; trained by {config['defence']}, {config['attack']} at {config['norm']} {config['radius']}"
 
 
 def _confidence(accuracy: Proportion, sure: float) -> list[str]:

@@ -1,6 +1,8 @@
 """What a trained VAE is measured by: bounds on its likelihood, and what its latents carry."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from epslab.data import ImageSet
 from epslab.evaluation.estimators import Elbo, Estimator, ImportanceWeighted, PriorMonteCarlo
@@ -31,8 +33,18 @@ def measure(vae: VAE, run: Run, images: ImageSet, asked: Asked) -> Measured:
         [*likelihood.measurements(), *_of_latents(latents)],
         statements=[] if latents.collapsed else [latents.statement],
         warnings=[latents.statement] if latents.collapsed else [],
+        conditions=_images_are(run.config),
     )
     return with_published(measured, FACTS, run.config)
+
+
+def _images_are(config: Mapping[str, Any]) -> str:
+    """What an image is to the likelihood: bounds of other images do not compare."""
+    if config["likelihood"] == "categorical":
+        return f"{config['levels']} grey levels"
+    if config["likelihood"] == "normal":
+        return f"a density of pixel values, standard deviation {config['std']}"
+    return f"binary pixels ({config['binarise']})" if config["likelihood"] == "bernoulli" else "256 grey levels"
 
 
 def estimators(asked: Estimates) -> dict[str, Estimator]:
