@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from torch import Generator, Tensor, nn
 
 from epslab import figures, seeds
-from epslab.data import ImageSet
 from epslab.runs import Measured, Run
 from epslab.training.turns import OptimiserFactory, Turn
 from epslab.types import Objective
@@ -36,12 +35,12 @@ class Asked:
     options: Any = None
 
 
-def nothing_measured(model: Any, run: Run, images: ImageSet, asked: Asked) -> Measured:
+def nothing_measured(model: Any, run: Run, images: Any, asked: Asked) -> Measured:
     """No numbers but the curves that the run has already."""
     return Measured([])
 
 
-def as_they_are(images: ImageSet, measuring: bool) -> ImageSet:
+def as_they_are(images: Any, measuring: bool) -> Any:
     """The data unchanged."""
     return images
 
@@ -76,9 +75,9 @@ class Plan:
     start: Callable[[], None] | None = None
     optimiser: OptimiserFactory | None = None
     monitor: str | None = "auto"
-    prepare: Callable[[ImageSet, bool], ImageSet] = as_they_are
+    prepare: Callable[[Any, bool], Any] = as_they_are
     look: Callable[[Any, int, Run], None] | None = None
-    measure: Callable[[Any, Run, ImageSet, Asked], Measured] = nothing_measured
+    measure: Callable[[Any, Run, Any, Asked], Measured] = nothing_measured
     sample: Sampler | None = None
     means: Sampler | None = None
 

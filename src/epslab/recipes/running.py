@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from epslab import data as datasets
 from epslab import seeds
 from epslab.data import ImageSet, PointSet
+from epslab.data.examples import Divisible
 from epslab.errors import UserError, unknown
 from epslab.recipes.common import TrainingSettings
 from epslab.recipes.plan import Asked, Plan, draw_samples
@@ -205,7 +206,7 @@ def evaluate(
 
 def _planned(settings: TrainingSettings, data: str, data_root: str | Path | None, seed: int) -> tuple[Splits, Plan]:
     """Training, validation and test images, not prepared yet, and the plan for them."""
-    whole = half_of(settings, datasets.load(data, "train", data_root))
+    whole = half_of(settings, _examples(data, "train", data_root))
     held_out = round(len(whole) * settings.validation_fraction)
     if not 0 < held_out < len(whole):
         raise UserError(
@@ -213,7 +214,15 @@ def _planned(settings: TrainingSettings, data: str, data_root: str | Path | None
             " validate on; choose another."
         )
     training, validation = whole.split([len(whole) - held_out, held_out], seed)
-    return Splits(training, validation, datasets.load(data, "test", data_root)), plan_of(settings, training, seed)
+    return Splits(training, validation, _examples(data, "test", data_root)), plan_of(settings, training, seed)
+
+
+def _examples(data: str, split: str, data_root: str | Path | None) -> Any:
+    """A split of the data: an ``ImageSet``, a ``PointSet``, or other examples that can be split."""
+    examples = datasets.load_examples(data, split, data_root)
+    if not isinstance(examples, Divisible):
+        raise UserError(f"The data set '{data}' gives {type(examples).__name__}, which has no take and split.")
+    return examples
 
 
 def _planned_of(run: Run, data_root: str | Path | None) -> tuple[Splits, Plan]:
@@ -237,7 +246,7 @@ def _stand_in(run: Run) -> ImageSet | PointSet:
     return ImageSet(pixels, torch.zeros(1, dtype=torch.int64), tuple(about["classes"]))
 
 
-def half_of(settings: TrainingSettings, images: ImageSet) -> ImageSet:
+def half_of(settings: TrainingSettings, images: Any) -> Any:
     """All of them, or the half the settings name: the same halves for every seed."""
     if settings.half == "all":
         return images

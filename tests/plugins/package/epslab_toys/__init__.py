@@ -1,0 +1,1 @@
+"""Things that come into epslab from outside, each in a file of its own."""
