@@ -73,3 +73,19 @@ def test_the_seed_decides_the_weights_and_the_global_generator_stays() -> None:
     assert torch.equal(a, b)
     assert not torch.equal(a, c)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("net", ["conv", "perceptron"])
+def test_initial_weights_are_torchs_or_hes(net: str) -> None:
+    default, torchs, he = (
+        build(VAERecipe(net=net, **init), (1, 8, 8), 0)  # type: ignore[arg-type]
+        for init in ({}, {"init": "torch"}, {"init": "he"})
+    )
+    for a, b in zip(default.parameters(), torchs.parameters(), strict=True):
+        assert torch.equal(a, b)
+    kinds = torch.nn.Linear | torch.nn.Conv2d | torch.nn.ConvTranspose2d
+    for part in (he.encoder, he.decoder):
+        assert not any(layer.bias.any() for layer in part.modules() if isinstance(layer, kinds))  # type: ignore[union-attr]
+    first = next(layer for layer in he.encoder.modules() if isinstance(layer, kinds))  # type: ignore[union-attr]
+    spread = (2 / first.weight[0].numel()) ** 0.5
+    assert first.weight.std().item() == pytest.approx(spread, rel=4 / (2 * first.weight.numel()) ** 0.5)

@@ -42,5 +42,5 @@ def fan_in(layer: nn.Module) -> float:
     if isinstance(layer, _CONVOLUTIONS):
         return layer.in_channels / layer.groups * math.prod(layer.kernel_size)
     if isinstance(layer, nn.Linear):
-        return layer.in_features
+        return float(layer.in_features)
     raise TypeError(f"a {type(layer).__name__} has no fan-in")
