@@ -239,6 +239,10 @@ def test_tables_have_a_cell_for_each_column_and_agree_with_the_accuracies() -> N
         assert (row["low"], row["high"]) == report.interval(name)
         assert row["broken"] == pytest.approx(float(own.sum() / report.right.sum()))
         assert row["median distance"] == (float(result.distance[own].median()) if own.any() else None)
+        sorted_ = result.distance[own].sort().values
+        for part in (0.1, 0.9):
+            expected = float(sorted_[math.floor(part * (len(sorted_) - 1))]) if len(sorted_) else None
+            assert row[f"distance at {100 * part:.0f} %"] == expected
         assert row["queries"] == pytest.approx(float(result.queries.double().mean()))
         assert row["gradients"] == pytest.approx(float(result.gradients.double().mean()))
     assert rows["noise"]["gradients"] == 0.0
@@ -248,6 +252,42 @@ def test_tables_have_a_cell_for_each_column_and_agree_with_the_accuracies() -> N
     average = sum(row[1] * row[-1] for row in per_class.rows) / 70  # type: ignore[operator, misc]
     assert average == pytest.approx(float(report.worst_case))
     assert per_class.rows[0][0] == "digit 0"
+
+
+@dataclass(frozen=True)
+class Minimal(Returning):
+    """Without a ball, and with a norm of its choice."""
+
+    measured_in: str = "l2"
+
+    @property
+    def norm(self) -> str:
+        return self.measured_in
+
+
+def test_an_attack_without_a_ball_is_measured_in_its_own_norm_and_by_its_distances() -> None:
+    """Each image is moved along the weights, to just beyond the plane: the distance is |s|/‖w‖ in the dual norm."""
+    model, x, y = linear_task(dtype=torch.float64)
+    with torch.no_grad():
+        s = model(x)[:, 1]
+    w = model.weight.detach()
+    for norm, way, dual in (("l2", w / w.norm(), w.norm()), ("linf", w.sign(), w.abs().sum())):
+        step = (s / dual * 1.01)[:, None] * way
+
+        attack = Minimal(
+            measured_in=norm,
+            make=lambda x, step=step: x - step.view_as(x) * (model(x).argmax(1) == y).view(-1, 1, 1, 1),
+        )  # type: ignore[misc]
+        report = evaluate_robustness(model, x, y, {"minimal": attack}, **PLAIN)
+        result, table = report.attacks["minimal"], report.to_table()
+        assert (result.norm, result.radius) == (norm, math.inf)
+        assert report.worst_case == 0
+        expected = (1.01 * s.abs() / dual)[report.right]
+        torch.testing.assert_close(result.distance[report.right], expected)
+        row = dict(zip(table.columns, table.rows[1], strict=True))
+        assert (row["norm"], row["median distance"]) == (norm, pytest.approx(float(expected.median())))
+        assert row["distance at 10 %"] < row["median distance"] < row["distance at 90 %"]  # type: ignore[operator]
+        assert report.to_dict()["attacks"]["minimal"]["radius"] is None
 
 
 def test_an_accuracy_of_zero_makes_a_report_too() -> None:

@@ -12,7 +12,8 @@ from torch import Tensor
 from epslab import figures
 from epslab.classifiers.accuracy import logits
 from epslab.data import ImageSet
-from epslab.evaluation.robustness_report import Example, RobustnessReport
+from epslab.evaluation.robustness_report import RobustnessReport
+from epslab.evaluation.robustness_result import Example
 from epslab.runs import norm_text, save_picture
 from epslab.types import Classifier, Images
 

@@ -122,7 +122,7 @@ def _print(report: "RobustnessReport", target: "Target", values: Mapping[str, An
 
 
 def _row(row: Sequence[Any]) -> tuple[str, ...]:
-    name, accuracy, low, high, _, _, _, queries, gradients, rounded = row
+    name, accuracy, low, high, *_, queries, gradients, rounded = row
     return (
         str(name),
         f"{100 * accuracy:5.1f} %",

@@ -7,7 +7,8 @@ from epslab.evaluation.latents import LatentReport, evaluate_latents
 from epslab.evaluation.likelihood import LikelihoodReport, evaluate_likelihood
 from epslab.evaluation.radius_sweep import RadiusSweep, SweepResult
 from epslab.evaluation.robustness import evaluate_robustness
-from epslab.evaluation.robustness_report import AttackResult, RobustnessReport
+from epslab.evaluation.robustness_report import RobustnessReport
+from epslab.evaluation.robustness_result import AttackResult
 
 __all__ = [
     "AttackResult",

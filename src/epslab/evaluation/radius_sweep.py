@@ -26,6 +26,12 @@ _FACTORS = (0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
 class RadiusSweep:
     """Which radii are tried, and with what.
 
+    >>> from epslab.geometry import Linf
+    >>> RadiusSweep().balls(Linf(0.1))[0]
+    Ball(norm='linf', radius=0.0125)
+    >>> RadiusSweep(radii=(1 / 255, 2 / 255), norm="linf").balls(None)[1] == Linf(2 / 255)
+    True
+
     Args:
         radii: Ascending and positive; None: 1/8, 1/4, 1/2, 3/4, 1, 1.5, 2 and 4 times the radius of the first attack
             that has a ball.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Int
@@ -51,7 +51,7 @@ class OnBatch(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class TestSet:
-    """The set that is evaluated.
+    """The set that is evaluated (and no test for pytest).
 
     Args:
         images: In [0, 1], on any device.
@@ -60,6 +60,8 @@ class TestSet:
         dtype: The model's.
         seed: Of the model's own noise.
     """
+
+    __test__: ClassVar[bool] = False
 
     images: Images
     labels: Labels

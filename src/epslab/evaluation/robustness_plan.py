@@ -13,7 +13,8 @@ from epslab.evaluation.radius_sweep import RadiusSweep, SweepResult
 from epslab.evaluation.radius_sweep import sweep as swept
 from epslab.evaluation.robustness_jobs import Job, Portion, TestSet
 from epslab.evaluation.robustness_measure import attacked, ball_of, clean
-from epslab.evaluation.robustness_report import AttackResult, RobustnessReport
+from epslab.evaluation.robustness_report import RobustnessReport
+from epslab.evaluation.robustness_result import AttackResult
 from epslab.evaluation.robustness_store import VERSION, Store
 from epslab.geometry import Ball
 from epslab.seeds import of_indices
