@@ -5,10 +5,10 @@
 
 from epslab.runs.best import Best
 from epslab.runs.columns import Column, DeclaresColumns, undeclared
-from epslab.runs.folder import Run
 from epslab.runs.measurement import Measured, Measurement
 from epslab.runs.pictures import Picture, pictures_in, save_picture
 from epslab.runs.png import png
+from epslab.runs.run import Run
 from epslab.runs.series import read_table, write_table
 from epslab.runs.tables import Cell, Table
 from epslab.runs.text import norm_text, number, percent, radius_text, with_error, with_interval
