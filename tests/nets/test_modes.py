@@ -81,3 +81,11 @@ def test_a_function_is_taken_as_it_is_and_the_generators_are_kept() -> None:
     with borrowed(torch.rand):
         torch.rand(2)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_torchscript_module_can_be_borrowed() -> None:
+    module = torch.jit.trace(torch.nn.Linear(3, 2), torch.zeros(1, 3))
+    with borrowed(module, frozen=True):
+        assert not any(parameter.requires_grad for parameter in module.parameters())
+    assert all(parameter.requires_grad for parameter in module.parameters())

@@ -52,7 +52,8 @@ def borrowed(
             if not training:
                 module.eval()
             if frozen:
-                module.requires_grad_(False)
+                for parameter, *_ in parameters:  # one by one: a TorchScript module has no requires_grad_
+                    parameter.requires_grad_(False)
             yield
         finally:
             homes = {place for *_, place in parameters}
