@@ -81,7 +81,8 @@ class Progress(NamedTuple):
 class Objective(Protocol):
     """A training objective: a batch to per-example values, each [n]; ``"loss"`` is the one that is minimised.
 
-    Every entry becomes a curve of its own: the epoch's mean over examples, never a mean over pixels or latents.
+    Every entry becomes a curve: the epoch's mean over examples, never a mean over pixels or latents. While it is
+    validated, weights require no gradient; derivatives with respect to inputs can be taken.
     """
 
     def __call__(self, batch: Batch, progress: Progress) -> Mapping[str, PerExample]:
@@ -94,7 +95,7 @@ class Classifier(Protocol):
     """What an attack knows of a model: images to logits. Any ``nn.Module`` or function of that form is one."""
 
     def __call__(self, images: Images, /) -> Logits:
-        """Unnormalised log-probabilities of the classes, a row an image."""
+        """Unnormalised log-probabilities of the classes, one row per image."""
         ...
 
 
@@ -103,7 +104,7 @@ class Likelihood(Protocol):
     """p(x given parameters), independent over pixels: what a decoder's output means."""
 
     def channels(self, image_channels: int) -> int:
-        """How many parameter channels an image with so many channels needs."""
+        """How many parameter channels an image with this many channels needs."""
         ...
 
     def log_prob(self, parameters: Float[Tensor, "n p h w"], images: Images) -> PerExample:

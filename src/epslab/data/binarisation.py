@@ -1,7 +1,7 @@
-"""Binarisation, an explicit choice: by threshold, by one draw for ever, or by a fresh draw every epoch.
+"""Binarisation: by threshold, by one fixed draw, or by a fresh draw every epoch.
 
 Numbers of the three are not comparable. Salakhutdinov & Murray (2008) train on draws with the intensities as
-probabilities; "static" is one such draw kept, "dynamic" a new one whenever an image is met.
+probabilities; "static" keeps one such draw, "dynamic" draws again every time an image is used.
 """
 
 import torch
@@ -21,7 +21,7 @@ def binarise(image_set: ImageSet, how: str, seed: int = 0) -> ImageSet:
         image_set: Grey or colour images.
         how: ``"threshold"``: 255 where the intensity is at least ½ (pixel ≥ 128). ``"static"``: one Bernoulli draw,
             with the intensity as the probability of 255.
-        seed: The static draw's seed; an image's draw depends on it and on the image's index.
+        seed: Of the static draw; an image's draw depends on it and on the image's index.
 
     Raises:
         UserError: Another ``how``; a draw per epoch (``"dynamic"``) cannot be stored, it is made by the objective.
@@ -36,7 +36,7 @@ def binarise(image_set: ImageSet, how: str, seed: int = 0) -> ImageSet:
     if how != "static":
         raise unknown("binarisation", how, ("threshold", "static", "dynamic"))
     pixels = torch.empty_like(image_set.pixels)
-    # In chunks: the noise of an image takes many times the memory of its pixels.
+    # In chunks: noise takes many times the memory of pixels.
     for start in range(0, len(image_set), _CHUNK):
         part = image_set[start : start + _CHUNK]
         indices = torch.arange(start, start + len(part), device=pixels.device)

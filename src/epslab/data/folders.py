@@ -1,4 +1,4 @@
-"""A folder of images as a data set: one subfolder a class, optionally below ``train/`` and ``test/``."""
+"""A folder of images as a data set: one subfolder per class, optionally below ``train/`` and ``test/``."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ def load_folder(folder: Path, split: str) -> ImageSet:
     Images are grey if all of them (of both splits) are, else RGB; an alpha channel is dropped.
 
     Raises:
-        UserError: No classes or images, images of several sizes, a file that is no image of 8 bits a channel, or a
+        UserError: No classes or images, images of several sizes, a file that is no image of 8 bits per channel, or a
             ``train/`` without its ``test/``.
     """
     train, test, classes = _splits(folder)

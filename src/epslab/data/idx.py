@@ -104,7 +104,7 @@ class IdxSource:
         if not official:
             raise UserError(f"'{part}': {DIFFERS}.")
         part.replace(target)
-        # A plain file beside it would be read first, and it was found corrupt or missing.
+        # An uncompressed file next to it would be read first, and it was found corrupt or missing.
         target.with_suffix("").unlink(missing_ok=True)
 
     def _files(self) -> list[tuple[OfficialFile, tuple[int, ...]]]:

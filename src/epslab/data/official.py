@@ -1,6 +1,6 @@
 """What an official release consists of, and how a file on disk compares with it.
 
-Checksums are of the **uncompressed** content, since every mirror compresses anew.
+Checksums are of the **uncompressed** content, since every mirror compresses in its own way.
 """
 
 import gzip
