@@ -133,7 +133,6 @@ def fit(
         trainer = _trainer(machine, len(turns), run, epochs, [ProgressLine(batch_size)] if progress else [])
         context.enter_context(borrowed(model, training=True, device=trainer.strategy.root_device))
         context.enter_context(torch.enable_grad())
-        model.zero_grad()  # the caller's gradients are no part of the first step
         columns = declared(turns)
         marked = monitor_of(monitor, columns_of(turns, model, train, seed, epochs), columns)
         if marked.column is None and limits.patience is not None:
@@ -241,7 +240,6 @@ def _trainer(machine: Machine, turns: int, run: Run, epochs: int, callbacks: lis
             default_root_dir=run.folder,
             callbacks=callbacks,
             num_sanity_val_steps=-1,  # the whole validation set: row 0
-            inference_mode=False,  # objectives may take derivatives while they are validated
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=bool(callbacks),
