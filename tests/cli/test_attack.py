@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from epslab.attacks import NAMES
+from epslab import attacks
 from epslab.cli import main
 from epslab.cli.attack import ATTACKS
 from epslab.runs import Run, pictures_in
@@ -231,8 +231,16 @@ REFUSED = {
     ("--restarts", "0"): "--restarts must be at least 1",
     ("--limit", "0"): "--limit must be at least 1",
     ("--batch-size", "0"): "--batch-size must be at least 1",
-    ("--attacks", "fgsm", "--restarts", "3"): "--restarts is nothing fgsm takes",
-    ("--attacks", "random,fgsm", "--steps", "3"): "--steps is nothing random or fgsm takes",
+    ("--attacks", "fgsm", "--restarts", "3"): "fgsm has no --restarts; leave it out",
+    ("--attacks", "random,fgsm", "--steps", "3"): "random and fgsm have no --steps; leave it out",
+    ("--attacks", "pgd:step=3"): "Unknown option of pgd 'step'. Did you mean 'steps'?",
+    ("--attacks", "pgd:steps=many"): "pgd's option 'steps' is 'many', but must be int.",
+    ("--attacks", "pgd:steps=0"): "steps is 0",
+    ("--attacks", "pgd:objective=margins"): "Did you mean 'margin'?",
+    ("--attacks", "pgdd:steps=3"): "Did you mean 'pgd'?",
+    ("--attacks", "fgsm:steps=3"): "Unknown option of fgsm 'steps'",
+    ("--attacks", "nowhere.yaml"): "'nowhere.yaml' cannot be read (No such file or directory)",
+    ("--attacks", "no_such_module:Attack"): "no_such_module",
     ("--split", "train"): "split 'train'",
     ("--accelerator", "abacus"): "accelerator 'abacus'",
     ("--resume", "--overwrite"): "give one of them",
@@ -285,7 +293,73 @@ def test_an_empty_folder_is_no_run(refused):
 
 def test_the_help_names_every_attack_and_says_the_unit(epslab):
     text = " ".join(epslab("attack", "--help").out.split())
-    assert tuple(NAMES) == ATTACKS
-    for name in NAMES:
+    assert tuple(attacks.ATTACKS.builtin) == ATTACKS
+    for name in ATTACKS:
         assert name in text
     assert "units of the pixel range [0, 1]: 8/255 means 8/255" in text
+
+
+def test_attacks_take_options_of_their_own(epslab, run):
+    words = ("--limit", "6", "--no-sweep", "--no-findings", "--radius", "0.1")
+    named = "fgsm,pgd:steps=3,restarts=2,pgd:steps=4,objective=margin,step_size=2/255"
+    assert epslab("attack", "run", *words, "--attacks", named, "--out", "line").code == 0
+    content = result("line")
+    keys = ["fgsm", "pgd", "pgd-2"]
+    assert list(content["robust_accuracy"]) == keys
+    assert content["settings"]["attacks"][1] == "pgd:steps=3,restarts=2"
+    described = [content["attacks"][key]["settings"] for key in keys]
+    assert "steps=3" in described[1]
+    assert "restarts=2" in described[1]
+    assert "objective=epslab.attacks.objectives.margin" in described[2]
+    assert f"step_size={2 / 255}" in described[2]
+    Path("attacks.yaml").write_text("fgsm:\nstrong: {attack: pgd, steps: 3, restarts: 2}\n")
+    assert epslab("attack", "run", *words, "--attacks", "attacks.yaml", "--out", "file").code == 0
+    other = result("file")
+    assert list(other["robust_accuracy"]) == ["fgsm", "strong"]
+    assert other["robust_accuracy"]["fgsm"] == content["robust_accuracy"]["fgsm"]
+
+
+OUTSIDE = '''
+import math
+from dataclasses import dataclass
+
+import torch
+from epslab.attacks import Attacked
+from epslab.geometry import Ball
+
+
+@dataclass(frozen=True)
+class Fade:
+    """Fades every image to grey until the model is wrong: no ball, and an option."""
+
+    shades: int = 4
+    norm = "l2"
+    radius = math.inf
+
+    def part(self, index):
+        return self
+
+    def thorough(self):
+        return self
+
+    def __call__(self, model, images, labels, *, generator=None, seeds=None):
+        found, open_ = images.clone(), torch.ones_like(labels, dtype=torch.bool)
+        with torch.no_grad():
+            for shade in range(self.shades + 1):
+                faded = torch.lerp(images, torch.full_like(images, 0.5), shade / self.shades)
+                found = torch.where(open_[:, None, None, None], faded, found)
+                open_ = open_ & (model(found).argmax(1) == labels)
+        queries = torch.full_like(labels, self.shades + 1)
+        return Attacked(found, ~open_, Ball("l2", 0.0).distance(found, images), queries, 0 * queries)
+'''
+
+
+def test_an_attack_from_outside_without_a_ball_and_with_an_option(epslab, run, refused):
+    Path("fading.py").write_text(OUTSIDE)
+    words = ("--limit", "6", "--no-sweep", "--no-findings")
+    outcome = epslab("attack", "run", *words, "--attacks", "fading:Fade:shades=2", "--out", "out")
+    assert outcome.code == 0, outcome.err
+    assert list(result("out")["robust_accuracy"]) == ["Fade"]
+    assert "no radius, l2 distances" in outcome.out
+    wrong = refused("attack", "run", *words, "--attacks", "fading:Fade:shade=2")
+    assert "Unknown option of fading:Fade 'shade'. Did you mean 'shades'?" in wrong

@@ -54,8 +54,8 @@ def test_the_settings_make_the_attack() -> None:
 
 
 def test_every_attack_made_from_a_ball_can_be_trained_against() -> None:
-    for name in attacks.NAMES:
-        assert isinstance(attack(recipe(attack=name)), attacks.NAMES[name])
+    for name in attacks.ATTACKS.builtin:
+        assert isinstance(attack(recipe(attack=name)), attacks.ATTACKS[name])
 
 
 @pytest.mark.parametrize(

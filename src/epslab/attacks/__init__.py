@@ -1,6 +1,4 @@
-"""Attacks on image classifiers: frozen settings that are called, ``PGD(Linf(8/255))(model, images, labels)``."""
-
-from typing import Any
+"""Attacks on image classifiers: frozen dataclasses that you call, ``PGD(Linf(8/255))(model, images, labels)``."""
 
 from epslab.attacks.apgd import APGD
 from epslab.attacks.attacked import Attack, Attacked
@@ -10,21 +8,25 @@ from epslab.attacks.gradient import FGSM, PGD, IterativeFGSM, LeastLikely
 from epslab.attacks.noise import RandomNoise
 from epslab.attacks.objectives import cross_entropy, dlr, margin
 from epslab.attacks.transfer import Transfer
+from epslab.names import Names
 
-NAMES: dict[str, Any] = {
-    "random": RandomNoise,
-    "fgsm": FGSM,
-    "iterative-fgsm": IterativeFGSM,
-    "least-likely": LeastLikely,
-    "pgd": PGD,
-    "apgd": APGD,
-}
-"""The attacks made from a ball alone, by the name the command line knows them by."""
+ATTACKS = Names(
+    "epslab.attacks",
+    {
+        "random": "epslab.attacks:RandomNoise",
+        "fgsm": "epslab.attacks:FGSM",
+        "iterative-fgsm": "epslab.attacks:IterativeFGSM",
+        "least-likely": "epslab.attacks:LeastLikely",
+        "pgd": "epslab.attacks:PGD",
+        "apgd": "epslab.attacks:APGD",
+    },
+)
+"""The attacks by the name the command line knows them by: classes built from a ball, or from nothing without one."""
 
 __all__ = [
     "APGD",
+    "ATTACKS",
     "FGSM",
-    "NAMES",
     "PGD",
     "Attack",
     "Attacked",

@@ -9,11 +9,9 @@ from pathlib import Path
 import torch
 
 from epslab import data as datasets
-from epslab.attacks import NAMES, Attack, WorstCase
 from epslab.audits.user_model import load_model, require_classifier
 from epslab.data import ImageSet
 from epslab.errors import UserError, unknown
-from epslab.geometry import Ball
 from epslab.recipes import load, settings_class, splits
 from epslab.runs import Run
 from epslab.types import Classifier
@@ -90,49 +88,6 @@ def find(
     return dataclasses.replace(found, model=model, images=images)
 
 
-def build(
-    names: Sequence[str],
-    ball: Ball,
-    *,
-    steps: int | None = None,
-    restarts: int | None = None,
-    worst_case: bool = False,
-) -> dict[str, Attack]:
-    """The attacks of these names in a ball, by name.
-
-    Args:
-        names: Of ``epslab.attacks.NAMES``.
-        ball: The perturbations allowed.
-        steps: Gradient steps, for those that take any number of them; None: each attack's own default.
-        restarts: Runs an example, for those that restart; None: each attack's own default.
-        worst_case: One attack of all of them, "random+pgd", one after the other on what withstood those before.
-
-    Raises:
-        UserError: An unknown name, a name twice, none at all, or a setting that none of them has.
-    """
-    if not names:
-        raise UserError(f"There is no attack to run: name one or more of {', '.join(NAMES)}.")
-    for name in names:
-        if name not in NAMES:
-            raise unknown("attack", name, NAMES)
-        if list(names).count(name) > 1:
-            raise UserError(f"The attack '{name}' is named {list(names).count(name)} times; name it once.")
-    given = {"steps": steps, "restarts": restarts}
-    taken = {
-        name: {field.name for field in dataclasses.fields(NAMES[name]) if field.init} & given.keys() for name in names
-    }
-    for setting, value in given.items():
-        if value is not None and value < 1:
-            raise UserError(f"--{setting} must be 1 or more, not {value}.")
-        if value is not None and not any(setting in fields for fields in taken.values()):
-            raise UserError(f"--{setting} is nothing {_joined(names)} takes; leave it out, or attack with pgd.")
-    attacks: dict[str, Attack] = {}
-    for name in names:
-        options = {setting: given[setting] for setting in taken[name] if given[setting] is not None}
-        attacks[name] = NAMES[name](ball, **options)
-    return {"+".join(attacks): WorstCase(tuple(attacks.values()))} if worst_case else attacks
-
-
 def folder_name(
     names: Sequence[str],
     norm: str,
@@ -199,7 +154,3 @@ def _of_an_import_path(
     images = datasets.load(data, "test", data_root)
     model = load_model(path, images.image_shape, len(images.classes), state=state, mean=mean, std=std)
     return Target(path, model, images, str(data), split)
-
-
-def _joined(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

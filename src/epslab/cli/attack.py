@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from epslab.audits import options
 from epslab.cli.attack_table import AttackTable
 from epslab.cli.folders import RUNS
 from epslab.cli.parsing import Parser, add_machine, at_least
 from epslab.cli.terminal import summary, table
 from epslab.errors import UserError, unknown
+from epslab.names import Names
 from epslab.recipes.checks import pixels
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from epslab.evaluation import RobustnessReport
 
 ATTACKS = ("random", "fgsm", "iterative-fgsm", "least-likely", "pgd", "apgd")
+"""Those of ``epslab.attacks.ATTACKS``, which would import torch."""
 _NORMS = ("linf", "l2", "l1")
 _MARKS = {"pass": "✓", "fail": "✗", "not checked": "–"}
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK")
@@ -33,9 +36,11 @@ def run(arguments: Sequence[str]) -> None:
     """
     values = _parser().read(arguments)
     at_least(1, **{name: values[name] for name in ("limit", "batch_size", "steps", "restarts")})
-    for name in _listed(values["attacks"]):
-        if name not in ATTACKS:
-            raise unknown("attack", name, ATTACKS)
+    choices = values["choices"] = options.parse(values["attacks"])
+    names = Names("epslab.attacks", dict.fromkeys(ATTACKS, ""))
+    for choice in choices:
+        if choice.name not in names:
+            raise unknown("attack", choice.name, names)
     if values["norm"] not in _NORMS:
         raise unknown("norm", values["norm"], _NORMS)
     values["radius_value"] = pixels(values["radius"], "radius")
@@ -48,21 +53,20 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _attack(values: Mapping[str, Any], command: str) -> None:
-    from epslab.audits import running, targets
+    from epslab.audits import building, running, targets
     from epslab.evaluation import RadiusSweep
     from epslab.geometry import Ball
     from epslab.recipes.devices import device
 
-    names = _listed(values["attacks"])
     how = {name: values[name] for name in ("steps", "restarts", "worst_case")}
-    attacks = targets.build(names, Ball(values["norm"], values["radius_value"]), **how)
+    attacks = building.build(values["choices"], Ball(values["norm"], values["radius_value"]), **how)
     sweep = RadiusSweep(values["radii"], values["norm"]) if values["radii"] else RadiusSweep()
     target = targets.find(
         values["model"],
         device=device(values["accelerator"]),
         **{key: values[key] for key in ("data", "data_root", "split", "limit", "seed", "state", "mean", "std")},
     )
-    out = Path(values["out"]) if values["out"] else _folder(target, names, values)
+    out = Path(values["out"]) if values["out"] else _folder(target, values)
     first = all(int(os.environ.get(rank) or 0) == 0 for rank in _RANKS)
     if first:
         running.require_free(out, resume=values["resume"], overwrite=values["overwrite"])
@@ -74,7 +78,7 @@ def _attack(values: Mapping[str, Any], command: str) -> None:
                 attacks,
                 out=out,
                 radius=values["radius"],
-                settings=_settings(target, names, values),
+                settings=_settings(target, values),
                 command=again,
                 batch_size=values["batch_size"],
                 seed=values["seed"],
@@ -92,7 +96,9 @@ def _attack(values: Mapping[str, Any], command: str) -> None:
 
 def _print(report: "RobustnessReport", target: "Target", values: Mapping[str, Any], out: Path) -> None:
     """Accuracies, findings, where everything is."""
-    ball = f"{values['norm']} radius {values['radius']}"
+    norms = {result.norm for result in report.attacks.values()}
+    bounded = any(result.radius < float("inf") for result in report.attacks.values())
+    ball = f"{values['norm']} radius {values['radius']}" if bounded else f"no radius, {' and '.join(norms)} distances"
     table(
         f"{target.name} on {len(target.images):,} {target.split} images of {Path(target.data).name}, {ball}",
         ("attack", "accuracy", "95 % interval", "in 8 bits", "queries", "gradients"),
@@ -133,7 +139,7 @@ def _row(row: Sequence[Any]) -> tuple[str, ...]:
     )
 
 
-def _settings(target: "Target", names: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(target: "Target", values: Mapping[str, Any]) -> dict[str, Any]:
     """What the page shows of how it was done."""
     keys = ("steps", "restarts", "worst_case", "seed", "batch_size", "state", "mean", "std")
     return {
@@ -141,20 +147,20 @@ def _settings(target: "Target", names: Sequence[str], values: Mapping[str, Any])
         "data": target.data,
         "split": target.split,
         "images": len(target.images),
-        "attacks": list(names),
+        "attacks": [_words(choice) for choice in values["choices"]],
         "norm": values["norm"],
         "radius": values["radius"],
         **{key: values[key] for key in keys},
     }
 
 
-def _folder(target: "Target", names: Sequence[str], values: Mapping[str, Any]) -> Path:
+def _folder(target: "Target", values: Mapping[str, Any]) -> Path:
     """Among a run's attacks; for the user's own model ``runs/attacks/MODEL``."""
     from epslab.audits.targets import folder_name
 
     foreign = target.run is not None and target.data != str(target.run.config["data"])
     name = folder_name(
-        names,
+        [_words(choice) for choice in values["choices"]],
         values["norm"],
         values["radius"],
         data=Path(target.data).name if foreign else "",
@@ -163,6 +169,12 @@ def _folder(target: "Target", names: Sequence[str], values: Mapping[str, Any]) -
     if target.run is not None:
         return target.run.folder / "attacks" / name
     return RUNS / "attacks" / re.sub(r"[^\w.+-]+", "-", f"{target.name}-{Path(target.data).name}") / name
+
+
+def _words(choice: options.Choice) -> str:
+    """An attack as it was asked for, ``pgd:steps=100,restarts=5``."""
+    own = ",".join(f"{name}={value}" for name, value in choice.options.items())
+    return f"{choice.name}:{own}" if own else choice.name
 
 
 def _listed(text: str | None) -> list[str]:
@@ -198,7 +210,8 @@ def _parser() -> Parser:
         type=str,
         default="random,fgsm,pgd",
         metavar="NAMES",
-        help=f"with commas, of {', '.join(ATTACKS)}",
+        help=f"with commas, of {', '.join(ATTACKS)}, or package.module:Name; an attack's own options follow its name, "
+        "pgd:steps=100,restarts=5,objective=margin; or a YAML file, 'pgd: {steps: 100}' a line",
     )
     group.add_argument(
         "--radius",

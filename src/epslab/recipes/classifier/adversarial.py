@@ -14,7 +14,7 @@ from epslab.attacks import Attack
 from epslab.classifiers import ClassifierObjective
 from epslab.classifiers.objective import Augment, Loss
 from epslab.defences import AdversarialBatch, AdversarialLoss
-from epslab.errors import UserError, unknown
+from epslab.errors import UserError
 from epslab.geometry import Ball
 from epslab.nets.modes import evaluating
 from epslab.recipes.checks import pixels
@@ -102,9 +102,7 @@ def attack(recipe: ClassifierRecipe, share: float = 1.0) -> Attack:
     Raises:
         UserError: Its name is unknown, or it was given a number of steps or a step size and has none.
     """
-    if recipe.attack not in attacks.NAMES:
-        raise unknown("attack", recipe.attack, attacks.NAMES)
-    kind: Any = attacks.NAMES[recipe.attack]
+    kind: Any = attacks.ATTACKS[recipe.attack]
     fields: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(kind) if field.init}
     for name in ("steps", "step_size"):
         value = getattr(recipe, f"attack_{name}")
