@@ -86,26 +86,31 @@ def _parser() -> Parser:
     group.add_argument(
         "--overwrite", action="store_true", help="measure again what was measured before; finished runs are kept"
     )
-    attacked = parser.add_argument_group("classifiers under attack")
-    attacked.add_argument(
+    _add_attacked(parser)
+    add_machine(parser)
+    return parser
+
+
+def _add_attacked(parser: Parser) -> None:
+    """The flags of classifiers under attack."""
+    group = parser.add_argument_group("classifiers under attack")
+    group.add_argument(
         "--net",
         type=str | None,
         metavar="NET",
         help="small-cnn or resnet18; without it small-cnn at quick scale and the course's resnet18 at full scale (take"
         " small-cnn for full scale on a CPU)",
     )
-    attacked.add_argument(
+    group.add_argument(
         "--radius",
         type=str | None,
         metavar="R",
         help="how far attacks may change a pixel of [0, 1], e.g. 0.1 or 8/255; without it 0.15 for digits, 0.2 for"
         " mnist, 0.1 for fashion-mnist, 2/255 (the course's) for cifar10 and other images",
     )
-    attacked.add_argument(
+    group.add_argument(
         "--weights",
         type=str | None,
         metavar="FROM",
         help="run folder, file or URL of the given weights in `defence`; without it those of its undefended classifier",
     )
-    add_machine(parser)
-    return parser
