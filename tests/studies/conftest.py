@@ -36,6 +36,13 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(context, "COURSE", replace(TINY, epochs=1, sample_epochs=(0, 1)))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test that needs the tour waits for all of it."""
+    for item in items:
+        if "toured" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(1200))
+
+
 @pytest.fixture(scope="session")
 def toured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a whole tour, small."""

@@ -237,7 +237,7 @@ def test_full_scale_on_cifar10_stands_beside_what_was_published(tmp_path: Path) 
     table = result.tables[0]
     assert table.columns[-1] == "published"
     assert {row[-1] for row in table.rows} == {"", *defence.PUBLISHED.values()}
-    assert re.search("the published order of the four rows (reproduces|does not reproduce)", result.answer)
+    assert re.search("The published order of the four rows (reproduces|does not reproduce)", result.answer)
     run = train_defended(context, "PGD batch", augmented=True)
     assert (run.config["augment"], run.config["radius"]) == ("flip-crop", "2/255")
 

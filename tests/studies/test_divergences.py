@@ -9,8 +9,8 @@ from torch import nn
 from epslab.generative.vae import VAE
 from epslab.probability.likelihoods import Normal
 from epslab.report import StudyResult
+from epslab.studies.distributions import normals, normals_numerically, uniforms, uniforms_numerically
 from epslab.studies.divergences import SHIFTS, landings
-from epslab.studies.laws import normals, normals_numerically, uniforms, uniforms_numerically
 
 LN_2 = math.log(2)
 

@@ -242,7 +242,7 @@ def test_the_strongest_transferred_attack_is_named() -> None:
 def test_findings() -> None:
     result = told("findings")
     assert "10.0 % [1.2, 31.7] of images. Of 2 sham defences 'scaled' seems best, with 90.0 %" in result.answer
-    assert "catch 1 of 2. Of 2 checks scaled fails 1, noisy fails 0, and the honest net none." in result.answer
+    assert "catch 1 of 2. Of 2 checks 'scaled' fails 1, 'noisy' fails 0, and the honest net none." in result.answer
     verdicts = result.tables[2]
     assert verdicts.rows == [("gradients are there", "✓", "✗", "–"), ("enough", "✓", "✓", "✓")]
     assert result.tables[3].rows == [("scaled", "gradients are there", "All are 0.")]

@@ -14,7 +14,7 @@ from epslab.report import StudyResult, Table, number
 from epslab.studies.context import Context
 from epslab.studies.spread import count, meaning, over_seeds, text
 
-QUESTION = "What does the weight β of the KL term trade, and when does the posterior collapse?"
+QUESTION = "What does the weight β of the KL term trade off, and when does the posterior collapse?"
 
 
 @dataclass(frozen=True)

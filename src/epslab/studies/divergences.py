@@ -1,4 +1,4 @@
-"""What each divergence says of two laws as they move apart and lose their common support; and why it matters for z."""
+"""What each divergence says about two distributions that move apart until they share no support; and why z cares."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -18,10 +18,10 @@ from epslab.probability import divergences
 from epslab.probability.bounds import LATENTS_PER_PASS
 from epslab.report import StudyResult, Table, number
 from epslab.studies.context import Context
-from epslab.studies.laws import normals, normals_numerically, uniforms, uniforms_numerically
+from epslab.studies.distributions import normals, normals_numerically, uniforms, uniforms_numerically
 from epslab.types import Images
 
-QUESTION = "What do KL, Jeffreys, Jensen–Shannon and Wasserstein say of two laws that move apart?"
+QUESTION = "What do KL, Jeffreys, Jensen–Shannon and Wasserstein say about two distributions that move apart?"
 
 SHIFTS = tuple(i / 8 for i in range(33))  # 0 to 4
 DRAWS, TRIES, IMAGES = 1000, 20_000, 20  #: draws from the prior that are weighed, and that are counted; test images
@@ -58,7 +58,7 @@ class Found:
 
 
 def measure(context: Context) -> Found:
-    """Integrate the laws, and try draws from the prior on the posteriors of trained VAEs."""
+    """Integrate the divergences, and try draws from the prior on the posteriors of trained VAEs."""
     uniform, normal = (tuple(law(s) for s in SHIFTS) for law in (uniforms_numerically, normals_numerically))
     runs = {
         2: context.train(context.recipe(latent_dim=2), "manifold", context.seeds[0]),
@@ -132,18 +132,20 @@ def _cloud(vae: VAE, test: ImageSet, seed: int) -> Cloud:
 
 
 def tell(found: Found) -> StudyResult:
-    """Where each divergence stops to tell how far apart the laws are, and how few prior draws meet a posterior."""
+    """Where each divergence stops telling how far apart they are, and how few prior draws meet a posterior."""
     cloud = found.cloud
     return StudyResult(
         name="divergences",
         question=QUESTION,
         answer=" ".join([_infinite(found), _saturated(found), _linear(found), _few(found)]),
         figures={
-            "Two uniform laws that share half their support, and none of it.": _pair(),
-            "Uniform laws U(0, 1) and U(s, s + 1). Both KL divergences and Jeffreys are infinite for every s > 0, so"
-            " they have no curve.": _against_shift(found.uniform, ("Jensen–Shannon", "Wasserstein-1"), ln_2=True),
-            "Normal laws N(0, 1) and N(s, 2²). They always share their support, so every divergence is finite; KL"
-            " depends on its direction. They differ in width, so no curve starts at 0.": _against_shift(
+            "Two uniform distributions that share half their support, and none of it.": _pair(),
+            "Uniform distributions U(0, 1) and U(s, s + 1). Both KL divergences and Jeffreys are infinite for every"
+            " s > 0, so they have no curve.": _against_shift(
+                found.uniform, ("Jensen–Shannon", "Wasserstein-1"), ln_2=True
+            ),
+            "Normal distributions N(0, 1) and N(s, 2²). They always share their support, so every divergence"
+            " is finite; KL depends on its direction. They differ in width, so no curve starts at 0.": _against_shift(
                 found.normal, tuple(found.normal[0])
             ),
             "Entropy of a coin: greatest, ln 2 nats or one bit, when both sides are equally likely.": _coin(),
@@ -159,7 +161,7 @@ def tell(found: Found) -> StudyResult:
 def _infinite(found: Found) -> str:
     first = next(s for s, values in zip(SHIFTS, found.uniform, strict=True) if math.isinf(values["KL(p‖q)"]))
     return (
-        "Two uniform laws of width 1 are moved apart by s. KL and Jeffreys are infinite from the first step,"
+        "Two uniform distributions of width 1 are moved apart by s. KL and Jeffreys are infinite from the first step,"
         f" s={first:g}."
     )
 

@@ -120,7 +120,7 @@ def _misses(found: Found) -> str:
     lost = next((D for D, missed in found.missed.items() if missed[prior].mean < -1), None)
     onset = f"more than a nat from D={lost} on" if lost else "never more than a nat"
     return (
-        f"At D={at}, where log p(x) is exact, prior Monte Carlo with {found.budget.prior:,} draws misses it by"
+        f"At D={at}, where log p(x) is known exactly, prior Monte Carlo with {found.budget.prior:,} draws misses it by"
         f" {text(last[prior])} nats ({onset}), the ELBO by {number(last[elbo].mean)} and importance weighting with"
         f" K={found.budget.importance[-1]:,} by {text(last[best])}."
     )

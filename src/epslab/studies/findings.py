@@ -103,7 +103,7 @@ def _flattered(found: Found) -> str:
 def _caught(found: Found) -> str:
     caught = sum(bool(judged.failed) for judged in found.sham.values())
     honest = found.judged[HONEST]
-    counts = ", ".join(f"{name} fails {len(judged.failed)}" for name, judged in found.sham.items())
+    counts = ", ".join(f"'{name}' fails {len(judged.failed)}" for name, judged in found.sham.items())
     return (
         f"The checks catch {caught} of {len(found.sham)}. Of {len(honest.checks)} checks {counts}, and the honest net"
         f" {len(honest.failed) or 'none'}."

@@ -107,7 +107,7 @@ def _finish(name: str, context: Context) -> Finished:
     with _threads(context.scale):
         found = own.keep(_FOUND, study.measure, own)
     told = study.tell(found.value)
-    result = replace(told, code=context.command(name), runs=[context.out / run for run in found.runs])
+    result = replace(told, code=context.command(name), runs=tuple(context.out / run for run in found.runs))
     result.save(own.folder)
     return Finished(result, found.seconds, kept)
 
@@ -136,7 +136,8 @@ def _page(done: dict[str, Finished], context: Context) -> Page:
                 "What was run",
                 ("study", "seconds", "question"),
                 [(name, round(finished.seconds, 1), finished.result.question) for name, finished in done.items()],
-                note=f"{len(folders)} models were trained; studies share them, and the first to need one pays for it.",
+                note=f"{len(folders)} models were trained. Studies share them; the time counts for the first study that"
+                " needs one.",
             ),
         ),
         code=f"epslab tour --data {shlex.quote(context.data)} --seed {context.seed}\n"

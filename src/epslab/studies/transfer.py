@@ -20,7 +20,7 @@ from epslab.types import Classifier
 if TYPE_CHECKING:
     from epslab.runs import Run
 
-QUESTION = "Does an attack made on one model fool another that it never saw, trained on other images?"
+QUESTION = "Does an attack made on one model fool another model that was trained on other images?"
 
 KINDS: dict[str, Any] = {"FGSM": FGSM, "PGD-10": lambda ball: PGD(ball, steps=10)}
 STRONGEST = "PGD-10"

@@ -1,4 +1,4 @@
-"""Two laws that move apart, and what each divergence says of them: in closed form, and by numeric integration."""
+"""Divergences of two distributions that move apart: in closed form, and by numeric integration."""
 
 import math
 
@@ -37,7 +37,7 @@ def normals(shift: float, std: float = 2.0) -> dict[str, float]:
 
 
 def normals_numerically(shift: float, std: float = 2.0) -> dict[str, float]:
-    """The same from the two laws' cells on a fine grid, and from their quantiles: no closed form."""
+    """The same from the cells of both distributions on a fine grid, and from their quantiles: no closed form."""
     p, q = _normal_cells(0.0, 1.0), _normal_cells(shift, std)
     levels = (torch.arange(CELLS, dtype=torch.float64) + 0.5) / CELLS
     quantiles = torch.special.ndtri(levels)
@@ -81,6 +81,6 @@ def _of_cells(
 
 
 def _normal_cells(mean: float, std: float) -> Float[Tensor, " cells"]:
-    """The law's density at the middle of each cell of the grid, as probabilities that sum to 1."""
+    """The density at the middle of each cell of the grid, as probabilities that sum to 1."""
     x = _LEFT + (torch.arange(CELLS, dtype=torch.float64) + 0.5) * ((_RIGHT - _LEFT) / CELLS)
     return (-0.5 * ((x - mean) / std) ** 2).softmax(0)
