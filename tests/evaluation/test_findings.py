@@ -11,7 +11,18 @@ from robust_samples import digits, linear_task, trained
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from epslab.attacks import FGSM, PGD, Attack, RandomNoise, Transfer, WorstCase, margin
+from epslab.attacks import (
+    APGD,
+    FGSM,
+    PGD,
+    Attack,
+    IterativeFGSM,
+    RandomNoise,
+    Transfer,
+    WorstCase,
+    least_likely,
+    margin,
+)
 from epslab.classifiers import Proportion
 from epslab.evaluation import Finding, evaluate_robustness
 from epslab.evaluation.findings import Evidence, judge
@@ -276,6 +287,89 @@ def test_survival_is_that_of_the_broken_examples(survive: int, verdict: str) -> 
     given = {"fgsm": Outcome(FGSM(BALL), first(40), first(survive), True)}
     (finding,) = [f for f in judge(replace(whole, given=given)) if f.name == NAMES[-1]]
     assert (finding.verdict, finding.numbers) == (verdict, {"survive": survive, "broken": 40})
+
+
+def finding_of(whole: Evidence, name: str) -> Finding:
+    (finding,) = [finding for finding in judge(whole) if finding.name == name]
+    return finding
+
+
+def test_attacks_of_another_ball_are_not_compared() -> None:
+    """Neither as the stronger nor as the weaker one, nor in what more steps are measured against."""
+    whole = evidence(**{"one-step": first(60), "iterated": first(60), "search": first(30), "thorough": first(90)})
+    weak_elsewhere = {"pgd": Outcome(PGD(Linf(0.05)), first(10), first(10), True)}
+    assert "pgd" not in finding_of(replace(whole, given=weak_elsewhere | whole.given), NAMES[0]).evidence
+    strong_elsewhere = {"noise": Outcome(RandomNoise(Linf(0.3)), first(100), first(100), False)}
+    assert finding_of(replace(whole, given=strong_elsewhere | whole.given), NAMES[1]).verdict == "pass"
+    thorough = finding_of(replace(whole, given=strong_elsewhere | whole.given), NAMES[6])
+    assert (thorough.verdict, thorough.numbers["broken"], thorough.numbers["more"]) == ("fail", 0, 90)
+
+
+def test_what_any_gradient_attack_breaks_counts_for_gradients() -> None:
+    """Two gradient attacks that break different halves are together as strong as noise that breaks both."""
+    halves = {"low": first(40), "high": first(80) & ~first(40)}
+    given = {name: Outcome(APGD(BALL), broken, broken, True) for name, broken in halves.items()}
+    given["noise"] = Outcome(RandomNoise(BALL), first(80), first(80), False)
+    whole = replace(evidence(), given=given)
+    finding = finding_of(whole, NAMES[1])
+    assert (finding.verdict, finding.numbers["gradients"], finding.numbers["noise"]) == ("pass", 80, 80)
+    assert finding_of(replace(whole, given=given | {"high": given["low"]}), NAMES[1]).verdict == "fail"
+    # The same holds of what the attacks leave to a more thorough one, and of what survives rounding.
+    thorough = evidence(thorough=first(80))
+    assert finding_of(replace(thorough, given=given), NAMES[6]).numbers["more"] == 0
+    assert finding_of(replace(thorough, given=given), NAMES[-1]).numbers == {"survive": 80, "broken": 80}
+
+
+def test_a_target_or_one_step_is_no_iterative_attack() -> None:
+    """A weak attack is told of only where it should have beaten one step."""
+    whole = evidence(**{"one-step": first(60), "iterated": first(60)})
+    for attack, told in ((PGD(BALL, steps=3), True), (APGD(BALL), True), (IterativeFGSM(BALL), True),
+                         (PGD(BALL, steps=3, goal=least_likely), False), (RandomNoise(BALL), False)):  # fmt: skip
+        given = {"mine": Outcome(attack, first(30), first(30), True)}
+        finding = finding_of(replace(whole, given=given), NAMES[0])
+        assert (finding.verdict == "fail") == told
+        assert ("mine" in finding.numbers) == told
+
+
+def probing(**changes: Any) -> Evidence:
+    whole = evidence()
+    return replace(whole, probes=dict(whole.probes) | changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "verdict"),
+    [
+        ({"flipped": first(1)}, NAMES[7], "fail"),
+        ({"repeat": torch.full((100,), 3e-4)}, NAMES[7], "pass"),
+        ({"repeat": torch.full((100,), 3.3e-4)}, NAMES[7], "fail"),
+        ({"repeat": first(1) * 1.0}, NAMES[7], "fail"),
+        ({"zero": first(4)}, NAMES[5], "pass"),
+        ({"zero": first(5)}, NAMES[5], "fail"),
+        ({"not_finite": first(5)}, NAMES[5], "fail"),
+        ({"zero": first(5), "not_finite": first(5)}, NAMES[5], "fail"),
+        ({"zero": first(2), "not_finite": ~first(97)}, NAMES[5], "fail"),
+        ({"total": torch.ones(100), "highest": torch.ones(100)}, NAMES[9], "fail"),
+        ({"total": torch.ones(100) + 2e-3, "highest": torch.ones(100)}, NAMES[9], "pass"),
+        ({"total": torch.ones(100), "highest": torch.ones(100), "lowest": first(1) * -1.0}, NAMES[9], "pass"),
+        ({"total": torch.ones(100), "highest": 1 + 2e-3 * first(1)}, NAMES[9], "pass"),
+        ({"total": 1 + first(1) * 1.0, "highest": torch.ones(100)}, NAMES[9], "pass"),
+    ],
+)
+def test_the_limits_of_the_probes(change: dict[str, Tensor], name: str, verdict: str) -> None:
+    """The square root of 1e-7 is 3.16e-4; 5 of 100 are the fewest whose lower bound is above 1 %."""
+    assert finding_of(probing(**change), name).verdict == verdict
+
+
+def test_alone_a_small_change_is_rounding_and_a_larger_one_is_not() -> None:
+    for change, verdict in ((0.0099, "pass"), (0.0101, "fail")):
+        alone = {"repeat": first(1, 32) * change, "flipped": first(0, 32)}
+        assert finding_of(replace(evidence(), alone=alone), NAMES[8]).verdict == verdict
+
+
+@pytest.mark.parametrize(("left", "verdict"), [(0, "pass"), (1, "pass"), (4, "pass"), (5, "fail")])
+def test_how_many_may_be_left_without_a_bound_and_found_by_more_steps(left: int, verdict: str) -> None:
+    assert finding_of(evidence(unbounded=first(100 - left)), NAMES[2]).verdict == verdict
+    assert finding_of(evidence(thorough=first(left)), NAMES[6]).verdict == verdict
 
 
 # --- statistics
