@@ -200,7 +200,7 @@ def _parser() -> Parser:
         "deserve to be believed.\n\n"
         "MODEL is a run folder, or package.module:name of your own: a factory without arguments, a torch\n"
         "module or a function of images in [0, 1]. The folder you are in can be imported from.",
-        "epslab attack runs/small-cnn-digits --attacks random,fgsm,pgd --radius 8/255\n"
+        "epslab attack runs/small-cnn-digits --attacks fgsm,pgd:steps=100,restarts=5 --radius 8/255\n"
         "  epslab attack my_models:resnet --data cifar10 --state weights.pth --mean 0.49,0.48,0.45 --std 0.2,0.2,0.2",
     )
     parser.add_argument("model", type=str, metavar="MODEL", help="run folder or import path")
