@@ -1,6 +1,7 @@
 """Recipes from outside: trained, killed, resumed, sampled, evaluated and reported by name, as those built in."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -139,3 +140,14 @@ def test_the_histograms_likelihood_is_exact():
     model.logits.data.normal_(generator=generator(0))
     levels = torch.cartesian_prod(torch.arange(3), torch.arange(3)).float() / 2
     torch.testing.assert_close(model.log_prob(levels.view(9, 1, 1, 2)).exp().sum(), torch.tensor(1.0))
+
+
+def test_the_readmes_recipe_is_trained_from_the_working_folder(here):
+    readme = Path(__file__).parents[2] / "README.md"
+    (block,) = re.findall(r"```python\n(.[^`]*?class Means.*?)```", readme.read_text(), flags=re.DOTALL)
+    Path("my_model.py").write_text(block)
+    assert main(["train", "my_model:Means", "--epochs", "2", "--accelerator", "cpu", "--out", "run"]) == 0
+    losses = Run.open("run").metrics()["val/loss"]
+    assert losses[-1] < losses[0]
+    for words in (["sample", "run"], ["evaluate", "run"], ["report", "run"]):
+        assert main(words) == 0

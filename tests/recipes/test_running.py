@@ -1,12 +1,15 @@
 """A recipe's run from training to evaluation, on the digits that ship with scikit-learn."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from epslab import recipes
+from epslab.cli import main
 from epslab.data import binarise as binarise_set
 from epslab.data import load as load_data
 from epslab.errors import UserError
@@ -107,3 +110,19 @@ def test_a_split_that_leaves_nothing_is_refused_before_anything_is_written(tmp_p
 def test_pixels_of_samples_are_drawn_not_averaged(run: Run) -> None:
     x = recipes.load(run).sample(16)
     torch.testing.assert_close(x * 15, (x * 15).round())
+
+
+def test_a_run_of_before_settings_were_shared_opens_and_goes_on(run: Run, tmp_path: Path) -> None:
+    """Its config.yaml has no half and no init, a vae's schedule, and num_nodes."""
+    old = Run(tmp_path / "old")
+    shutil.copytree(run.folder, old.folder)
+    config = old.config
+    del config["half"], config["init"]
+    config["num_nodes"] = config.pop("nodes")
+    provenance = config.pop("provenance")
+    (old.folder / "config.yaml").write_text(yaml.safe_dump({**config, "provenance": provenance}))
+    assert recipes.recipe_of(old) == TINY
+    assert recipes.evaluate(old, limit=20)["elbo"] == recipes.evaluate(run, limit=20)["elbo"]
+    assert torch.equal(recipes.sample(old, 2), recipes.sample(run, 2))
+    assert main(["train", "--out", str(old.folder), "--resume", "--epochs", "3"]) == 0
+    assert old.metrics()["epoch"] == [0, 1, 2, 3]
