@@ -64,14 +64,6 @@ def train(
     raw, plan = _planned(settings, data, data_root, seed)
     if plan.start is not None:
         plan.start()
-    recorded = {
-        "recipe": name_of(type(settings)),
-        "data": str(data),
-        "data_root": None if data_root is None else str(data_root),
-        "seed": seed,
-        **vars(machine),
-        **dataclasses.asdict(settings),
-    }
     return fit(
         plan.model,
         plan.turns,
@@ -88,10 +80,25 @@ def train(
         machine=machine,
         resume=resume,
         overwrite=overwrite,
-        settings={key: list(value) if isinstance(value, tuple) else value for key, value in recorded.items()},
+        settings=_recorded(settings, data, data_root, seed, machine),
         on_epoch=plan.look or partial(_look, plan, settings.epochs, seed),
         progress=progress,
     )
+
+
+def _recorded(
+    settings: TrainingSettings, data: str, data_root: str | Path | None, seed: int, machine: Machine
+) -> dict[str, object]:
+    """What ``config.yaml`` repeats the run by; lists for tuples, as YAML has them."""
+    recorded = {
+        "recipe": name_of(type(settings)),
+        "data": str(data),
+        "data_root": None if data_root is None else str(data_root),
+        "seed": seed,
+        **vars(machine),
+        **dataclasses.asdict(settings),
+    }
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in recorded.items()}
 
 
 def recipe_of(run: Run) -> TrainingSettings:
