@@ -1,3 +1,5 @@
+import fcntl
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,10 +47,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def toured(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a whole tour, small."""
-    with pytest.MonkeyPatch.context() as patch:
-        shrink(patch)
-        return studies.tour(out=tmp_path_factory.mktemp("tour"), accelerator="cpu", progress=False).parent
+    """The folder of a whole tour, small; taken once for all processes that share the tests. Nobody writes there."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "tour"
+    with folder.with_suffix(".lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "report.html").exists():
+            shrink(patch)
+            studies.tour(out=folder, accelerator="cpu", progress=False)
+    return folder
 
 
 @pytest.fixture(scope="session")
