@@ -227,7 +227,8 @@ def colours(monkeypatch: pytest.MonkeyPatch) -> None:
         labels = torch.arange(64) % 2
         return ImageSet((pixels + 128 * (1 - labels[:, None, None, None])).byte(), labels, tuple("ab"))
 
-    monkeypatch.setattr(data, "load", load)
+    for name in ("load", "load_examples"):
+        monkeypatch.setattr(data, name, load)
 
 
 @pytest.mark.usefixtures("tiny", "colours")

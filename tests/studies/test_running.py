@@ -125,9 +125,9 @@ def test_a_fresh_process_tells_the_same_from_disk_and_measures_nothing(copy: Pat
     code = f"""if True:
         from pathlib import Path
         from epslab import studies
-        def refuse(*_): raise AssertionError("measured again")
         for name in studies.NAMES:
             study = studies.STUDIES[name]
+            def refuse(*_): raise AssertionError("measured again")
             refuse.__annotations__ = study.measure.__annotations__
             study.measure = refuse
         studies.tour(out=Path({str(copy)!r}), accelerator="cpu", progress=False)
