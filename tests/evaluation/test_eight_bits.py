@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from epslab.attacks import FGSM, PGD, Attack
 from epslab.evaluation import evaluate_robustness
 from epslab.evaluation.eight_bits import Lattice, rounded
-from epslab.evaluation.robustness_jobs import Portion
+from epslab.evaluation.portions import Portion
 from epslab.geometry import L1, L2, Ball, Linf
 from epslab.seeds import generator
 from epslab.types import Images, Logits
@@ -70,7 +70,7 @@ def test_what_the_nearest_levels_are() -> None:
     # In the first example the nearest level of 2.6 is outside, so that all its pixels are drawn in; not in the second.
     points = Lattice(levels, Linf(2.7 / 255)).nearest(moved)
     assert points.flatten(1).tolist() == [[2, -2, 2, -1], [2, 0, 2, -2]]
-    assert Lattice(levels, None).nearest(moved).flatten(1).tolist() == [[2, -2, 3, -2], [2, 0, 2, -2]]
+    assert Lattice(levels, Linf(1.0)).nearest(moved).flatten(1).tolist() == [[2, -2, 3, -2], [2, 0, 2, -2]]
     # 1.9995 is within a thousandth of 2, but three times 2 levels are too many for this ball.
     moved = torch.tensor([1.9995, 1.9995, 1.9995, 0.0], dtype=torch.float64).view(1, 1, 2, 2)
     assert Lattice(levels[:1], L2(math.hypot(2, 2, 2) / 255)).nearest(moved).flatten().tolist() == [2, 2, 2, 0]

@@ -13,9 +13,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from epslab.attacks.objectives import margin
-from epslab.evaluation.robustness_jobs import Portion
-from epslab.evaluation.robustness_model import answers, differentiate
-from epslab.geometry import Ball
+from epslab.evaluation.portions import Portion, answers, differentiate
+from epslab.geometry import Ball, Linf
 from epslab.types import Classifier, Images, Pixels
 
 STEPS = 10
@@ -32,11 +31,11 @@ class Lattice:
 
     Args:
         levels: The clean images, 0..255.
-        ball: Around them; None: there is only the box.
+        ball: Around them.
     """
 
     levels: Float[Tensor, "n c h w"]
-    ball: Ball | None
+    ball: Ball
 
     def part(self, index: Int[Tensor, " k"]) -> "Lattice":
         """The lattice of these examples."""
@@ -48,9 +47,7 @@ class Lattice:
 
     def holds(self, points: Float[Tensor, "n c h w"]) -> Bool[Tensor, " n"]:
         """Which points are in the ball."""
-        if self.ball is None:
-            return torch.ones(len(points), dtype=torch.bool, device=points.device)
-        return self.ball.distance(points / 255, torch.zeros_like(points)) <= self._radius * (1 + SLACK)
+        return self.ball.distance(points / 255, torch.zeros_like(points)) <= float(self.ball.radius) * (1 + SLACK)
 
     def nearest(self, moved: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """The nearest levels, where those are in the ball; otherwise every pixel is rounded towards the clean image.
@@ -82,24 +79,17 @@ class Lattice:
         """The images, uint8."""
         return (self.levels + points).clamp_(0, 255).to(torch.uint8)
 
-    @property
-    def _radius(self) -> float:
-        return math.inf if self.ball is None else float(self.ball.radius)
-
     def _into_ball(self, moved: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        if self.ball is None:
-            return moved
         return self.ball.project(moved / 255, torch.zeros_like(moved)) * 255
 
     def _room(self, inner: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
         """What is left of the ball, and what of it each pixel's next level outwards takes (infinite: not allowed)."""
-        flat, radius = inner.abs().flatten(1), self._radius * 255 * (1 + SLACK)
-        norm = "linf" if self.ball is None else self.ball.norm
-        if norm == "l1":
+        flat, radius = inner.abs().flatten(1), float(self.ball.radius) * 255 * (1 + SLACK)
+        if self.ball.norm == "l1":
             return radius - flat.sum(1), torch.ones_like(flat)
-        if norm == "l2":  # (a + 1)² − a²
+        if self.ball.norm == "l2":  # (a + 1)² − a²
             return radius**2 - flat.square().sum(1), 2 * flat + 1
-        return torch.ones_like(flat[:, 0]), torch.where(flat + 1 <= radius, 1 / flat.shape[1] / 2, math.inf)
+        return torch.ones_like(flat[:, 0]), torch.where(flat + 1 <= radius, 0.5 / flat.shape[1], math.inf)
 
 
 def rounded(
@@ -117,19 +107,21 @@ def rounded(
     Returns:
         The images; which of them the model gets right; how often the search asked the model, each time for a gradient.
     """
-    lattice = Lattice(portion.levels.double(), ball)
+    lattice = Lattice(portion.levels.double(), Linf(1.0) if ball is None else ball)
     pixels = lattice.pixels(lattice.nearest(lattice.moved(images)))
     right = answers(model, shown(pixels, images), portion).argmax(1) == portion.labels
     spent = torch.zeros_like(portion.labels)
     lost = (fooled & right & portion.eight_bit).nonzero()[:, 0]
     if len(lost):
         rest = portion.part(lost)
-        pixels[lost], spent[lost] = _search(model, images[lost], rest, lattice.part(lost))
+        pixels[lost], spent[lost] = _search(model, images[lost], rest, lattice.part(lost), roams=ball is not None)
         right[lost] = answers(model, shown(pixels[lost], images), rest).argmax(1) == rest.labels
     return pixels, right, spent
 
 
-def _search(model: Classifier, images: Images, portion: Portion, lattice: Lattice) -> tuple[Pixels, Tensor]:
+def _search(
+    model: Classifier, images: Images, portion: Portion, lattice: Lattice, *, roams: bool
+) -> tuple[Pixels, Tensor]:
     """Gradient steps among images of 8 bits, from an adversarial image of real numbers; the greatest margin is kept."""
     start = lattice.moved(images)
     _, gradient = _slope(model, images, portion)
@@ -141,11 +133,12 @@ def _search(model: Classifier, images: Images, portion: Portion, lattice: Lattic
         better = open_ & (found > value)
         spent += open_
         value = torch.where(better, found, value)
-        best = torch.where(better[:, None, None, None], point, best)
-        gradient = torch.where(better[:, None, None, None], slope, gradient)
+        best, gradient = (
+            torch.where(better[:, None, None, None], new, old) for new, old in ((point, best), (slope, gradient))
+        )
         if (value > 0).all():
             break
-        point = lattice.towards(_ahead(lattice, best, gradient, start, step), gradient)
+        point = lattice.towards(_ahead(lattice, best, gradient, step) if roams else start, gradient)
     return lattice.pixels(best), spent
 
 
@@ -155,10 +148,8 @@ def _slope(model: Classifier, images: Images, portion: Portion) -> tuple[Tensor,
     return value.double(), gradient.nan_to_num()
 
 
-def _ahead(lattice: Lattice, best: Tensor, gradient: Tensor, start: Tensor, step: int) -> Tensor:
+def _ahead(lattice: Lattice, best: Tensor, gradient: Tensor, step: int) -> Tensor:
     """Where a step along the gradient leads: half the radius at first, then less, but never less than a level."""
-    if lattice.ball is None:
-        return start
     length = max(255 * float(lattice.ball.radius) / 2 ** (1 + step // 2), 1.0)
     ahead = best + length * lattice.ball.ascent(gradient.double())
     return torch.minimum(torch.maximum(ahead, -lattice.levels), 255 - lattice.levels)

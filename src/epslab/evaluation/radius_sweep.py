@@ -13,9 +13,8 @@ from epslab.attacks import PGD
 from epslab.attacks.attacked import Attack
 from epslab.classifiers import Proportion
 from epslab.errors import UserError
-from epslab.evaluation.robustness_jobs import Portion
+from epslab.evaluation.portions import Portion, answers
 from epslab.evaluation.robustness_measure import attacked
-from epslab.evaluation.robustness_model import answers
 from epslab.geometry import Ball
 from epslab.types import Classifier
 

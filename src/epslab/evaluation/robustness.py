@@ -9,10 +9,11 @@ from torch import Tensor
 from epslab.attacks.attacked import Attack
 from epslab.errors import UserError
 from epslab.evaluation.fingerprints import fingerprint
+from epslab.evaluation.portions import TestSet
 from epslab.evaluation.progress import progress_bar
 from epslab.evaluation.radius_sweep import RadiusSweep
 from epslab.evaluation.robustness_inputs import placed, require, require_classes
-from epslab.evaluation.robustness_jobs import Job, OnBatch, TestSet, walk, workload
+from epslab.evaluation.robustness_jobs import OnBatch, share, walk
 from epslab.evaluation.robustness_plan import Plan
 from epslab.evaluation.robustness_report import RobustnessReport
 from epslab.evaluation.robustness_store import FolderStore, MemoryStore, Store
@@ -107,37 +108,11 @@ def evaluate_robustness(
                 store = folder = FolderStore(Path(out))
                 settings, unknown = plan.settings(known, examples)
                 processes.first(lambda: folder.prepare(settings, resume=resume, unknown=unknown))
-            jobs = plan.jobs(model, len(images))
-            _work(jobs, examples, store, processes, batch_size, progress=progress, on_batch=on_batch)
+            mine = share(plan.jobs(model, len(images)), batch_size, processes.rank, processes.count)
+            total = sum(len(indices) for _, batches in mine for indices in batches)
+            with progress_bar("attacking", total, "examples", progress and processes.rank == 0) as advance:
+                processes.everywhere(lambda: walk(mine, examples, store, advance, on_batch))
         report = plan.report(store, examples, known.words)
         if out is not None:
             processes.first(lambda: report.write(Path(out)))
         return report
-
-
-def _work(
-    jobs: Sequence[Job],
-    examples: TestSet,
-    store: Store,
-    processes: Processes,
-    batch_size: int,
-    *,
-    progress: bool,
-    on_batch: OnBatch | None,
-) -> None:
-    """Do what is not yet done of all jobs, in all processes."""
-    total = workload(jobs, batch_size, processes.rank, processes.count)
-    with progress_bar("attacking", total, "examples", progress and processes.rank == 0) as advance:
-        processes.everywhere(
-            lambda: walk(
-                jobs,
-                examples,
-                store,
-                batch_size=batch_size,
-                seed=examples.seed,
-                rank=processes.rank,
-                processes=processes.count,
-                advance=advance,
-                on_batch=on_batch,
-            )
-        )

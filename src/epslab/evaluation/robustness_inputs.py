@@ -11,9 +11,7 @@ from torch import Tensor, nn
 from epslab.attacks.attacked import Attack
 from epslab.attacks.checks import checked
 from epslab.errors import UserError
-from epslab.evaluation.robustness_jobs import TestSet
-from epslab.evaluation.robustness_measure import require_one_radius
-from epslab.evaluation.robustness_model import answers
+from epslab.evaluation.portions import TestSet, answers
 from epslab.nets.modes import borrowed
 from epslab.types import Classifier, Images
 
@@ -41,8 +39,8 @@ def require(images: Tensor, labels: Tensor, attacks: Mapping[str, Any], batch_si
     """Refuse what cannot be evaluated.
 
     Raises:
-        UserError: No attacks, names that are no file names or mean something else, a batch size below 1, or images and
-            labels that no attack takes.
+        UserError: No attacks, names that cannot name a file or mean something else, a radius per example, a batch size
+            below 1, or images and labels that no attack takes.
     """
     if not attacks:
         raise UserError("There are no attacks: give at least one by name, e.g. {'pgd': PGD(Linf(8/255))}.")
@@ -51,14 +49,17 @@ def require(images: Tensor, labels: Tensor, attacks: Mapping[str, Any], batch_si
             raise UserError(f"An attack cannot be named '{name}', which stands for something else in the report.")
         if not name or name.startswith(".") or any(c in '/\\:*?"<>|' or not c.isprintable() for c in name):
             raise UserError(
-                f"'{name}' cannot name an attack: its results' folder is called so; give letters and digits."
+                f"'{name}' cannot name an attack, because its name is that of a folder; give letters and digits."
             )
         if isinstance(attack, type) or not isinstance(attack, Attack):
             raise UserError(
                 f"The attack '{name}' is {attack!r}; give an attack with its settings: PGD(Linf(8/255)), or an object"
                 " of your own with norm, radius, part, thorough and __call__ (see epslab.attacks.Attack)."
             )
-        require_one_radius(name, attack)
+        if isinstance(attack.radius, Tensor):
+            raise UserError(
+                f"The attack '{name}' has a radius per example; an evaluation takes one radius for all of them."
+            )
     if batch_size < 1:
         raise UserError(f"batch_size is {batch_size}, but must be at least 1.")
     checked(images, labels, None)

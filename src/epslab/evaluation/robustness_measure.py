@@ -1,14 +1,17 @@
-"""What an attack achieved, measured on the images it returned: nothing here believes the attack's own word."""
+"""What an attack achieved, measured on the images it returned: the attack's own claims are not used."""
 
+from jaxtyping import Int
 from torch import Tensor
 
 from epslab.attacks.attacked import Attack
 from epslab.attacks.objectives import margin
 from epslab.errors import UserError
 from epslab.evaluation.eight_bits import SLACK, rounded
-from epslab.evaluation.robustness_jobs import Portion
-from epslab.evaluation.robustness_model import answers
+from epslab.evaluation.portions import Portion, answers
+from epslab.evaluation.robustness_jobs import Job
+from epslab.evaluation.robustness_store import PICTURES
 from epslab.geometry import Ball
+from epslab.seeds import of_indices
 from epslab.types import Classifier, Seeds
 
 
@@ -24,14 +27,28 @@ def clean(model: Classifier, portion: Portion) -> dict[str, Tensor]:
     }
 
 
+def attacking(
+    model: Classifier, attack: Attack, name: str, indices: Int[Tensor, " n"], seed: int, *, check: bool = False
+) -> Job:
+    """The job that runs an attack on these examples; an attack of the checks keeps no images."""
+    stream, called = (("checks", name), f"{name} (a check)") if check else ((name,), name)
+
+    def work(portion: Portion) -> dict[str, Tensor]:
+        own = of_indices(seed, portion.indices, "robustness", *stream).to(portion.labels.device)
+        found = attacked(model, attack, called, portion, own)
+        return {key: value for key, value in found.items() if not (check and key in PICTURES)}
+
+    return Job(f"{'checks' if check else 'attacks'}/{name}", indices, work)
+
+
 def attacked(model: Classifier, attack: Attack, name: str, portion: Portion, seeds: Seeds) -> dict[str, Tensor]:
     """Run an attack on a batch, and measure what it returned.
 
     Returns:
-        Per example: ``right`` (the model still says the label), ``prediction``, ``claimed`` (the attack's own idea of
-        its success), ``distance`` (measured in the attack's norm, L2 where it has none), ``queries``, ``gradients``,
-        ``images``, ``pixels`` (them in 8 bits, see ``eight_bits.rounded``), ``right_rounded`` (the model says the label
-        of those), ``rounding`` (gradients spent on the search for them, which are none of the attack's).
+        Per example: ``right`` (the model still says the label), ``prediction``, ``claimed`` (the success that the
+        attack reports), ``distance`` (in the attack's norm), ``queries``, ``gradients``, ``images``, ``pixels`` (the
+        images in 8 bits, see ``eight_bits.rounded``), ``right_rounded`` (the model says the label of those),
+        ``rounding`` (gradients spent on the search for them, not counted among the attack's).
 
     Raises:
         UserError: The attack broke its rules: images of another shape or type, outside the box or outside its ball (in
@@ -76,15 +93,3 @@ def ball_of(attack: Attack) -> Ball | None:
     """The ball an attack stays in; None if it has none."""
     radius = float(attack.radius)
     return Ball(attack.norm, radius) if radius < float("inf") else None
-
-
-def require_one_radius(name: str, attack: Attack) -> None:
-    """Refuse a ball with a radius per example: attacks meet the examples in batches.
-
-    Raises:
-        UserError: The attack has one.
-    """
-    if isinstance(attack.radius, Tensor):
-        raise UserError(
-            f"The attack '{name}' has a radius per example; an evaluation takes one radius for all of them."
-        )

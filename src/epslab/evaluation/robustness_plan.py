@@ -7,17 +7,17 @@ import torch
 from torch import Tensor
 
 from epslab.attacks.attacked import Attack
-from epslab.evaluation.findings import Checks, Finding, judge
+from epslab.evaluation.findings import Checks, judge
 from epslab.evaluation.fingerprints import Fingerprint, describe, fingerprint, of_tensor
+from epslab.evaluation.portions import Portion, TestSet
 from epslab.evaluation.radius_sweep import RadiusSweep, SweepResult
 from epslab.evaluation.radius_sweep import sweep as swept
-from epslab.evaluation.robustness_jobs import Job, Portion, TestSet
-from epslab.evaluation.robustness_measure import attacked, ball_of, clean
+from epslab.evaluation.robustness_jobs import Job
+from epslab.evaluation.robustness_measure import attacking, ball_of, clean
 from epslab.evaluation.robustness_report import RobustnessReport
 from epslab.evaluation.robustness_result import AttackResult
 from epslab.evaluation.robustness_store import VERSION, Store
 from epslab.geometry import Ball
-from epslab.seeds import of_indices
 from epslab.types import Classifier
 
 
@@ -27,7 +27,6 @@ class Plan:
 
     Args:
         attacks: By name.
-        ball: That of the first attack that has one, of positive radius.
         balls: Of the sweep, the smallest first; none without a sweep.
         sweep: How its attack is made.
         checks: What the findings need; None: there are none.
@@ -35,7 +34,6 @@ class Plan:
     """
 
     attacks: Mapping[str, Attack]
-    ball: Ball | None
     balls: tuple[Ball, ...]
     sweep: RadiusSweep | None
     checks: Checks | None
@@ -46,11 +44,11 @@ class Plan:
         cls, attacks: Mapping[str, Attack], n: int, *, sweep: RadiusSweep | None, findings: bool, seed: int
     ) -> "Plan":
         """The plan for n examples."""
-        # Within a ball of radius 0 nothing moves: it is no measure for a sweep, and nothing can be compared in it.
+        # Within a ball of radius 0 nothing moves: a sweep cannot be scaled from it, nor attacks compared in it.
         own = (ball_of(attack) for attack in attacks.values())
         ball = next((ball for ball in own if ball is not None and float(ball.radius) > 0), None)
         balls = () if sweep is None else sweep.balls(ball)
-        return cls(attacks, ball, balls, sweep, Checks.of(attacks, ball, n, seed) if findings else None, seed)
+        return cls(attacks, balls, sweep, Checks.of(attacks, ball, n, seed) if findings else None, seed)
 
     def settings(self, model: Fingerprint, examples: TestSet) -> tuple[dict[str, object], list[str]]:
         """What makes the evaluation the same, for JSON; and which parts of it have no fingerprint."""
@@ -71,24 +69,16 @@ class Plan:
     def jobs(self, model: Classifier, n: int) -> list[Job]:
         """The clean images, every attack, the sweep, the checks."""
         everyone = torch.arange(n)
+        jobs = [Job("clean", everyone, lambda portion: clean(model, portion))]
+        jobs += [attacking(model, attack, name, everyone, self.seed) for name, attack in self.attacks.items()]
+        if self.sweep is not None and self.balls:
+            make = self.sweep.attack
 
-        def measured(name: str, attack: Attack) -> Job:
-            def work(portion: Portion) -> dict[str, Tensor]:
-                own = of_indices(self.seed, portion.indices, "robustness", name).to(portion.labels.device)
-                return attacked(model, attack, name, portion, own)
+            def sweeping(portion: Portion) -> dict[str, Tensor]:
+                return swept(model, self.balls, make, portion, self.seed)
 
-            return Job(f"attacks/{name}", everyone, work)
-
-        def sweeping(portion: Portion) -> dict[str, Tensor]:
-            make = RadiusSweep().attack if self.sweep is None else self.sweep.attack
-            return swept(model, self.balls, make, portion, self.seed)
-
-        return [
-            Job("clean", everyone, lambda portion: clean(model, portion)),
-            *(measured(name, attack) for name, attack in self.attacks.items()),
-            *([Job("sweep", everyone, sweeping)] if self.balls else []),
-            *([] if self.checks is None else self.checks.jobs(model, self.seed)),
-        ]
+            jobs.append(Job("sweep", everyone, sweeping))
+        return jobs + ([] if self.checks is None else self.checks.jobs(model, self.seed))
 
     def report(self, store: Store, examples: TestSet, model: str) -> RobustnessReport:
         """The report on finished jobs."""
@@ -97,28 +87,28 @@ class Plan:
             examples.labels.detach().cpu().long(),
             unharmed["prediction"],
             unharmed["margin"],
-            {name: self._result(store.read(f"attacks/{name}"), unharmed, name) for name in self.attacks},
+            {name: self._result(store.read(f"attacks/{name}"), unharmed["right"], name) for name in self.attacks},
             self._curve(store),
-            self._findings(store, torch.finfo(examples.dtype).eps),
+            () if self.checks is None else judge(self.checks.evidence(store, torch.finfo(examples.dtype).eps)),
             self.seed,
             model,
             bool(unharmed["eight_bit"].all()),
             store,
         )
 
-    def _result(self, rows: Mapping[str, Tensor], unharmed: Mapping[str, Tensor], name: str) -> AttackResult:
+    def _result(self, rows: Mapping[str, Tensor], right: Tensor, name: str) -> AttackResult:
         attack = self.attacks[name]
         return AttackResult(
             describe(attack),
             attack.norm,
             float(attack.radius),
-            broken=~(rows["right"] & unharmed["right"]),
+            broken=~(rows["right"] & right),
             claimed=rows["claimed"],
             predictions=rows["prediction"],
             distance=rows["distance"],
             queries=rows["queries"],
             gradients=rows["gradients"],
-            broken_rounded=~(rows["right_rounded"] & unharmed["right"]),
+            broken_rounded=~(rows["right_rounded"] & right),
             rounding=rows["rounding"],
         )
 
@@ -128,6 +118,3 @@ class Plan:
         rows = store.read("sweep")
         radii = tuple(float(ball.radius) for ball in self.balls)
         return SweepResult(str(self.balls[0].norm), radii, rows["broken_at"], rows["queries"], rows["gradients"])
-
-    def _findings(self, store: Store, epsilon: float) -> tuple[Finding, ...]:
-        return () if self.checks is None else judge(self.checks.evidence(store, epsilon))

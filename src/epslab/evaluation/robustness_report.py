@@ -7,12 +7,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from epslab.classifiers import Proportion
 from epslab.errors import UserError, unknown
-from epslab.evaluation import robustness_tables as tables
-from epslab.evaluation.robustness_result import Example, RobustnessResult
+from epslab.evaluation.robustness_result import AttackResult, Example, RobustnessResult
 from epslab.files import write_atomic
-from epslab.runs import Table
+from epslab.runs import Cell, Table
 from epslab.types import Images
+
+_ACCURACIES = (
+    "attack", "accuracy", "low", "high", "broken", "median distance", "distance at 10 %", "distance at 90 %", "norm",
+    "queries", "gradients", "accuracy in 8 bits",
+)  # fmt: skip
 
 
 class RobustnessReport(RobustnessResult):
@@ -31,20 +40,81 @@ class RobustnessReport(RobustnessResult):
     """
 
     def to_table(self) -> Table:
-        """One row each for the clean images, every attack, and the worst case; see ``robustness_tables.accuracies``."""
-        return tables.accuracies(self)
+        """One row each for the clean images, every attack, and the worst case.
+
+        Accuracies lie in 0..1, with the ends of their 95 % interval. ``broken`` is a part of the examples that are
+        right without an attack. The quantiles of the distance are those of the broken examples, in the attack's norm:
+        for an attack without a ball they are its result. Queries and gradients are means per example. ``accuracy in 8
+        bits`` is that on adversarial images of 8 bits.
+        """
+        rows: list[tuple[Cell, ...]] = [
+            ("clean", float(self.clean_accuracy), *self.interval("clean"), *[None] * (len(_ACCURACIES) - 4))
+        ]
+        for name, result in self.attacks.items():
+            distances = (*_quantiles(result.distance[result.broken & self.right]), result.norm)
+            rows.append((name, *self._accuracies(name, result, self.robust_accuracy[name], distances, [result])))
+        none, every = (None,) * 4, list(self.attacks.values())
+        rows.append(("worst-case", *self._accuracies("worst-case", self, self.worst_case, none, every)))
+        return Table("Accuracy", _ACCURACIES, tuple(rows))
+
+    def _accuracies(
+        self,
+        name: str,
+        whole: "AttackResult | RobustnessResult",
+        accuracy: Proportion,
+        distances: tuple[Cell, ...],
+        results: Sequence[AttackResult],
+    ) -> tuple[Cell, ...]:
+        """A row but for its name."""
+        right = int(self.right.sum())
+        return (
+            float(accuracy),
+            *self.interval(name),
+            int((whole.broken & self.right).sum()) / right if right else None,
+            *distances,
+            sum(result.queries.double().mean().item() for result in results),
+            sum(result.gradients.double().mean().item() for result in results),
+            1 - whole.broken_rounded.double().mean().item() if self.eight_bit else None,
+        )
 
     def curve(self) -> Table:
         """Accuracy against the radius, with its 95 % interval: radius 0 first. No rows without a sweep."""
-        return tables.curve(self)
+        points: list[tuple[float, Proportion]] = []
+        if self.sweep is not None:
+            points = [(0.0, self.clean_accuracy), *zip(self.sweep.radii, self.sweep.accuracy, strict=True)]
+        rows = tuple((radius, float(accuracy), *accuracy.interval()) for radius, accuracy in points)
+        return Table("Accuracy by radius", ("radius", "accuracy", "low", "high"), rows)
 
     def per_class(self, classes: Sequence[str] | None = None) -> Table:
-        """One row per class: its examples, and its accuracy clean, under each attack, in the worst case.
+        """One row per class that occurs: its examples, and its accuracy clean, under each attack, in the worst case.
 
         Args:
             classes: The classes' names, by index; their numbers if None.
         """
-        return tables.per_class(self, classes)
+        standing = [self.right, *(~result.broken for result in self.attacks.values()), ~self.broken]
+        rows: list[tuple[Cell, ...]] = []
+        for label in sorted(set(self.labels.tolist())):
+            own = self.labels == label
+            parts = (mask[own].double().mean().item() for mask in standing)
+            rows.append((str(label) if classes is None else classes[label], int(own.sum()), *parts))
+        return Table("Accuracy by class", ("class", "examples", "clean", *self.attacks, "worst-case"), tuple(rows))
+
+    def examples(self) -> Table:
+        """One row per example: index, label, prediction, margin, radius that breaks it, and what each attack did."""
+        columns: dict[str, Tensor] = {
+            "index": torch.arange(len(self.labels)),
+            "label": self.labels,
+            "prediction": self.predictions,
+            "margin": self.margins,
+        }
+        if self.sweep is not None:
+            columns["broken at"] = self.sweep.broken_at
+        for name, result in self.attacks.items():
+            columns[f"{name}/broken"] = result.broken.int()
+            for part in ("predictions", "distance", "queries", "gradients"):
+                columns[f"{name}/{part}"] = getattr(result, part)
+        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+        return Table("Examples", tuple(columns), tuple(rows))
 
     def least_robust(self, count: int = 10) -> tuple[Example, ...]:
         """The examples right without an attack that the smallest radii break; on ties the smallest margin first.
@@ -109,10 +179,6 @@ class RobustnessReport(RobustnessResult):
         finite: dict[str, Any] = _finite(result)
         return finite
 
-    def examples(self) -> Table:
-        """One row per example: index, label, prediction, margin, radius that breaks it, and what each attack did."""
-        return tables.examples(self)
-
     def write(self, folder: Path | str) -> None:
         """Write ``robustness.json`` (``to_dict``), ``robustness.csv`` (the table), ``sweep.csv``, ``examples.csv``.
 
@@ -143,6 +209,13 @@ class RobustnessReport(RobustnessResult):
         )  # fmt: skip
         own = [Example(*row) for row in rows if row[1] == row[2]]
         return tuple(sorted(own, key=lambda example: (example.radius, example.margin, example.index)))
+
+
+def _quantiles(distances: Float[Tensor, " k"]) -> tuple[float | None, ...]:
+    """The median and the lowest and highest tenth of the distances: measured numbers, not interpolated ones."""
+    if not len(distances):
+        return (None, None, None)
+    return tuple(distances.quantile(q, interpolation="lower").item() for q in (0.5, 0.1, 0.9))
 
 
 def _finite(value: Any) -> Any:

@@ -25,14 +25,14 @@ class AttackResult:
         norm: In which distances are: "linf", "l2" or "l1".
         radius: How far the attack may go; infinite where it has no ball.
         broken: The model is wrong on the returned image, or without an attack already, [n].
-        claimed: The attack's own idea of its success, [n].
+        claimed: The success that the attack reports, [n].
         predictions: The class given to the returned image, [n].
         distance: From the image, [n] float64.
         queries: Forward evaluations spent, [n].
         gradients: Gradients spent, [n].
         broken_rounded: As ``broken``, of images in 8 bits, [n]: the returned ones rounded, or others in
             the ball where those no longer fool the model.
-        rounding: Gradients spent on finding those others, [n]; none of the attack's own.
+        rounding: Gradients spent on finding those others, [n]; not counted among the attack's.
     """
 
     settings: str
@@ -113,15 +113,18 @@ class RobustnessResult:
         return torch.stack([result.broken for result in self.attacks.values()]).any(0)
 
     @cached_property
+    def broken_rounded(self) -> Bool[Tensor, " n"]:
+        """As ``broken``, of images in 8 bits."""
+        return torch.stack([result.broken_rounded for result in self.attacks.values()]).any(0)
+
+    @cached_property
     def survival(self) -> Proportion | None:
         """Of the examples that attacks broke, the part that images of 8 bits in the ball break, too.
 
         None where nothing was broken, or the images given are not of 8 bits.
         """
         broken = self.broken & self.right
-        if not self.eight_bit or not broken.any():
-            return None
-        return Proportion.of(torch.stack([result.broken_rounded for result in self.attacks.values()]).any(0)[broken])
+        return Proportion.of(self.broken_rounded[broken]) if self.eight_bit and broken.any() else None
 
     def interval(self, name: str, confidence: float = 0.95) -> tuple[float, float]:
         """The Clopper–Pearson interval of an accuracy: an attack's by its name, or "clean", or "worst-case".
@@ -129,10 +132,7 @@ class RobustnessResult:
         Raises:
             UserError: There is no attack of that name.
         """
-        return self._accuracy(name).interval(confidence)
-
-    def _accuracy(self, name: str) -> Proportion:
         known = {"clean": self.clean_accuracy, **self.robust_accuracy, "worst-case": self.worst_case}
         if name not in known:
             raise unknown("attack", name, known)
-        return known[name]
+        return known[name].interval(confidence)

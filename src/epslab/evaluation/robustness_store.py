@@ -1,14 +1,14 @@
-"""Where an evaluation's results are kept as they come, batch by batch: in memory, or in a folder that outlives a kill.
+"""Where an evaluation keeps its results, batch by batch: in memory, or in a folder that outlives a kill.
 
-A folder holds ``evaluation.json`` (what is evaluated), ``results/JOB/FIRST.safetensors`` (one file a batch, named by
+A folder holds ``evaluation.json`` (what is evaluated), ``results/JOB/FIRST.safetensors`` (one file per batch, named by
 its first example) and, at the end, the report.
 """
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Int, Shaped
@@ -21,78 +21,85 @@ from epslab.files import write_atomic
 from epslab.types import Images
 
 KEPT = 64
-"""Without a folder, the adversarial images of so many examples are kept, the first ones."""
+"""Without a folder, this many adversarial images are kept: those of the first examples."""
 VERSION = 2
 """Of the fingerprints in ``evaluation.json``. The first, without a number, missed plain attributes and constants."""
+PICTURES = ("images", "pixels")
+"""The results that are large: ``read`` leaves them out."""
 _SETTINGS = "evaluation.json"
 _LEFT = re.compile(r"\.\w+\.(json|csv|safetensors)\.\w+")
-"""What a kill in the middle of writing a file leaves beside it."""
-_PICTURES = ("images", "pixels")
+"""A file that was being written when the process was killed."""
+_Batch = tuple[Iterable[str], Callable[[str], Tensor]]
+"""The names of a batch's results, and a function that gets one by its name."""
 
 
-@runtime_checkable
-class Store(Protocol):
+class Store(ABC):
     """Results by job and example."""
 
-    def done(self, job: str, n: int) -> Bool[Tensor, " n"]:
-        """Which of the n examples have a result."""
-        ...
-
+    @abstractmethod
     def write(self, job: str, indices: Int[Tensor, " k"], results: Mapping[str, Shaped[Tensor, "k ..."]]) -> None:
-        """Keep the results of a batch."""
-        ...
+        """Keep the results of a batch: all of them, or none."""
 
-    def read(self, job: str) -> dict[str, Tensor]:
-        """All results of a job but its images, in the order of the examples; "indices" are theirs."""
-        ...
+    @abstractmethod
+    def _batches(self, job: str) -> Iterator[_Batch]: ...
 
-    def images(self, job: str, indices: Sequence[int]) -> Images:
-        """The images a job returned for these examples."""
-        ...
-
-
-class MemoryStore:
-    """Results kept in memory; images of the first ``KEPT`` examples only."""
-
-    def __init__(self) -> None:
-        self._parts: dict[str, list[dict[str, Tensor]]] = {}
-        self._images: dict[str, dict[int, Tensor]] = {}
+    @abstractmethod
+    def _missing(self, job: str, index: int) -> UserError: ...
 
     def done(self, job: str, n: int) -> Bool[Tensor, " n"]:
         """Which of the n examples have a result."""
-        return _mask([part["indices"] for part in self._parts.get(job, [])], n)
-
-    def write(self, job: str, indices: Int[Tensor, " k"], results: Mapping[str, Shaped[Tensor, "k ..."]]) -> None:
-        """Keep the results of a batch."""
-        part = {"indices": indices} | {name: value.cpu() for name, value in results.items() if name not in _PICTURES}
-        self._parts.setdefault(job, []).append(part)
-        if "images" in results:
-            own = self._images.setdefault(job, {})
-            for row, index in enumerate(indices.tolist()):
-                if index < KEPT:
-                    own[index] = results["images"][row].cpu().clone()
+        mask = torch.zeros(n, dtype=torch.bool)
+        for _, get in self._batches(job):
+            mask[get("indices")] = True
+        return mask
 
     def read(self, job: str) -> dict[str, Tensor]:
-        """All results of a job but its images, in the order of the examples."""
-        return _joined(self._parts[job])
+        """All results of a job but its images, in the order of the examples, whose "indices" are among them."""
+        parts = [{name: get(name) for name in names if name not in PICTURES} for names, get in self._batches(job)]
+        order = torch.cat([part["indices"] for part in parts]).argsort()
+        return {name: torch.cat([part[name] for part in parts])[order] for name in parts[0]}
 
     def images(self, job: str, indices: Sequence[int]) -> Images:
         """The images a job returned for these examples.
 
         Raises:
-            UserError: An example's are not kept.
+            UserError: There is no such example, or its image is not kept.
         """
-        own = self._images.get(job, {})
-        if missing := [index for index in indices if index not in own]:
-            raise UserError(
-                f"The adversarial image of example {missing[0]} is not kept: without out= the evaluation keeps those of"
-                f" the first {KEPT} examples; give out= a folder to keep all."
-            )
-        return torch.stack([own[index] for index in indices])
+        found: dict[int, Tensor] = {}
+        for _, get in self._batches(job):
+            own = get("indices").tolist()
+            if not set(indices).isdisjoint(own):
+                found |= dict(zip(own, get("images"), strict=False))
+        if missing := [index for index in indices if index not in found]:
+            raise self._missing(job, missing[0])
+        return torch.stack([found[index] for index in indices])
 
 
-class FolderStore:
-    """Results kept in a folder; opened by ``prepare`` in one process, then used by all.
+class MemoryStore(Store):
+    """Results kept in memory; images of the first ``KEPT`` examples only."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, list[dict[str, Tensor]]] = {}
+
+    def write(self, job: str, indices: Int[Tensor, " k"], results: Mapping[str, Shaped[Tensor, "k ..."]]) -> None:
+        """Keep the results of a batch."""
+        part = {"indices": indices} | {name: value.cpu() for name, value in results.items() if name != "pixels"}
+        if "images" in part:
+            part["images"] = part["images"][indices < KEPT]  # a copy; indices ascend, so these are the first rows
+        self._parts.setdefault(job, []).append(part)
+
+    def _batches(self, job: str) -> Iterator[_Batch]:
+        return ((part, part.__getitem__) for part in self._parts.get(job, []))
+
+    def _missing(self, job: str, index: int) -> UserError:
+        return UserError(
+            f"The adversarial image of example {index} is not kept: without out= the evaluation keeps those of the"
+            f" first {KEPT} examples; give out= a folder to keep all."
+        )
+
+
+class FolderStore(Store):
+    """Results kept in a folder; one process calls ``prepare``, then all use it.
 
     Args:
         folder: Where it is.
@@ -135,48 +142,23 @@ class FolderStore:
         except (OSError, json.JSONDecodeError) as error:
             raise UserError(f"'{self.folder}' cannot be used for results: {error}.") from error
 
-    def done(self, job: str, n: int) -> Bool[Tensor, " n"]:
-        """Which of the n examples have a result."""
-        return _mask([self._tensors(path, ("indices",))["indices"] for path in self._files(job)], n)
-
     def write(self, job: str, indices: Int[Tensor, " k"], results: Mapping[str, Shaped[Tensor, "k ..."]]) -> None:
-        """Keep the results of a batch: a whole file, or none."""
+        """Keep the results of a batch, in one file."""
         folder = self.folder / "results" / job
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {"indices": indices, **{name: value.cpu().contiguous() for name, value in results.items()}}
         write_atomic(folder / f"{int(indices[0]):09d}.safetensors", save(tensors))
 
-    def read(self, job: str) -> dict[str, Tensor]:
-        """All results of a job but its images, in the order of the examples."""
-        return _joined([self._tensors(path) for path in self._files(job)])
+    def _batches(self, job: str) -> Iterator[_Batch]:
+        for path in sorted((self.folder / "results" / job).glob("[0-9]*.safetensors")):
+            try:
+                with safe_open(path, "pt") as file:
+                    yield file.keys(), file.get_tensor
+            except (SafetensorError, OSError) as error:
+                raise UserError(f"'{path}' is damaged ({error}): delete it, and resume to compute it again.") from error
 
-    def images(self, job: str, indices: Sequence[int]) -> Images:
-        """The images a job returned for these examples.
-
-        Raises:
-            UserError: There is no such example.
-        """
-        found: dict[int, Tensor] = {}
-        for path in self._files(job):
-            rows = {index: row for row, index in enumerate(self._tensors(path, ("indices",))["indices"].tolist())}
-            if wanted := [index for index in indices if index in rows]:
-                images = self._tensors(path, ("images",))["images"]
-                found |= {index: images[rows[index]] for index in wanted}
-        if missing := [index for index in indices if index not in found]:
-            raise UserError(f"There is no example {missing[0]} in '{self.folder / 'results' / job}'.")
-        return torch.stack([found[index] for index in indices])
-
-    def _files(self, job: str) -> list[Path]:
-        return sorted((self.folder / "results" / job).glob("[0-9]*.safetensors"))
-
-    def _tensors(self, path: Path, names: Sequence[str] | None = None) -> dict[str, Tensor]:
-        """These tensors of a file, or all but images."""
-        try:
-            with safe_open(path, "pt") as file:
-                chosen = [name for name in file.keys() if name not in _PICTURES] if names is None else names  # noqa: SIM118
-                return {name: file.get_tensor(name) for name in chosen}
-        except (SafetensorError, OSError) as error:
-            raise UserError(f"'{path}' is damaged ({error}): delete it, and resume to compute it again.") from error
+    def _missing(self, job: str, index: int) -> UserError:
+        return UserError(f"There is no example {index} in '{self.folder / 'results' / job}'.")
 
     def _compare(self, before: Mapping[str, object], now: Mapping[str, object], unknown: Sequence[str]) -> None:
         if before.get("fingerprints") != now["fingerprints"]:
@@ -205,17 +187,3 @@ def _difference(before: object, now: object) -> str:
         return f"{name}: {_difference(before.get(name), now.get(name))}"
     old, new = (text if len(text) <= 60 else f"{text[:28]}…{text[-28:]}" for text in (str(before), str(now)))
     return f"{old} then, {new} now"
-
-
-def _mask(parts: Sequence[Tensor], n: int) -> Tensor:
-    mask = torch.zeros(n, dtype=torch.bool)
-    for indices in parts:
-        mask[indices] = True
-    return mask
-
-
-def _joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The parts' tensors in the order of the examples."""
-    whole = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    order = whole["indices"].argsort()
-    return {name: value[order] for name, value in whole.items()}

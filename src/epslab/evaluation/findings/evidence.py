@@ -1,8 +1,7 @@
-"""What the checks look at: a part of the examples, the given attacks' results on them, and reference attacks beside."""
+"""What the checks look at: some of the examples, the given attacks' results on them, and those of reference attacks."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Int
@@ -14,16 +13,17 @@ from epslab.attacks.attacked import Attack
 from epslab.attacks.objectives import margin
 from epslab.evaluation.findings import probes
 from epslab.evaluation.fingerprints import describe
-from epslab.evaluation.robustness_jobs import Job, Portion
-from epslab.evaluation.robustness_measure import attacked, ball_of
+from epslab.evaluation.portions import Portion
+from epslab.evaluation.robustness_jobs import Job
+from epslab.evaluation.robustness_measure import attacking, ball_of
 from epslab.evaluation.robustness_store import Store
 from epslab.geometry import Ball, Linf
 from epslab.types import Classifier
 
 EXAMPLES = 256
-"""The checks look at so many examples at most, drawn by the seed."""
+"""The checks look at this many examples at most, drawn by the seed."""
 TOGETHER = 32
-"""So many of them are asked alone, too."""
+"""This many of them are also given to the model alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +41,16 @@ class Outcome:
     broken: Bool[Tensor, " m"]
     survives: Bool[Tensor, " m"]
     white_box: bool
+
+
+def any_of(outcomes: Iterable[Outcome]) -> Outcome:
+    """What at least one of these attacks breaks."""
+    whole = list(outcomes)
+    return replace(
+        whole[0],
+        broken=torch.stack([outcome.broken for outcome in whole]).any(0),
+        survives=torch.stack([outcome.survives for outcome in whole]).any(0),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,39 +123,37 @@ class Checks:
     def jobs(self, model: Classifier, seed: int) -> list[Job]:
         """Probes first, then the reference attacks that are none of the evaluation's own."""
 
-        def probe(portion: Portion) -> dict[str, Tensor]:
-            return probes.probe(model, portion)
-
         def alone(portion: Portion) -> dict[str, Tensor]:
             return probes.alone(model, portion)
 
-        jobs = [Job("checks/probe", self.indices, probe)]
-        if len(self.indices) > 1:
-            jobs.append(Job("checks/alone", self.indices[:TOGETHER], alone, whole=True))
-        for name, (attack, job) in self._reference().items():
-            if job.startswith("checks/"):
-                jobs.append(Job(job, self.indices, _attacking(model, attack, name, seed)))
-        return jobs
+        several = [Job("checks/alone", self.indices[:TOGETHER], alone, whole=True, counts=False)]
+        return [
+            Job("checks/probe", self.indices, lambda portion: probes.probe(model, portion), counts=False),
+            *(several if len(self.indices) > 1 else []),
+            *(
+                attacking(model, attack, name, self.indices, seed, check=True)
+                for name, (attack, job) in self._reference().items()
+                if job.startswith("checks/")
+            ),
+        ]
 
     def evidence(self, store: Store, epsilon: float) -> Evidence:
         """What the finished jobs found."""
         clean = store.read("clean")
         right = clean["right"][self.indices]
-        reference = self._reference()
 
         def outcome(attack: Attack, job: str) -> Outcome:
             rows = store.read(job)
             if not job.startswith("checks/"):
                 rows = {key: value[self.indices] for key, value in rows.items()}
-            broken = ~rows["right"] & right
-            survives = broken & ~rows["right_rounded"]
-            return Outcome(attack, broken[right], survives[right], bool(rows["gradients"].any()))
+            broken, survives = (~rows[key][right] for key in ("right", "right_rounded"))
+            return Outcome(attack, broken, broken & survives, bool(rows["gradients"].any()))
 
         return Evidence(
             int(right.sum()),
             self.ball,
             {name: outcome(attack, f"attacks/{name}") for name, attack in self.attacks.items()},
-            {name: outcome(attack, job) for name, (attack, job) in reference.items()},
+            {name: outcome(*reference) for name, reference in self._reference().items()},
             store.read("checks/probe"),
             store.read("checks/alone") if len(self.indices) > 1 else None,
             bool(clean["eight_bit"][self.indices].all()),
@@ -161,12 +169,3 @@ class Checks:
             name: given.get(describe(attack), (attack, f"checks/{name}"))
             for name, attack in reference_attacks(self.ball).items()
         }
-
-
-def _attacking(model: Classifier, attack: Attack, name: str, seed: int) -> Any:
-    def work(portion: Portion) -> dict[str, Tensor]:
-        own = seeds.of_indices(seed, portion.indices, "robustness", "checks", name).to(portion.labels.device)
-        found = attacked(model, attack, f"{name} (a check)", portion, own)
-        return {key: value for key, value in found.items() if key not in ("images", "pixels")}
-
-    return work

@@ -1,8 +1,8 @@
 """One check of an evaluation, with its evidence and verdict."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, NamedTuple
 
 Verdict = Literal["pass", "fail", "not checked"]
 
@@ -25,9 +25,12 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, for JSON."""
-        return {
-            "name": self.name,
-            "verdict": self.verdict,
-            "evidence": self.evidence,
-            "numbers": dict(self.numbers),
-        }
+        return asdict(self)
+
+
+class Answer(NamedTuple):
+    """What a check says of its statement; ``judge`` makes a ``Finding`` of it."""
+
+    failed: bool | None  #: None: the question has no answer here
+    evidence: str
+    numbers: Mapping[str, float | int] = {}

@@ -4,8 +4,7 @@ import torch
 from torch import Tensor
 
 from epslab.attacks.objectives import cross_entropy
-from epslab.evaluation.robustness_jobs import Portion
-from epslab.evaluation.robustness_model import answers, differentiate
+from epslab.evaluation.portions import Portion, answers, differentiate
 from epslab.types import Classifier
 
 
