@@ -7,6 +7,7 @@ from scipy import stats
 from epslab import seeds
 
 MASK = (1 << 64) - 1
+GAMMA = 0x9E3779B97F4A7C15
 N = 20_000
 
 
@@ -18,7 +19,7 @@ def mix(z: int) -> int:
 
 
 def splitmix64(key: int, size: int) -> list[int]:
-    return [mix(key + i * 0x9E3779B97F4A7C15 & MASK) for i in range(1, size + 1)]
+    return [mix(key + i * GAMMA & MASK) for i in range(1, size + 1)]
 
 
 def signed(word: int) -> int:
@@ -52,8 +53,9 @@ def test_normal_and_uniform_numbers_are_box_muller_and_scaling_of_those_words() 
     angle = [2 * math.pi * (word & 0xFFFFFFFF) / 2**32 for word in words]
     expected = [r * math.cos(a) for r, a in zip(radius, angle, strict=True)]
     expected += [r * math.sin(a) for r, a in zip(radius, angle, strict=True)]
-    noise = seeds.noise(torch.tensor([7]), 3, (7,), torch.float64)
-    torch.testing.assert_close(noise[0], torch.tensor(expected[:7], dtype=torch.float64), rtol=1e-9, atol=1e-9)
+    for size in (7, 8):
+        noise = seeds.noise(torch.tensor([7]), 3, (size,), torch.float64)
+        torch.testing.assert_close(noise[0], torch.tensor(expected[:size], dtype=torch.float64), rtol=1e-9, atol=1e-9)
 
     words = splitmix64(mix(mix(~7 & MASK) + 3), 4)
     double = seeds.uniform(torch.tensor([7]), 3, (4,), torch.float64)
@@ -61,6 +63,21 @@ def test_normal_and_uniform_numbers_are_box_muller_and_scaling_of_those_words() 
     halves = [half for word in words for half in (word & 0xFFFFFFFF, word >> 32)]
     single = seeds.uniform(torch.tensor([7]), 3, (7,))
     assert single[0].tolist() == [(half >> 8) / 2**24 for half in halves[:7]]
+
+
+def test_no_more_words_are_made_than_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    words = seeds._words
+
+    def noted(example_seeds: torch.Tensor, counter: int, size: int) -> torch.Tensor:
+        sizes.append(size)
+        return words(example_seeds, counter, size)
+
+    monkeypatch.setattr(seeds, "_words", noted)
+    for draw in (seeds.noise, seeds.uniform):
+        for size in (6, 7):
+            draw(torch.tensor([7]), 0, (size,))
+    assert sizes == [3, 4, 3, 4]
 
 
 def test_every_bit_of_the_words_is_fair() -> None:
@@ -179,6 +196,14 @@ def test_streams_differ_by_seed_name_and_order_of_names() -> None:
     assert seeds.stream(0, "loader") == seeds.stream(0, "loader")
 
 
+def test_a_stream_stays_the_same_from_version_to_version() -> None:
+    """Else a run that a later version goes on with would draw other noise; the hash is b2sum's of "0/loader/3"."""
+    loader = int.from_bytes(bytes.fromhex("af7ade5bfcfb469a"), "little")
+    assert seeds.stream(0, "loader", 3) == loader >> 1
+    assert seeds.of_indices(0, torch.tensor([5]), "loader", 3).item() == signed(mix(5 * GAMMA + (loader >> 1) & MASK))
+    assert seeds.fork(torch.tensor([5]), "loader", 3).item() == signed(mix(5 ^ (loader >> 1)))
+
+
 def test_named_generators_give_unrelated_streams_that_can_be_had_again() -> None:
     def numbers(*names: str | int) -> torch.Tensor:
         return torch.randn(N, generator=seeds.generator(*names))
@@ -211,6 +236,14 @@ def test_drawn_seeds_cover_all_64_bits_and_follow_the_generator() -> None:
     assert len(drawn.unique()) == N
     for bit in range(64):
         assert abs(int((drawn >> bit & 1).sum()) - N / 2) < 4.5 * math.sqrt(N / 4)
+
+
+def test_without_a_generator_seeds_come_from_torchs_default_one_which_moves_on() -> None:
+    with seeds.seeded(0, "draw"):
+        first, second = seeds.draw(5), seeds.draw(5)
+    with seeds.seeded(0, "draw"):
+        assert torch.equal(seeds.draw(5), first)
+    assert not torch.isin(first, second).any()
 
 
 def test_seeds_of_indices_belong_to_seed_names_and_index_alone() -> None:

@@ -5,27 +5,27 @@ error any more. By default a sample; ``--all`` takes hours.
 """
 
 import argparse
-import os
+import importlib
 import random
-import shutil
-import signal
 import sys
 import tempfile
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 
 from mutants.errors import Mutant, mutants
+from mutants.running import ROOT, Copy, Coverage
 
-ROOT = Path(__file__).parents[2]
 EQUIVALENT = Path(__file__).with_name("equivalent.txt")
 TESTS = {
-    "attacks": ("tests/attacks", "tests/theory/test_attacks.py", "tests/contracts"),
-    "geometry": ("tests/test_geometry.py", "tests/theory/test_norm_balls.py", "tests/geometry"),
-    "probability": ("tests/probability", "tests/theory"),
+    "attacks": ("tests/attacks", "tests/theory/test_attacks.py", "tests/theory/test_gradient_steps.py",
+                "tests/contracts"),
+    "geometry": ("tests/test_geometry.py", "tests/theory/test_norm_balls.py", "tests/theory/test_ball_and_box.py"),
+    "probability": ("tests/probability", "tests/theory/test_bounds.py", "tests/theory/test_divergences.py",
+                    "tests/theory/test_likelihoods.py", "tests/theory/test_linear_gaussian.py", "tests/generative"),
     "seeds": ("tests/test_seeds.py",),
     "evaluation": ("tests/evaluation",),
-}
+}  # fmt: skip
 """What is changed, under ``src/epslab``, and the tests that must notice."""
 
 
@@ -38,39 +38,10 @@ def found(package: str) -> list[Mutant]:
     ]
 
 
-def survives(mutant: Mutant | None, tests: tuple[str, ...], seconds: float) -> bool:
-    """Whether all tests pass with the error in the code (None: as it is); tests that run too long have noticed it."""
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "src"
-        shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
-        if mutant is not None:
-            (source / mutant.path.relative_to(ROOT / "src")).write_text(mutant.source(), encoding="utf-8")
-        child = os.fork()  # of a process that has imported torch: each run starts seconds sooner
-        if child == 0:
-            os.setsid()
-            os._exit(_tested(source, tests))
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            done, status = os.waitpid(child, os.WNOHANG)
-            if done:
-                return os.waitstatus_to_exitcode(status) == 0
-            time.sleep(0.1)
-        os.killpg(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        return False
-
-
-def _tested(source: Path, tests: tuple[str, ...]) -> int:
-    """Run the tests on this source, in this process, silently; pytest's exit code."""
-    import pytest
-
-    sys.path.insert(0, str(source))
-    os.environ["PYTHONPATH"] = str(source)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    there = [test for test in tests if (ROOT / test).exists()]
-    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-m", "not full and not processes", *there]))
+def declared() -> dict[str, str]:
+    """The errors that ``equivalent.txt`` declares harmless, each with the reason."""
+    lines = EQUIVALENT.read_text(encoding="utf-8").splitlines()
+    return dict(line.partition("  # ")[::2] for line in lines if line.strip())
 
 
 def main() -> int:
@@ -80,39 +51,66 @@ def main() -> int:
     parser.add_argument("--number", type=int, default=60, help="errors drawn (default 60)")
     parser.add_argument("--all", action="store_true", help="every error: hours")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
-    parser.add_argument("--seconds", type=float, default=600, help="after which a test run has noticed the error")
     parser.add_argument("--processes", type=int, default=2, help="test runs at a time")
     asked = parser.parse_args()
-    everything = [(mutant, package) for package in asked.packages for mutant in found(package)]
-    declared = dict(
-        line.partition("  # ")[::2] for line in EQUIVALENT.read_text(encoding="utf-8").splitlines() if line.strip()
-    )
+    harmless = declared()
     known = {mutant.name for package in TESTS for mutant in found(package)}
-    gone = [name for name in declared if name not in known]
-    open_ones = [pair for pair in everything if pair[0].name not in declared]
-    chosen = open_ones
+    gone = [name for name in harmless if name not in known]
+    everything = [(mutant, package) for package in asked.packages for mutant in found(package)]
+    chosen = [pair for pair in everything if pair[0].name not in harmless]
+    print(f"{len(everything):,} errors, {len(everything) - len(chosen)} declared harmless.", flush=True)
     if not asked.all:
-        chosen = random.Random(asked.seed).sample(open_ones, min(asked.number, len(open_ones)))
-    print(f"{len(everything):,} errors, {len(everything) - len(open_ones)} declared harmless; {len(chosen)} are tried.")
-    for package in {package for _, package in chosen}:
-        if not survives(None, TESTS[package], 10 * asked.seconds):
-            print(f"The tests of {package} fail on the code as it is: mend that first.")
-            return 1
-    survivors = []
-    with ThreadPoolExecutor(asked.processes) as pool:
-        tried = pool.map(lambda pair: survives(pair[0], TESTS[pair[1]], asked.seconds), chosen)
-        for (mutant, _), alive in zip(chosen, tried, strict=True):
-            verdict = "SURVIVES" if alive else "noticed "
-            print(f"{verdict}  {mutant.path.name}:{mutant.span[0]}  {mutant.name}", flush=True)
-            survivors += [mutant] if alive else []
+        chosen = random.Random(asked.seed).sample(chosen, min(asked.number, len(chosen)))
+    with tempfile.TemporaryDirectory() as folder:
+        survivors = _survivors(chosen, Path(folder), asked.processes)
+    if survivors is None:
+        return 1
     print(f"{len(chosen) - len(survivors)} of {len(chosen)} noticed.")
     for name in gone:
         print(f"equivalent.txt declares an error that there is no more: {name}")
     return 1 if survivors or gone else 0
 
 
+def _survivors(chosen: list[tuple[Mutant, str]], folder: Path, processes: int) -> list[Mutant] | None:
+    """The errors that no test notices; None where a test fails without any."""
+    copies: SimpleQueue[Copy] = SimpleQueue()
+    for number in range(processes):
+        copies.put(Copy(folder / str(number)))
+
+    def covered(package: str) -> Coverage | None:
+        copy = copies.get()
+        try:
+            return copy.covers(TESTS[package])
+        finally:
+            copies.put(copy)
+
+    def survives(pair: tuple[Mutant, str]) -> bool:
+        copy = copies.get()
+        try:
+            return copy.survives(pair[0], coverage[pair[1]])
+        finally:
+            copies.put(copy)
+
+    survivors = []
+    with ThreadPoolExecutor(processes) as pool:
+        packages = list(dict.fromkeys(package for _, package in chosen))
+        coverage = {}
+        for package, lines in zip(packages, pool.map(covered, packages), strict=True):
+            if lines is None:
+                print(f"The tests of {package} fail on the code as it is: mend that first.")
+                return None
+            print(f"{package}: {len(lines.seconds)} tests pass in {sum(lines.seconds.values()):.0f} s.", flush=True)
+            coverage[package] = lines
+        for (mutant, _), alive in zip(chosen, pool.map(survives, chosen), strict=True):
+            verdict = "SURVIVES" if alive else "noticed "
+            print(f"{verdict}  {mutant.path.name}:{mutant.span[0]}  {mutant.name}", flush=True)
+            survivors += [mutant] if alive else []
+    return survivors
+
+
 if __name__ == "__main__":
-    import pytest  # noqa: F401
+    for heavy in ("torch", "lightning", "torchmetrics", "scipy.stats", "sklearn.datasets", "beartype"):
+        importlib.import_module(heavy)  # once, before the test runs are forked off
     import torch
 
     torch.set_num_threads(1)

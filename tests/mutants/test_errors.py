@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from mutants.__main__ import EQUIVALENT, TESTS, found
-from mutants.errors import mutants
+from mutants.errors import Mutant, mutants
+from mutants.running import ROOT, Coverage
 
 CODE = """
 def f(x: int = 3, *, up: bool = True) -> int:
@@ -47,3 +48,26 @@ def test_what_is_declared_harmless_is_an_error_that_could_be_made_and_has_a_reas
         name, _, reason = line.partition("  # ")
         assert name in known, name
         assert len(reason) > 10, name
+
+
+def test_an_error_is_shown_to_the_tests_that_run_its_line_the_quickest_first() -> None:
+    path = ROOT / "src" / "epslab" / "seeds.py"
+    coverage = Coverage(
+        seconds={"a.py::slow": 3.0, "a.py::quick": 1.0, "b.py::one": 2.0, "c.py::other": 0.1},
+        lines={
+            "a.py::slow": ["epslab/seeds.py:7"],
+            "a.py::quick": ["epslab/seeds.py:6", "epslab/seeds.py:7"],
+            "b.py": ["epslab/seeds.py:7"],  # a fixture
+            "c.py::other": ["epslab/seeds.py:9", "epslab/files.py:7"],
+        },
+        imported=["epslab/seeds.py:3"],
+    )
+
+    def noticing(first: int, last: int) -> list[str]:
+        return coverage.tests(Mutant(path, "seeds", "1", "2", 1, (first, 0, last, 0)))
+
+    assert noticing(7, 7) == ["b.py::one", "a.py::quick", "a.py::slow"]
+    assert noticing(5, 6) == ["a.py::quick"]
+    everything = ["c.py::other", "b.py::one", "a.py::quick", "a.py::slow"]
+    assert noticing(3, 3) == everything  # runs at import
+    assert noticing(8, 8) == everything  # a default, or a line that nothing runs
