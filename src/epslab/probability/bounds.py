@@ -157,10 +157,10 @@ def _log_mean_exp(
     n = len(images)
     seeds = draw(n, generator, images.device) if seeds is None else seeds
     chunk = max(1, LATENTS_PER_PASS // max(n, 1)) if chunk is None else chunk
-    # In float64, thousands of small weights are not lost in a large sum.
-    total = torch.full((n,), -math.inf, dtype=torch.float64, device=images.device)
+    total = torch.full((n,), -math.inf, device=images.device)
     for first in range(0, samples, chunk):
         log_w = log_values(min(chunk, samples - first), seeds=seeds, first=first)
+        # In float64, thousands of small weights are not lost in a large sum.
         total = torch.logaddexp(total, log_w.double().logsumexp(0))
         if on_draws is not None:
             on_draws(log_w.numel())
