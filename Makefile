@@ -28,7 +28,7 @@ lint: .venv/.ready
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/pytest -m 'not full'
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m 'not full'
 
 # Slow checks on real data: set EPSLAB_DATA to a folder that holds it; what is missing is skipped by name.
 test-full: lint
