@@ -1,5 +1,6 @@
 """The folded copy: the same function, fewer layers, and never believed."""
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from epslab.attacks import PGD
 from epslab.attacks.folding import folded
+from epslab.attacks.victim import worth_folding
 from epslab.classifiers import Normalised
 from epslab.geometry import Linf
 
@@ -112,6 +114,23 @@ def test_a_model_that_cannot_be_traced_is_folded_in_its_parts(make: Callable[[],
 def test_a_model_that_cannot_be_folded_is_used_itself(make: type[nn.Module]) -> None:
     model = make().eval()
     assert folded(model, X, model(X)) is model
+
+
+@pytest.mark.parametrize(("share", "used"), [(0.5e-4, True), (1.5e-4, False), (1e-2, False), (math.nan, False)])
+def test_a_copy_is_used_only_where_its_logits_are_the_model_s_to_four_digits(share: float, used: bool) -> None:
+    model = conv_net()
+    logits = model(X).detach()
+    off = torch.zeros_like(logits)
+    off[3, 1] = share * logits.abs().max()
+    assert (folded(model, X, logits + off) is not model) is used
+
+
+def test_a_copy_is_made_where_it_saves_more_than_it_costs() -> None:
+    assert worth_folding(10, (1, 1, 1))
+    assert worth_folding(4, (1, 32, 32))
+    assert not worth_folding(4, (1, 1, 1023))
+    assert not worth_folding(9, (1, 8, 8))
+    assert not worth_folding(3, (3, 224, 224))
 
 
 def test_a_function_is_used_itself() -> None:
