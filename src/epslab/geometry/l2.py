@@ -4,8 +4,8 @@ In a ball that meets a box, both the projection of x and the farthest point alon
 
     min(t·|δ_i|, room_i),   δ = x − c or g,
 
-with one t for all coordinates of an example: the largest for which the move has length r at most, and for the
-projection at most 1. This is what the Karush–Kuhn–Tucker conditions leave of either problem.
+with one t for all coordinates of an example: the largest for which the move has length r at most (below 1 for a point
+outside the ball). This is what the Karush–Kuhn–Tucker conditions leave of either problem.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class _Projector:
             return clamped
         delta = points.double() - self.centre.double()
         space = room(self.centre, delta, self.box)
-        moved = _moves(delta.abs(), space, self.radii, at_most=1.0)
+        moved = _moves(delta.abs(), space, self.radii)
         return torch.where(outside, within(placed(self.centre, delta.sign() * moved), self.box), clamped)
 
     def __getitem__(self, examples: Tensor | slice) -> "_Projector":
@@ -43,8 +43,8 @@ def _projector(centre: Tensor, radii: Tensor, box: Box | None) -> Projector:
     return _Projector(centre, radii, box)
 
 
-def _moves(size: Tensor, space: Tensor, radii: Tensor, at_most: float = torch.inf) -> Tensor:
-    """min(t·size, space) with ‖·‖₂ = r where a t ≤ ``at_most`` gives it.
+def _moves(size: Tensor, space: Tensor, radii: Tensor) -> Tensor:
+    """min(t·size, space) with ‖·‖₂ = r where a t gives it, else t = ∞.
 
     With the coordinates A that t has brought to their bound, t² = (r² − Σ_A space²)/Σ_{not A} size². That is too small
     as long as A lacks a coordinate, so t rises and A grows until nothing changes.
@@ -52,10 +52,10 @@ def _moves(size: Tensor, space: Tensor, radii: Tensor, at_most: float = torch.in
     squared = (radii * INSIDE).square()
     t = torch.zeros_like(radii)
     while True:
-        at_bound = (t * size >= space) & (size > 0)
+        at_bound = t * size >= space
         rest = squared - _sum(space.masked_fill(~at_bound, 0.0).square())
         free = _sum(size.masked_fill(at_bound, 0.0).square())
-        after = torch.where(free > 0, (rest.clamp_min(0.0) / free).sqrt(), at_most).clamp_max(at_most)
+        after = torch.where(free > 0, (rest.clamp_min(0.0) / free).sqrt(), torch.inf)
         if not (after > t).any():
             break
         t = torch.maximum(t, after)
@@ -67,10 +67,9 @@ def _sum(points: Tensor) -> Tensor:
 
 
 def _unit(gradient: Tensor) -> Tensor:
-    # Divided by the largest first, no square over- or underflows.
+    # Divided by the largest first, no square over- or underflows, and the length is 1 or more unless it is 0.
     scaled = _by_largest(gradient)
-    size = torch.linalg.vector_norm(scaled, dim=inner(scaled))
-    return scaled / beside(torch.where(size > 0, size, 1.0), gradient)
+    return scaled / beside(torch.linalg.vector_norm(scaled, dim=inner(scaled)).clamp_min(1.0), gradient)
 
 
 def _by_largest(gradient: Tensor) -> Tensor:
