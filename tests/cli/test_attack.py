@@ -241,7 +241,7 @@ REFUSED = {
     ("--attacks", "fgsm:steps=3"): "Unknown option of fgsm 'steps'",
     ("--attacks", "nowhere.yaml"): "'nowhere.yaml' cannot be read (No such file or directory)",
     ("--attacks", "no_such_module:Attack"): "no_such_module",
-    ("--split", "train"): "split 'train'",
+    ("--split", "train"): "--split must be one of 'test', 'validation', not 'train'.",
     ("--accelerator", "abacus"): "accelerator 'abacus'",
     ("--resume", "--overwrite"): "give one of them",
     ("--data", "dgits"): "data set 'dgits'",

@@ -3,8 +3,9 @@ from typing import Literal
 
 import pytest
 
-from epslab.cli.parsing import Parser, at_least, value_of
+from epslab.cli.parsing import Parser, value_of
 from epslab.errors import UserError
+from epslab.recipes.checks import at_least
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def test_binary_images_are_measured_binary(binarise: str, tmp_path: Path) -> Non
     ("options", "sentence"),
     [
         ({"split": "tests"}, "Did you mean 'test'?"),
-        ({"limit": 0}, "--limit counts images and must be 1 or more, not 0"),
+        ({"limit": 0}, "--limit must be at least 1, not 0."),
         ({"importance_samples": 0}, "--importance-samples is 0, but must be 1 or more, or null."),
         ({"steps": 3}, "--steps does not measure a 'vae'"),
     ],

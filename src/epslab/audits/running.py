@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +13,9 @@ from epslab.errors import UserError
 from epslab.evaluation import RadiusSweep, RobustnessReport, evaluate_robustness
 from epslab.evaluation.robustness_jobs import OnBatch
 from epslab.files import write_atomic
+from epslab.training import Machine
 
 _RESULT, _BEGUN = "result.json", "evaluation.json"
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What several processes compute on; arguments as for Lightning.
-
-    Args:
-        accelerator: "auto", "cpu", "gpu", "mps".
-        devices: Processes on this machine.
-    """
-
-    accelerator: str = "auto"
-    devices: int | str = 1
 
 
 def attack(

@@ -1,6 +1,5 @@
 """Attack a classifier, a run's or your own: accuracies, and the evidence that the attacks worked."""
 
-import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -9,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from epslab.audits import options
 from epslab.cli.attack_table import AttackTable
-from epslab.cli.folders import RUNS
-from epslab.cli.parsing import Parser, add_machine, at_least
+from epslab.cli.flags import Images, add_machine
+from epslab.cli.folders import RUNS, first_process
+from epslab.cli.parsing import Parser
 from epslab.cli.terminal import summary, table
 from epslab.errors import UserError, unknown
 from epslab.names import Names
-from epslab.recipes.checks import pixels
+from epslab.recipes.checks import at_least, pixels
+from epslab.training import Machine
 
 if TYPE_CHECKING:
     from epslab.audits.targets import Target
@@ -24,7 +25,6 @@ ATTACKS = ("random", "fgsm", "iterative-fgsm", "least-likely", "pgd", "apgd")
 """Those of ``epslab.attacks.ATTACKS``, which would import torch."""
 _NORMS = ("linf", "l2", "l1")
 _MARKS = {"pass": "✓", "fail": "✗", "not checked": "–"}
-_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK")
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -56,18 +56,18 @@ def _attack(values: Mapping[str, Any], command: str) -> None:
     from epslab.audits import building, running, targets
     from epslab.evaluation import RadiusSweep
     from epslab.geometry import Ball
-    from epslab.recipes.devices import device
 
+    machine = Machine(values["accelerator"], values["devices"])
     how = {name: values[name] for name in ("steps", "restarts", "worst_case")}
     attacks = building.build(values["choices"], Ball(values["norm"], values["radius_value"]), **how)
     sweep = RadiusSweep(values["radii"], values["norm"]) if values["radii"] else RadiusSweep()
     target = targets.find(
         values["model"],
-        device=device(values["accelerator"]),
+        device=machine.device,
         **{key: values[key] for key in ("data", "data_root", "split", "limit", "seed", "state", "mean", "std")},
     )
     out = Path(values["out"]) if values["out"] else _folder(target, values)
-    first = all(int(os.environ.get(rank) or 0) == 0 for rank in _RANKS)
+    first = first_process()
     if first:
         running.require_free(out, resume=values["resume"], overwrite=values["overwrite"])
     again = re.sub(r" --(resume|overwrite)\b", "", command)
@@ -85,7 +85,7 @@ def _attack(values: Mapping[str, Any], command: str) -> None:
                 sweep=None if values["no_sweep"] else sweep,
                 findings=not values["no_findings"],
                 resume=values["resume"] or not first,
-                machine=running.Machine(values["accelerator"], values["devices"]),
+                machine=machine,
                 on_batch=filled,
             )
     except KeyboardInterrupt as interrupt:
@@ -204,7 +204,7 @@ def _parser() -> Parser:
         "  epslab attack my_models:resnet --data cifar10 --state weights.pth --mean 0.49,0.48,0.45 --std 0.2,0.2,0.2",
     )
     parser.add_argument("model", type=str, metavar="MODEL", help="run folder or import path")
-    group = parser.add_argument_group("attacks")
+    group = parser.add_argument_group("Attacks")
     group.add_argument(
         "--attacks",
         type=str,
@@ -241,25 +241,15 @@ def _parser() -> Parser:
     )
     group.add_argument("--no_sweep", action="store_true", help="measure accuracy at no other radii")
     group.add_argument("--no_findings", action="store_true", help="do not check whether the attacks worked")
-    group = parser.add_argument_group("images")
+    group = parser.add_argument_group("Data")
     group.add_argument(
         "--data",
         type=str | None,
         metavar="NAME",
         help="digits, mnist, fashion-mnist, cifar10, or a folder of images by class; without it the run's own",
     )
-    group.add_argument(
-        "--data_root", type=str | None, metavar="DIR", help="where data sets lie, if elsewhere than in training"
-    )
-    group.add_argument("--split", type=str, default="test", metavar="SPLIT", help="test or validation images")
-    group.add_argument(
-        "--limit", type=int | None, metavar="N", help="attack N images, drawn by the seed; without it all"
-    )
-    group.add_argument(
-        "--batch_size", type=int, default=256, metavar="N", help="images at a time: speed and memory only"
-    )
-    group.add_argument("--seed", type=int, default=0, metavar="S", help="of all noise: same seed, same numbers")
-    group = parser.add_argument_group("your own model")
+    parser.add_class_arguments(Images)
+    group = parser.add_argument_group("Your own model")
     group.add_argument("--state", type=str | None, metavar="FILE", help="its weights: .safetensors, or .pth of tensors")
     group.add_argument(
         "--mean",
@@ -268,7 +258,7 @@ def _parser() -> Parser:
         help="what its normalisation subtracts, one a channel, of pixels in [0, 1]; without it none is added",
     )
     group.add_argument("--std", type=str | None, metavar="X,X,…", help="what its normalisation divides by, after that")
-    group = parser.add_argument_group("results")
+    group = parser.add_argument_group("Results")
     group.add_argument(
         "--out",
         type=str | None,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from epslab.cli.flags import Data
 from epslab.cli.parsing import Parser
 from epslab.cli.terminal import summary, table
 from epslab.errors import UserError, unknown
@@ -25,21 +26,12 @@ def run(arguments: Sequence[str]) -> None:
         "action",
         type=str,
         metavar="list|check|fetch",
-        help="list: what there is and what is here; check: every file against the official release; fetch: download",
+        help="list: all data sets and where they are; check: compare every file with the official release; fetch:"
+        " download",
     )
-    parser.add_argument(
-        "name",
-        nargs="?",
-        type=str | None,
-        metavar="NAME",
-        help="digits, mnist, fashion-mnist, cifar10; check also takes a folder of images, or no NAME for all here",
-    )
-    parser.add_argument(
-        "--data_root",
-        type=str | None,
-        metavar="DIR",
-        help="where data sets lie; without it EPSLAB_DATA, then the platform's cache folder",
-    )
+    name = "digits, mnist, fashion-mnist, cifar10; check also takes a folder of images, or no NAME for all here"
+    parser.add_argument("name", nargs="?", type=str | None, metavar="NAME", help=name)
+    parser.add_class_arguments(Data, skip={"data", "seed"})
     values = parser.read(arguments)
     action, name, root = values["action"], values["name"], values["data_root"]
     if action not in _ACTIONS:
@@ -60,13 +52,11 @@ def _list(root: str | None) -> None:
     rows = []
     for entry in data.overview(root):
         shape = "×".join(str(side) for side in entry.image_shape)
-        counts = (f"{entry.train:,}", f"{entry.test:,}", shape, str(entry.classes))
-        if entry.disk == 0:
-            size, place = "", "comes with scikit-learn"
-        else:
-            size = f"{entry.disk / 1e6:,.0f}"
-            place = str(data.root(root)) if entry.present else f"not here: epslab data fetch {entry.name}"
-        rows.append((entry.name, *counts, size, place))
+        size = f"{entry.disk / 1e6:,.0f}" if entry.disk else ""
+        place = str(data.root(root)) if entry.present else f"not here: epslab data fetch {entry.name}"
+        counts = (f"{entry.train:,}", f"{entry.test:,}", shape, str(entry.classes), size)
+        rows.append((entry.name, *counts, place if entry.disk else "comes with scikit-learn"))
+    rows += [(name, "", "", "", "", "", f"comes with {data.OUTSIDE.origin(name)}") for name in data.OUTSIDE]
     table("Data sets", ("name", "train", "test", "c×h×w", "classes", "MB", "where it is"), rows)
 
 

@@ -7,6 +7,12 @@ from pathlib import Path
 from epslab.errors import UserError
 
 RUNS = Path("runs")
+_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+
+
+def first_process() -> bool:
+    """Whether this is the only process, or the first of several: the one that prints and makes folders."""
+    return all(int(os.environ.get(rank) or 0) == 0 for rank in _RANKS)
 
 
 def automatic(name: str, resume: bool = False, overwrite: bool = False) -> Path:

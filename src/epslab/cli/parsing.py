@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -109,6 +110,13 @@ class _Help(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
             return text
         return f"{text.removesuffix('.')} (default: {list(default) if isinstance(default, tuple) else default})"
 
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        # jsonargparse gives a flag of a list a second form that appends, --devices+.
+        return re.sub(r", --\w+\+.*", "", super()._format_action_invocation(action))
+
     def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
         words = (self._get_type_str(action) or "").split()
         return _METAVARS.get(words[0], "VALUE") if words else "VALUE"
@@ -134,35 +142,6 @@ def _current(name: str) -> str:
 
 def _hyphens(flag: str) -> str:
     return flag.replace("_", "-")
-
-
-def at_least(minimum: int, **values: int | None) -> None:
-    """Check whole numbers given on the command line.
-
-    Raises:
-        UserError: A value is below ``minimum``.
-    """
-    for name, value in values.items():
-        if value is not None and value < minimum:
-            flag = _hyphens(f"-{name}" if len(name) == 1 else f"--{name}")
-            raise UserError(f"{flag} must be at least {minimum}, not {value}.")
-
-
-def add_machine(parser: Parser, *, many: bool = False) -> None:
-    """Add the flags that say what to compute on; ``many``: those for several machines and for precision, too."""
-    group = parser.add_argument_group("machine")
-    group.add_argument("--accelerator", type=str, default="auto", metavar="A", help="auto, cpu, gpu, mps")
-    group.add_argument("--devices", type=int | str, default=1, metavar="N", help="processes on each machine, or auto")
-    if many:
-        group.add_argument("--nodes", type=int, default=1, metavar="N", help="machines")
-        group.add_argument("--strategy", type=str, default="auto", metavar="S", help="auto, ddp, fsdp: how they share")
-        group.add_argument(
-            "--precision",
-            type=str,
-            default="32-true",
-            metavar="P",
-            help="of the arithmetic: 32-true, 16-mixed, bf16-mixed, 64-true",
-        )
 
 
 def positional(words: Sequence[str]) -> str | None:

@@ -4,8 +4,9 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from epslab.cli.flags import Data, add_machine
 from epslab.cli.folders import RUNS
-from epslab.cli.parsing import Parser, add_machine
+from epslab.cli.parsing import Parser
 from epslab.cli.terminal import summary
 from epslab.errors import unknown
 from epslab.studies import STUDIES, question
@@ -61,21 +62,15 @@ def _parser() -> Parser:
         "epslab study beta --data digits --scale quick",
     )
     parser.add_argument("name", type=str, metavar="NAME", help="a study named above, or package.module:name")
-    group = parser.add_argument_group("what and how much")
-    group.add_argument(
-        "--data", type=str, default="digits", metavar="NAME", help="data set, or a folder of images by class"
-    )
-    group.add_argument("--data_root", type=str | None, metavar="DIR", help="where data sets lie")
+    parser.add_class_arguments(Data)
+    group = parser.add_argument_group("Study")
     group.add_argument(
         "--scale",
         type=str,
         default="quick",
         metavar="SCALE",
         help="quick: small nets and one training seed, about a minute; full: the course's settings, generative models"
-        " with three training seeds",
-    )
-    group.add_argument(
-        "--seed", type=int, default=0, metavar="S", help="of all randomness; training seeds count up from it"
+        " with three training seeds that count up from --seed",
     )
     group.add_argument(
         "--out",
@@ -93,7 +88,7 @@ def _parser() -> Parser:
 
 def _add_attacked(parser: Parser) -> None:
     """The flags of classifiers under attack."""
-    group = parser.add_argument_group("classifiers under attack")
+    group = parser.add_argument_group("Classifiers under attack")
     group.add_argument(
         "--net",
         type=str | None,

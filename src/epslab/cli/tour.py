@@ -4,8 +4,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from epslab.cli.flags import Data, add_machine
 from epslab.cli.folders import RUNS
-from epslab.cli.parsing import Parser, add_machine
+from epslab.cli.parsing import Parser
 from epslab.cli.terminal import summary
 
 
@@ -20,12 +21,8 @@ def run(arguments: Sequence[str]) -> None:
         "Run every study at quick scale and write one page. What an earlier tour there measured is not measured again.",
         "epslab tour --data digits",
     )
-    group = parser.add_argument_group("what and where")
-    group.add_argument(
-        "--data", type=str, default="digits", metavar="NAME", help="data set, or a folder of images by class"
-    )
-    group.add_argument("--data_root", type=str | None, metavar="DIR", help="where data sets lie")
-    group.add_argument("--seed", type=int, default=0, metavar="S", help="of all randomness: same seed, same numbers")
+    parser.add_class_arguments(Data)
+    group = parser.add_argument_group("Tour")
     group.add_argument("--out", type=str, default=str(RUNS / "tour"), metavar="DIR", help="folder of studies and page")
     group.add_argument(
         "--overwrite",

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from epslab.cli import folders
 from epslab.cli.configuration import load_settings
-from epslab.cli.parsing import Parser, add_machine, at_least, value_of
+from epslab.cli.flags import Data
+from epslab.cli.parsing import Parser, value_of
 from epslab.cli.terminal import summary
 from epslab.errors import UserError
+from epslab.training import Machine
 
 if TYPE_CHECKING:
     from epslab.recipes import TrainingSettings
     from epslab.runs import Run
 
-_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 _OUT = "EPSLAB_OUT"  # where the first process trains, for the processes it starts
 
 
@@ -39,8 +40,8 @@ def run(arguments: Sequence[str]) -> None:
     settings = load_settings(value_of("config", words), resumed=_resumed(words))
     name = _one_recipe(name, settings.pop("recipe", None))
     values = _parser(name).read(words, settings)
-    at_least(1, devices=values["devices"] if isinstance(values["devices"], int) else None, nodes=values["nodes"])
-    first = all(int(os.environ.get(rank) or 0) == 0 for rank in _RANKS)
+    first = folders.first_process()
+    values["machine"] = Machine(**{field.name: values.pop(field.name) for field in dataclasses.fields(Machine)})
     values["out"] = _folder(name, values, first)
     with _silent(unless=first), _known_to_children(values["out"]):
         _train(RECIPES[name], values, progress=first)
@@ -48,29 +49,16 @@ def run(arguments: Sequence[str]) -> None:
 
 def _train(kind: type["TrainingSettings"], values: Mapping[str, Any], progress: bool) -> None:
     from epslab import recipes
-    from epslab.training import Machine
 
-    fields = {field.name for field in dataclasses.fields(kind)}
-    settings = kind(**{name: value for name, value in values.items() if name in fields})
-    trained = recipes.train(
-        settings,
-        machine=Machine(**{field.name: values[field.name] for field in dataclasses.fields(Machine)}),
-        **{name: values[name] for name in ("data", "data_root", "out", "seed", "resume", "overwrite")},
-        progress=progress,
-    )
-    folder = shlex.quote(str(trained.folder))
-    result = trained.result()
+    settings = kind(**{field.name: values[field.name] for field in dataclasses.fields(kind)})
+    arguments = ("data", "data_root", "out", "seed", "resume", "overwrite", "machine")
+    trained = recipes.train(settings, **{name: values[name] for name in arguments}, progress=progress)
+    folder, result = shlex.quote(str(trained.folder)), trained.result()
     if progress and result.get("status") == "interrupted" and result.get("epochs", 0) < values["epochs"]:
         raise KeyboardInterrupt(f"Interrupted; `epslab train --out {folder} --resume` goes on where it stopped.")
-    verbs = ["evaluate", *(["attack"] if kind.classifies else []), *(["sample"] if _draws(trained) else []), "report"]
+    sampled = trained.weights.exists() and recipes.draws(trained)
+    verbs = ["evaluate", *["attack"] * kind.classifies, *["sample"] * sampled, "report"]
     summary(f"Trained {trained.folder}", _facts(trained), [f"epslab {verb} {folder}" for verb in verbs])
-
-
-def _draws(trained: "Run") -> bool:
-    """Whether samples can be drawn from the run's model."""
-    from epslab import recipes
-
-    return trained.weights.exists() and recipes.draws(trained)
 
 
 def _facts(trained: "Run") -> dict[str, str]:
@@ -109,11 +97,10 @@ def _folder(name: str, values: Mapping[str, Any], first: bool) -> Path:
         return Path(values["out"])
     if not first and _OUT in os.environ:
         return Path(os.environ[_OUT])
-    if not first or values["nodes"] > 1:
-        raise UserError("Processes that are started apart need one folder to share: give --out.")
-    return folders.automatic(
-        f"{name.rpartition(':')[2]}-{Path(values['data']).name}", values["resume"], values["overwrite"]
-    )
+    if not first or values["machine"].nodes > 1:
+        raise UserError("Processes that are started separately need one folder to share: give --out.")
+    base = f"{name.rpartition(':')[2]}-{Path(values['data']).name}"
+    return folders.automatic(base, values["resume"], values["overwrite"])
 
 
 @contextlib.contextmanager
@@ -151,41 +138,15 @@ def _parser(name: str | None) -> Parser:
         else f"Train one model by the recipe '{name}' into a run folder.",
         f"epslab train {name or 'vae'} --data digits --epochs 10",
     )
-    _add_data_and_run(parser, name or "RECIPE")
-    add_machine(parser, many=True)
+    parser.add_class_arguments(Data)
+    group = parser.add_argument_group("Run")
+    out = f"run folder (default: runs/{name or 'RECIPE'}-DATA, numbered where that exists)"
+    group.add_argument("--out", type=str | None, metavar="DIR", help=out)
+    group.add_argument("--resume", action="store_true", help="go on from the run folder's last checkpoint")
+    group.add_argument("--overwrite", action="store_true", help="first delete what the run folder holds")
+    config = "a run folder or its config.yaml: repeats that run; flags on the command line override it"
+    group.add_argument("--config", type=str | None, metavar="FILE", help=config)
+    parser.add_class_arguments(Machine)
     if name is not None:
         parser.add_class_arguments(RECIPES[name])
     return parser
-
-
-def _add_data_and_run(parser: Parser, name: str) -> None:
-    group = parser.add_argument_group("data")
-    group.add_argument(
-        "--data",
-        type=str,
-        default="digits",
-        metavar="NAME",
-        help="digits, mnist, fashion-mnist, cifar10, or a folder with one folder of images per class",
-    )
-    group.add_argument(
-        "--data_root",
-        type=str | None,
-        metavar="DIR",
-        help="where data sets lie; without it EPSLAB_DATA, then the platform's cache folder",
-    )
-    group = parser.add_argument_group("run")
-    group.add_argument(
-        "--out",
-        type=str | None,
-        metavar="DIR",
-        help=f"run folder; without it runs/{name}-DATA, numbered where that exists",
-    )
-    group.add_argument("--seed", type=int, default=0, metavar="S", help="of all randomness: same seed, same numbers")
-    group.add_argument("--resume", action="store_true", help="go on from the run folder's last checkpoint")
-    group.add_argument("--overwrite", action="store_true", help="delete what the run folder holds, first")
-    group.add_argument(
-        "--config",
-        type=str | None,
-        metavar="FILE",
-        help="a run folder or its config.yaml: repeats that run; flags on the command line override it",
-    )

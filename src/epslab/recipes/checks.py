@@ -32,3 +32,15 @@ def pixels(value: float | str, flag: str) -> float:
             f"--{flag} is '{value}', but must be a number such as 0.3 or a fraction such as 8/255, not below 0."
         )
     return length
+
+
+def at_least(minimum: int, **values: int | None) -> None:
+    """Check whole numbers that are no settings of a recipe, by the name of their flag.
+
+    Raises:
+        UserError: A value is below ``minimum``.
+    """
+    for name, value in values.items():
+        if value is not None and value < minimum:
+            flag = f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}"
+            raise UserError(f"{flag} must be at least {minimum}, not {value}.")

@@ -14,6 +14,7 @@ from epslab import seeds
 from epslab.data import ImageSet, PointSet
 from epslab.data.examples import Divisible
 from epslab.errors import UserError, unknown
+from epslab.recipes.checks import at_least
 from epslab.recipes.common import TrainingSettings
 from epslab.recipes.plan import Asked, Plan, draw_samples
 from epslab.recipes.schedules import schedule
@@ -192,9 +193,7 @@ def evaluate(
     """
     if split not in _SPLITS:
         raise unknown("split", split, _SPLITS)
-    for name, count in (("limit", limit), ("batch_size", batch_size)):
-        if count is not None and count < 1:
-            raise UserError(f"--{name.replace('_', '-')} counts images and must be 1 or more, not {count}.")
+    at_least(1, limit=limit, batch_size=batch_size)
     asked = Asked(batch_size, seed, progress, _options(run, options))
     raw, plan = _planned_of(run, data_root)
     images = plan.prepare(raw.test if split == "test" else raw.validation, True)

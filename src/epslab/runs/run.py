@@ -124,6 +124,8 @@ class Run(Folder):
     def best(self) -> Best | None:
         """The epoch the weights are of, by what was monitored; None before the first, or where nothing was."""
         metrics, result = self.metrics(), self.result()
+        if not metrics:
+            return None
         monitor = result["monitor"] if "monitor" in result else earlier.monitor(metrics)
         return best(metrics, monitor, self.columns(), self.examples)
 

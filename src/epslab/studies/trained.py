@@ -6,9 +6,9 @@ from torch import nn
 
 from epslab import data, recipes
 from epslab.data import ImageSet
-from epslab.recipes.devices import device
 from epslab.runs import Run
 from epslab.studies.context import Context
+from epslab.training import Machine
 
 STEPS = 5  #: of PGD in training
 DEFENCES: dict[str, dict[str, Any]] = {
@@ -47,7 +47,7 @@ def undefended(context: Context) -> Run:
 def loaded(run: Run, context: Context) -> nn.Module:
     """A trained classifier, on the device it is to be attacked on."""
     model: nn.Module = recipes.load(run)
-    return model.to(device(context.accelerator))
+    return model.to(Machine(context.accelerator).device)
 
 
 def images_to_attack(context: Context, most: int) -> ImageSet:

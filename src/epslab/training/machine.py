@@ -1,14 +1,17 @@
-"""What a model is trained on."""
+"""What a model computes on."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from epslab.errors import UserError
+from epslab.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What a model is trained on, in Lightning's words.
+    """Machine, in Lightning's words.
 
     >>> from epslab.training import Machine
     >>> machine = Machine("gpu", devices=4, precision="bf16-mixed")
@@ -16,14 +19,14 @@ class Machine:
     1
 
     Args:
-        accelerator: "auto", "cpu", "gpu", …
-        devices: How many per machine, or which.
-        nodes: Machines.
-        strategy: "auto", "ddp", "fsdp", …, or one of Lightning's strategies.
-        precision: "32-true", "16-mixed", "bf16-mixed", …
+        accelerator: "auto", "cpu", "gpu" or "mps"; "auto" takes the best there is.
+        devices: Number of devices per machine, a list of their indices, or "auto" for all. Each has one process.
+        nodes: Number of machines.
+        strategy: How processes share the work: "auto", "ddp", "fsdp", …, or one of Lightning's strategies.
+        precision: Precision of the arithmetic: "32-true", "16-mixed", "bf16-mixed", "64-true".
 
     Raises:
-        UserError: nodes < 1.
+        UserError: A number of devices or machines below 1.
     """
 
     accelerator: str = "auto"
@@ -33,11 +36,32 @@ class Machine:
     precision: str = "32-true"
 
     def __post_init__(self) -> None:
-        """Check the number of machines."""
-        if self.nodes < 1:
-            raise UserError(f"nodes={self.nodes}: it must be at least 1.")
+        """Check the numbers."""
+        for name in ("devices", "nodes"):
+            count = getattr(self, name)
+            if isinstance(count, int) and count < 1:
+                raise UserError(f"--{name} must be at least 1, not {count}.")
 
     @property
     def alone(self) -> bool:
         """Whether one device of one machine is asked for."""
         return self.devices == 1 and self.nodes == 1
+
+    @property
+    def device(self) -> "torch.device":
+        """The first device of the accelerator, as torch names it.
+
+        Raises:
+            UserError: The accelerator is unknown, or this machine has none.
+        """
+        import torch
+
+        there = {"cpu": True, "gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        name = "gpu" if self.accelerator == "cuda" else self.accelerator
+        if name == "auto":
+            name = next(known for known in ("gpu", "mps", "cpu") if there[known])
+        if name not in there:
+            raise unknown("accelerator", name, ("auto", *there))
+        if not there[name]:
+            raise UserError(f"There is no {name} in this machine; use --accelerator auto or cpu.")
+        return torch.device("cuda" if name == "gpu" else name)
