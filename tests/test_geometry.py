@@ -80,10 +80,25 @@ def test_draws_are_inside_in_a_float64_check(make: Maker, dtype: torch.dtype) ->
 
 
 @pytest.mark.parametrize("make", MAKERS, ids=ids)
+def test_the_longest_draw_there_can_be_is_inside(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        seeds, "uniform", lambda own, _, shape, dtype: torch.full((len(own), *shape), 1 - 2.0**-53, dtype=dtype)
+    )
+    centre = torch.zeros(50, 3, 4, 4, dtype=torch.float64)
+    draw = make(0.4).sample(centre, seeds=torch.arange(50))
+    beyond = excess(draw, centre, make(0.4).norm, 0.4)
+    assert (beyond <= 0).all()
+    assert (beyond > -1e-9).all()
+
+
+@pytest.mark.parametrize("make", MAKERS, ids=ids)
 def test_points_inside_come_back_bit_for_bit_and_radius_zero_gives_the_centre(make: Maker) -> None:
     images, ball = levels(), make(0.3)
     inside = make(0.29).sample(images, seeds=torch.arange(len(images)))
     assert torch.equal(ball.project(inside, images), inside)
+    on_the_sphere, zero = torch.tensor([[0.375, 0.5]], dtype=torch.float64), torch.zeros(1, 2, dtype=torch.float64)
+    radius = {"linf": 0.5, "l2": 0.625, "l1": 0.875}[str(ball.norm)]
+    assert torch.equal(make(radius).project(on_the_sphere, zero), on_the_sphere)
     assert torch.equal(make(0.0).project(moved(images), images), images)
     assert torch.equal(make(0.0).sample(images, seeds=torch.arange(len(images))), images)
 

@@ -70,9 +70,9 @@ def _one_largest(gradient: Tensor) -> Tensor:
 
 
 def _farthest(gradient: Tensor, centre: Tensor, radii: Tensor, box: Box | None) -> Tensor:
-    size, order = gradient.abs().flatten(1).sort(dim=1, descending=True, stable=True)
+    order = gradient.abs().flatten(1).argsort(dim=1, descending=True, stable=True)
     budget = radii.flatten(1) * INSIDE
-    space = room(centre, gradient, box).flatten(1).gather(1, order).minimum(budget).masked_fill(size == 0, 0.0)
+    space = room(centre, gradient, box).flatten(1).gather(1, order).minimum(budget)
     spent = (budget - (space.cumsum(1) - space)).clamp_min(0.0).minimum(space)
     moved = torch.zeros_like(spent).scatter_(1, order, spent).view(gradient.shape)
     result = within(placed(centre, gradient.double().sign() * moved), box)
