@@ -3,18 +3,27 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from epslab.errors import UserError
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write ``content`` to ``path`` through a temporary file beside it, flushed to disk and renamed into place."""
-    data = content.encode() if isinstance(content, str) else content
+    """Write ``content`` to ``path``; see ``writing``."""
+    with writing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """A temporary file in the folder of ``path``, which is flushed to disk and renamed to ``path`` at the end."""
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes private files; the result gets the permissions any other new file would have.

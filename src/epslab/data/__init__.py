@@ -3,10 +3,9 @@
 from epslab.data.binarisation import bernoulli_draw, binarise
 from epslab.data.examples import Examples
 from epslab.data.imageset import ImageSet
-from epslab.data.location import root
 from epslab.data.official import FileStatus
 from epslab.data.pointset import PointSet
-from epslab.data.sources import NAMES, OUTSIDE, Overview, check, fetch, load, load_examples, overview
+from epslab.data.sources import NAMES, OUTSIDE, Overview, check, fetch, load, load_examples, overview, root
 from epslab.types import dequantise, quantise
 
 __all__ = [

@@ -12,7 +12,7 @@ from epslab import files
 from epslab.data.cifar_layouts import BINARY, PIXELS, Bytes, Place, places
 from epslab.data.download import download
 from epslab.data.imageset import ImageSet
-from epslab.data.official import DIFFERS, FileStatus, OfficialFile, broken, digest_for, matches, missing
+from epslab.data.official import DIFFERS, FileStatus, OfficialFile, broken, missing
 from epslab.errors import UserError
 from epslab.types import ImageShape
 
@@ -75,7 +75,7 @@ class Cifar10:
                 path = place.path_of(file)
                 try:
                     self._decode(place, file, content)
-                    official = _official(file, content)
+                    official = file.matches(content)
                     states[file] = FileStatus(path, "ok") if official else FileStatus(path, "differs", DIFFERS)
                 except UserError as error:
                     states[file] = FileStatus(path, "corrupt", str(error))
@@ -101,7 +101,7 @@ class Cifar10:
             pixels[i].numpy()[:] = data.reshape(self.per_batch, *self.image_shape)
             labels[i].numpy()[:] = classes
             absent.remove(file)
-            if not _official(file, content):
+            if not file.matches(content):
                 different.append(place.path_of(file))
         if absent:
             raise missing(self.name, place.path, sorted(file.name for file in absent))
@@ -126,7 +126,7 @@ class Cifar10:
         folder.mkdir(exist_ok=True)
         absent = set(BINARY.files)
         for file, content in Place(BINARY, part).contents(BINARY.files, self._limit, self.name):
-            if not _official(file, content):
+            if not file.matches(content):
                 raise UserError(f"'{file.name}' in '{part}': {DIFFERS}.")
             files.write_atomic(folder / file.name, content)
             absent.remove(file)
@@ -151,12 +151,6 @@ class Cifar10:
         except ValueError as error:
             raise broken(place.path_of(file), str(error), self.name) from error
         return data, labels
-
-
-def _official(file: OfficialFile, content: bytes) -> bool:
-    digest = digest_for(file.checksum)
-    digest.update(content)
-    return matches(digest, file.checksum)
 
 
 CIFAR10 = Cifar10()

@@ -17,17 +17,7 @@ from torch import Tensor
 from epslab import files
 from epslab.data.download import download
 from epslab.data.imageset import ImageSet
-from epslab.data.official import (
-    DIFFERS,
-    FileStatus,
-    OfficialFile,
-    broken,
-    digest_for,
-    matches,
-    missing,
-    reading,
-    uncompressed,
-)
+from epslab.data.official import DIFFERS, FileStatus, OfficialFile, broken, missing, reading, uncompressed
 from epslab.errors import UserError
 from epslab.types import ImageShape
 
@@ -134,15 +124,12 @@ class IdxSource:
         """The content, and whether it is the official one; memory beyond the tensor is one chunk."""
         content = torch.empty(math.prod(shape), dtype=torch.uint8)
         buffer = content.numpy().data
-        digest = digest_for(file.checksum)
         with reading(path, self.name), uncompressed(path) as stream:
             header = stream.read(4 + 4 * len(shape))
             _check_header(header, shape)
-            digest.update(header)
             filled = 0
             # readinto of a gzip stream fills less than asked for; a last read finds what is too much, and the CRC.
             while count := stream.readinto(buffer[filled : filled + _CHUNK]):  # type: ignore[attr-defined]
-                digest.update(buffer[filled : filled + count])
                 filled += count
             if filled < len(buffer):
                 raise EOFError
@@ -150,7 +137,7 @@ class IdxSource:
                 raise ValueError(f"is longer than its {len(header) + len(buffer):,} bytes")
         if len(shape) == 1 and content.numel() and int(content.max()) >= len(self.classes):
             raise broken(path, f"has a label {int(content.max())} outside 0..{len(self.classes) - 1}", self.name)
-        return content.view(shape), matches(digest, file.checksum)
+        return content.view(shape), file.matches(header, buffer)
 
 
 def _check_header(header: bytes, shape: tuple[int, ...]) -> None:

@@ -11,11 +11,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, Protocol, cast, runtime_checkable
+from typing import BinaryIO, Literal, cast
 
-from epslab.data.imageset import ImageSet
 from epslab.errors import UserError
-from epslab.types import ImageShape
 
 DIFFERS = "checksum differs from the official release"
 
@@ -32,79 +30,29 @@ class OfficialFile:
     name: str
     checksum: str
 
+    def matches(self, *content: bytes | memoryview) -> bool:
+        """Whether this is its content, uncompressed and in any number of parts."""
+        kind, _, expected = self.checksum.partition(":")
+        digest = hashlib.new(kind, usedforsecurity=False)
+        for part in content:
+            digest.update(part)
+        return digest.hexdigest() == expected
+
 
 @dataclass(frozen=True)
 class FileStatus:
-    """How one file of a data set stands.
+    """The state of one file of a data set.
 
     Args:
         path: Where it is, or should be.
         state: ``ok``: the official content. ``missing``. ``differs``: of the right shape, so it is used, but not the
             official content. ``corrupt``: it cannot be used.
-        note: One sentence for the user, empty when there is nothing to say.
+        note: One sentence for the user, or empty.
     """
 
     path: Path
     state: Literal["ok", "missing", "differs", "corrupt"]
     note: str = ""
-
-
-@runtime_checkable
-class Source(Protocol):
-    """A named data set: what it is, and how to get at it."""
-
-    @property
-    def name(self) -> str:
-        """The name users type."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The classes' names, by label."""
-
-    @property
-    def image_shape(self) -> ImageShape:
-        """Channels, height, width."""
-
-    @property
-    def lengths(self) -> tuple[int, int]:
-        """How many training and test images."""
-
-    @property
-    def disk(self) -> int:
-        """Bytes on disk once fetched."""
-
-    def present(self, root: Path) -> bool:
-        """Whether all files are there (their content is not looked at)."""
-
-    def check(self, root: Path) -> list[FileStatus]:
-        """The state of every file, its content read and compared."""
-
-    def load(self, split: str, root: Path) -> tuple[ImageSet, list[Path]]:
-        """The split, and those of its files whose content is not the official one."""
-
-    def fetch(self, root: Path) -> None:
-        """Download what is missing or corrupt."""
-
-
-@runtime_checkable
-class Digest(Protocol):
-    """What hashlib makes."""
-
-    def update(self, data: bytes | memoryview, /) -> None:
-        """Take in more bytes."""
-
-    def hexdigest(self) -> str:
-        """The digest so far."""
-
-
-def digest_for(checksum: str) -> Digest:
-    """A fresh digest of the kind the checksum was made with."""
-    return hashlib.new(checksum.partition(":")[0], usedforsecurity=False)
-
-
-def matches(digest: Digest, checksum: str) -> bool:
-    """Whether the digest has come to the checksum."""
-    return digest.hexdigest() == checksum.partition(":")[2]
 
 
 def broken(path: Path, problem: str, name: str) -> UserError:

@@ -1,27 +1,39 @@
 """Data sets by name: what there is, whether it is there and whole, and how to get it."""
 
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from epslab.data.cifar import CIFAR10
-from epslab.data.digits import DIGITS
+import platformdirs
+
+from epslab.data.cifar import CIFAR10, Cifar10
+from epslab.data.digits import DIGITS, Digits
 from epslab.data.examples import Examples
 from epslab.data.folders import load_folder
-from epslab.data.idx import FASHION_MNIST, MNIST
+from epslab.data.idx import FASHION_MNIST, MNIST, IdxSource
 from epslab.data.imageset import ImageSet
-from epslab.data.location import root as data_root
-from epslab.data.official import DIFFERS, FileStatus, Source
+from epslab.data.official import DIFFERS, FileStatus
 from epslab.errors import UserError, unknown
 from epslab.names import Names
 from epslab.types import ImageShape
 
+Source = Digits | IdxSource | Cifar10
 SOURCES: dict[str, Source] = {source.name: source for source in (DIGITS, MNIST, FASHION_MNIST, CIFAR10)}
 NAMES: tuple[str, ...] = tuple(SOURCES)
 """The data sets epslab knows by name; a path to a folder of images is one too."""
 OUTSIDE = Names("epslab.data", {}, "data set")
 """Data sets from outside, by the name an installed package gives them or as ``package.module:name``: functions of the
 split ("train" or "test") that return an ``ImageSet`` or a ``PointSet``."""
+
+
+def root(root: str | Path | None = None) -> Path:
+    """The folder that holds all data sets: the argument, else ``EPSLAB_DATA``, else the platform's cache folder."""
+    chosen = root or os.environ.get("EPSLAB_DATA")
+    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("epslab")
+
+
+_root = root  # functions have an argument of this name
 
 
 @dataclass(frozen=True)
@@ -80,7 +92,7 @@ def load_examples(name: str | Path, split: str = "train", root: str | Path | Non
     if split not in ("train", "test"):
         raise unknown("split", split, ("train", "test"))
     if str(name) in SOURCES:
-        image_set, different = SOURCES[str(name)].load(split, data_root(root))
+        image_set, different = SOURCES[str(name)].load(split, _root(root))
         if different:
             listed = ", ".join(f"'{path}'" for path in different)
             warnings.warn(f"{name}: {DIFFERS} ({listed}).", UserWarning, stacklevel=3)
@@ -106,19 +118,19 @@ def fetch(name: str, root: str | Path | None = None) -> list[FileStatus]:
     Raises:
         UserError: An unknown name, too little disk, or no mirror reached: the sentence says which files to put where.
     """
-    source, folder = _source(name), data_root(root)
+    source, folder = _source(name), _root(root)
     source.fetch(folder)
     return source.check(folder)
 
 
 def check(name: str, root: str | Path | None = None) -> list[FileStatus]:
     """The state of each of a data set's files, all content read and compared with the official checksums."""
-    return _source(name).check(data_root(root))
+    return _source(name).check(_root(root))
 
 
 def overview(root: str | Path | None = None) -> list[Overview]:
     """All named data sets, and which of them are there; contents are not read."""
-    folder = data_root(root)
+    folder = _root(root)
     return [
         Overview(s.name, *s.lengths, s.image_shape, len(s.classes), s.disk, s.present(folder)) for s in SOURCES.values()
     ]

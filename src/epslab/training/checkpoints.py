@@ -3,7 +3,6 @@
 import os
 import pickle
 import shutil
-import tempfile
 import warnings
 import zipfile
 from pathlib import Path
@@ -13,28 +12,20 @@ import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from epslab.errors import UserError
+from epslab.files import writing
 from epslab.runs import Run
 
 KEY = "epslab"
-"""Where epslab's own state stands in a checkpoint."""
+"""The entry of a checkpoint that holds epslab's own state."""
 
 
 class AtomicCheckpoints(CheckpointIO):
     """Lightning's way to disk: a file is complete or absent, whatever moment the process is killed at."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write through a temporary file in the same folder, flushed to disk and renamed into place."""
-        path = Path(path)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        """Write the file atomically."""
+        with writing(Path(path)) as file:
+            torch.save(checkpoint, file)
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = True
