@@ -50,7 +50,6 @@ ALL = {
     ),
     "rate": lambda: figures.rate_distortion(x, -x, list("abcde"), rate_spread=x, distortion_spread=x),
     "bars": lambda: figures.bars(x, threshold=("active", 0.3), spread=x),
-    "magnitudes": lambda: figures.magnitudes(["a", "b"], [1e-3, 20.0], [1e-4, 2.0], x_label="variance"),
     "scatter": lambda: figures.latent_scatter(torch.rand(9, 2), torch.arange(9) % 3, ["a", "b", "c"]),
     "contours": lambda: figures.contours(torch.rand(9, 2), torch.rand(2, 2), torch.rand(2, 2), names=["a", "b"]),
     "densities": lambda: figures.densities(x, {"near": {"p": x, "q": x[::-1].copy()}, "far": {"p": x, "q": x}}),

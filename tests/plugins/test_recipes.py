@@ -54,6 +54,7 @@ def test_two_players_have_labelled_curves(gan):
     for turn in ("critic", "generator"):
         assert f"val/{turn}/loss" in run.metrics()
         assert columns[f"{turn}/loss"].unit == "nats"
+        assert columns[f"{turn}/loss"].label.startswith(f"{turn}: ")
     assert run.result()["status"] == "finished"
     # No monitor where players take turns: the last epoch's weights are kept.
     assert run.result()["best_epoch"] == 4

@@ -3,13 +3,14 @@
 import math
 import os
 import signal
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from training_samples import Pair as AdversarialPair
 from training_samples import adversarial, images, seeded
 
@@ -18,6 +19,7 @@ from epslab.errors import UserError
 from epslab.runs import Column, Run
 from epslab.training import Limits, Machine, Optimisation, Turn, fit
 from epslab.training.average import decay_at
+from epslab.training.trial import declared
 from epslab.types import Batch, Progress
 
 SETS = images(50, 1), images(20, 2)
@@ -124,6 +126,23 @@ def test_a_column_declared_to_be_higher_is_monitored_by_its_greatest_value(tmp_p
     turn = Turn(Scored(model, lambda w: w), model, SGD)
     run = trained(model, {"climb": turn}, tmp_path / "turns", epochs=1, optimisation=Optimisation())
     assert run.columns() == {"climb/score": Scored.columns["score"]}
+
+
+def test_a_label_that_several_turns_use_gets_the_name_of_the_turn() -> None:
+    class Declares:
+        def __init__(self, *labels: str) -> None:
+            self.columns = {f"value_{i}": Column(label, "nats", "lower") for i, label in enumerate(labels)}
+
+        def __call__(self, batch: Batch, progress: Progress) -> Mapping[str, Tensor]:
+            raise NotImplementedError
+
+    part = nn.Linear(1, 1)
+    turns = {"critic": Turn(Declares("Loss", "Gap"), part), "generator": Turn(Declares("Loss"), part)}
+    assert declared(turns) == {
+        "critic/value_0": Column("critic: Loss", "nats", "lower"),
+        "critic/value_1": Column("Gap", "nats", "lower"),
+        "generator/value_0": Column("generator: Loss", "nats", "lower"),
+    }
 
 
 def test_a_monitored_value_that_is_not_a_number_is_never_the_best(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def test_a_gradient_penalty_trains_in_turns_on_points(tmp_path: Path) -> None:
     # The generator's points began around (3, 3), the ring is around the origin.
     assert model.generator.bias.norm() < 2.0
     assert run.config["provenance"]["shape"] == [2]
+    assert list(run.timing()) == ["epoch", "examples_per_second", "seconds"]
     assert run.config["provenance"]["data"]["train"] == train.checksum()
     with pytest.raises(UserError, match=r"cannot be resumed with another train"):
         fit(model, players_of(model), validation, validation, **{**options, "resume": True})

@@ -66,8 +66,9 @@ def _facts(trained: "Run") -> dict[str, str]:
     timing, best = trained.timing(), trained.best()
     facts = {} if best is None else {"best epoch": best.text}
     if seconds := timing.get("seconds"):
-        rate = timing["images_per_second"][-1]
-        facts["training time"] = f"{sum(seconds):,.1f} s, {rate:,.0f} images/s in the last epoch"
+        noun = next(name for name in timing if name.endswith("_per_second")).removesuffix("_per_second")
+        rate = timing[f"{noun}_per_second"][-1]
+        facts["training time"] = f"{sum(seconds):,.1f} s, {rate:,.0f} {noun}/s in the last epoch"
     return facts | {"weights": str(trained.weights)}
 
 

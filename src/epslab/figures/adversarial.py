@@ -11,14 +11,27 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from epslab.figures.images import image_grid
-from epslab.figures.style import BLUE, COLOURS, INK, QUIET, TEXT, WIDTH, ImageArray, Vector, array, figure, key, styled
+from epslab.figures.style import (
+    BLUE,
+    INK,
+    LETTER,
+    QUIET,
+    WIDTH,
+    ImageArray,
+    Vector,
+    array,
+    cells,
+    figure,
+    key,
+    look,
+    plain_ticks,
+    styled,
+)
 
 Interval = tuple[Vector, Vector, Vector]
 """A measured share, in [0, 1], with the lower and the upper end of its confidence interval, each [n]."""
 Matrix = Float[Tensor, "rows columns"] | Float[np.ndarray, "rows columns"]
 """Shares in [0, 1]."""
-
-_LETTER = 0.55 * TEXT / 72  # inches a letter takes
 
 # Light for little, blue for much: lightness alone orders it, so any colour vision and a grey print read it.
 _SHARES = LinearSegmentedColormap.from_list("shares", ["#f4f7fa", "#9cc4e4", "#0072B2", "#00334f"])
@@ -35,19 +48,18 @@ def perturbations(
     *,
     change_labels: Sequence[str] | None = None,
 ) -> Figure:
-    """One row an example: the original, what was added to it (magnified), and their sum, with the model's answers.
+    """One row per example: the original, the change (magnified), and their sum, with the model's answers.
 
-    The change is shown as ½ + factor·(adversarial − original): mid-grey is no change. The factor is one for the whole
-    figure, the largest whole number that keeps every change within black and white, and is written above the column.
+    The change is shown as ½ + factor·(adversarial − original): mid-grey is no change. The factor is the
+    largest whole number that keeps every change within black and white; it is written above the column.
 
     Args:
-        originals: Images as they were, [n c h w].
-        adversarial: Images as the attack left them, [n c h w].
-        said_before: What the model says of each original, short: "cat 99 %".
-        said_after: What it says of each adversarial image.
+        originals: Before the attack, [n c h w].
+        adversarial: After it, [n c h w].
+        said_before: The model's answer to each original: "cat 99 %". The first word of a text wider than its image is
+            cut: "automob… 99 %".
+        said_after: Its answer to each adversarial image.
         change_labels: A short text under each change, for example its size.
-
-    A text longer than its image is wide is cut in its first word: "automob… 99 %".
     """
     before, after = array(originals), array(adversarial)
     change = after - before
@@ -62,16 +74,15 @@ def perturbations(
 
 
 @styled
-def examples(images: ImageArray, labels: Sequence[str], *, columns: int = 3, title: str = "") -> Figure:
-    """Images [n c h w], each with a short text under it, cut where it would be wider than the image.
+def examples(images: ImageArray, labels: Sequence[str], *, title: str = "") -> Figure:
+    """Images [n c h w], three per row, each with a short text under it, cut if it is wider than the image.
 
     Args:
         images: In [0, 1].
         labels: Under each image: "cat 2/255".
-        columns: Images a row.
         title: A line above.
     """
-    return image_grid(images, columns=columns, title=title, labels=[_fitting(label, columns) for label in labels])
+    return image_grid(images, columns=3, title=title, labels=list(map(_fitting, labels)))
 
 
 @styled
@@ -80,34 +91,27 @@ def accuracy_curves(
     curves: Mapping[str, Interval],
     *,
     x_label: str,
-    title: str = "",
     chance: float | None = None,
     marked: tuple[str, float] | None = None,
 ) -> Figure:
-    """Accuracy against the radius of the ball, one curve a model or an attack, each with its confidence band.
+    """Accuracy against the radius of the ball, one curve per model or attack, each with its confidence band.
 
     Args:
         radii: In rising order, [n], in the unit of ``x_label``.
         curves: Accuracy with its interval at each radius, by name.
         x_label: What the radius is, with its unit.
-        title: A line above.
         chance: The accuracy of guessing, as a dashed line.
         marked: A named radius, as a vertical line: the threat model's own.
     """
     drawing = figure(3.4)
     axes = drawing.subplots()
-    at = array(radii)
-    # Markers of their own shape, so that curves are told apart without colour as well.
     for i, (name, parts) in enumerate(curves.items()):
-        share, low, high = (100 * array(part) for part in parts)
-        colour, marker = COLOURS[i % len(COLOURS)], "osD^vP"[i % 6]
-        axes.fill_between(at, low, high, color=colour, alpha=0.18, linewidth=0)
-        axes.plot(at, share, color=colour, marker=marker, markersize=5, label=name)
+        _band(axes, i, name, radii, parts)
     if chance is not None:
         axes.axhline(100 * chance, color=QUIET, linewidth=1.2, linestyle=(0, (4, 2)), label="guessing")
     if marked is not None:
         axes.axvline(marked[1], color=INK, linewidth=1.2, linestyle=(0, (1, 2)), label=marked[0])
-    axes.set(xlabel=x_label, ylabel="accuracy, %", title=title, ylim=(0, 102))
+    axes.set(xlabel=x_label, ylabel="accuracy, %", ylim=(0, 102))
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
     key(drawing, axes)
@@ -115,14 +119,41 @@ def accuracy_curves(
 
 
 @styled
-def accuracy_bars(names: Sequence[str], shares: Interval, *, title: str = "", first: int = 0) -> Figure:
-    """Accuracies as lying bars, each with its interval and its numbers written above it.
+def accuracy_costs(curves: Mapping[str, tuple[Vector, Interval]], *, x_label: str) -> Figure:
+    """Accuracy against the cost of reducing it, each curve at its own costs, with its confidence band.
+
+    Args:
+        curves: By name: the costs, all above 0, [n], and the accuracies in [0, 1] with their intervals at them.
+        x_label: What the cost is; shown on a logarithmic scale.
+    """
+    drawing = figure(3.4)
+    axes = drawing.subplots()
+    for i, (name, (costs, parts)) in enumerate(curves.items()):
+        _band(axes, i, name, costs, parts)
+    axes.set_xscale("log")
+    plain_ticks(axes, "x")
+    axes.set(xlabel=x_label, ylabel="accuracy, %")
+    axes.set_ylim(bottom=0)
+    key(drawing, axes)
+    return drawing
+
+
+def _band(axes: Axes, i: int, name: str, x: Vector, parts: Interval) -> None:
+    """Curve i: an accuracy in percent, with its interval as a band."""
+    at, (share, low, high) = array(x), (100 * array(part) for part in parts)
+    colour, marker = look(i)
+    axes.fill_between(at, low, high, color=colour, alpha=0.18, linewidth=0)
+    axes.plot(at, share, color=colour, marker=marker, markersize=5, label=name)
+
+
+@styled
+def accuracy_bars(names: Sequence[str], shares: Interval, *, first: int = 0) -> Figure:
+    """Accuracies as horizontal bars, each with its interval, and its numbers written above it.
 
     Args:
         names: What each bar is, [n].
         shares: Accuracies in [0, 1] with their intervals.
-        title: A line above.
-        first: How many of the bars stand for themselves (clean accuracy), in grey; the others are attacks.
+        first: How many of the first bars are no attacks (clean accuracy); these are grey.
     """
     value, low, high = (100 * array(part) for part in shares)
     drawing = figure(0.9 + 0.66 * len(names))
@@ -141,7 +172,7 @@ def accuracy_bars(names: Sequence[str], shares: Interval, *, title: str = "", fi
             va="center",
         )
         axes.barh(place, 100, height=0.34, color="#eef1f4", zorder=0)
-    axes.set(yticks=[], ylim=(-0.4, len(names) - 0.25), xlim=(0, 100), xlabel="accuracy, %", title=title)
+    axes.set(yticks=[], ylim=(-0.4, len(names) - 0.25), xlim=(0, 100), xlabel="accuracy, %")
     axes.grid(visible=False)
     axes.spines["left"].set_visible(False)
     return drawing
@@ -175,23 +206,19 @@ def transfer_matrix(
         if np.isfinite(value):
             # White on the dark part of the scale, black on the light one: a contrast of 4.5 or more on either.
             axes.text(j, i, f"{value:.0f} %", ha="center", va="center", color="white" if value > _DARK else "black")
-    room = WIDTH - 0.8 - _LETTER * max(map(len, rows))
-    crowded = _LETTER * (max(map(len, columns)) + 0.5) * len(columns) > room + 0.2
+    room = WIDTH - 0.8 - LETTER * max(map(len, rows))
+    crowded = LETTER * (max(map(len, columns)) + 0.5) * len(columns) > room + 0.2
     axes.set_xticks(range(len(columns)), columns, rotation=35 if crowded else 0, ha="right" if crowded else "center")
     axes.set_yticks(range(len(rows)), rows)
-    axes.set_xticks(np.arange(0.5, len(columns) - 1), minor=True)
-    axes.set_yticks(np.arange(0.5, len(rows) - 1), minor=True)
-    axes.grid(visible=False, which="major")
-    axes.grid(visible=True, which="minor", color="white", linewidth=2)
-    axes.tick_params(which="both", length=0)
+    cells(axes, len(rows), len(columns), color="white", linewidth=2)
     axes.spines[:].set_visible(False)
     axes.set(xlabel=column_label, ylabel=row_label, title=title)
     return drawing
 
 
-def _fitting(text: str, columns: int = 3) -> str:
-    """The text, its first word cut where it would be wider than its share of the figure."""
-    over = len(text) - int(WIDTH / columns / _LETTER) + 1
+def _fitting(text: str) -> str:
+    """The text, its first word cut if it is wider than a third of the figure."""
+    over = len(text) - int(WIDTH / 3 / LETTER) + 1
     first, space, rest = text.partition(" ")
     return text if over <= 0 else f"{first[: max(1, len(first) - over - 1)]}…{space}{rest}"
 

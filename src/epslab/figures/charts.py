@@ -6,18 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from epslab.figures.style import (
-    BLUE,
-    COLOURS,
-    INK,
-    VERMILION,
-    Vector,
-    array,
-    figure,
-    key,
-    plain_ticks,
-    styled,
-)
+from epslab.figures.style import BLUE, INK, VERMILION, Vector, array, figure, key, look, plain_ticks, styled
 
 Series = Mapping[str, Vector | tuple[Vector, Vector]]
 """Curves by name: the values, or (values, half-width of their spread), each [n]."""
@@ -34,7 +23,6 @@ def lines(
     log_y: bool = False,
     title: str = "",
     reference: tuple[str, float] | None = None,
-    height: float = 3.2,
 ) -> Figure:
     """Curves over a common x, each with its spread as a band.
 
@@ -47,14 +35,13 @@ def lines(
         log_y: Whether y is.
         title: A line above.
         reference: A horizontal line with its name: the value that is exact or known.
-        height: Of the figure without its key, inches.
     """
-    drawing = figure(height)
+    drawing = figure(3.2)
     axes = drawing.subplots()
     at = array(x)
-    # Markers of their own shape, so that curves are told apart without colour as well.
-    for (name, curve), colour, marker in zip(series.items(), _cycle(COLOURS), _cycle("osD^vP"), strict=False):
+    for i, (name, curve) in enumerate(series.items()):
         values, half = _parts(curve)
+        colour, marker = look(i)
         axes.plot(at, values, color=colour, marker=marker if len(at) <= 25 else None, markersize=5, label=name)
         if half is not None:
             axes.fill_between(at, values - half, values + half, color=colour, alpha=0.18, linewidth=0)
@@ -88,7 +75,7 @@ def rate_distortion(
     rate_spread: Vector | None = None,
     distortion_spread: Vector | None = None,
 ) -> Figure:
-    """Rate (KL, nats) against distortion (−E log p(x|z), nats), one labelled point a model, joined as given."""
+    """Rate (KL, nats) against distortion (−E log p(x|z), nats), one labelled point per model, joined in order."""
     drawing = figure(3.6)
     axes = drawing.subplots()
     x, y = array(rate), array(distortion)
@@ -122,9 +109,8 @@ def bars(
     y_label: str = "KL, nats",
     threshold: tuple[str, float] | None = None,
     spread: Vector | None = None,
-    title: str = "",
 ) -> Figure:
-    """Upright bars [n], one a latent dimension, say; those at or under the threshold are grey.
+    """Upright bars [n], for example one per latent dimension; those at or under the threshold are grey.
 
     Args:
         values: Heights.
@@ -133,7 +119,6 @@ def bars(
         y_label: With its unit.
         threshold: A named line.
         spread: Half-width of each bar's error, [n].
-        title: A line above.
     """
     drawing = figure(3.0)
     axes = drawing.subplots()
@@ -149,50 +134,7 @@ def bars(
     if threshold is not None:
         axes.axhline(threshold[1], color=VERMILION, linewidth=1.4, linestyle=(0, (4, 2)), label=threshold[0])
         key(drawing, axes, least=1)
-    axes.set(xlabel=x_label, ylabel=y_label, title=title)
-    return drawing
-
-
-@styled
-def magnitudes(
-    names: Sequence[str], values: Vector, spread: Vector | None = None, *, x_label: str, title: str = ""
-) -> Figure:
-    """Positive values of unlike size (variances, times) as bars on a logarithmic scale, each with its number written.
-
-    Args:
-        names: What each bar is, [n]; written above it.
-        values: Positive, [n].
-        spread: Half-width of each value's error, [n].
-        x_label: With its unit.
-        title: A line above.
-    """
-    sizes = array(values)
-    drawing = figure(1.0 + 0.78 * len(names))
-    axes = drawing.subplots()
-    places = np.arange(len(names))[::-1]
-    axes.barh(
-        places,
-        sizes,
-        height=0.42,
-        color=[colour for colour, _ in zip(_cycle(COLOURS), names, strict=False)],
-        xerr=None if spread is None else array(spread),
-        ecolor=INK,
-    )
-    axes.set_xscale("log")
-    low, high = sizes.min(), sizes.max()
-    axes.set_xlim(low / max(2.0, (high / low) ** 0.25), high * max(2.0, (high / low) ** 0.1))
-    plain_ticks(axes, "x")
-    for place, name, size in zip(places, names, sizes, strict=True):
-        axes.annotate(
-            f"{name}: {size:.3g}".replace("-", "−"),
-            (0, place),
-            xycoords=("axes fraction", "data"),
-            xytext=(4, 13),
-            textcoords="offset points",
-            va="bottom",
-        )
-    axes.set(yticks=[], ylim=(-0.5, len(names) - 0.1), xlabel=x_label, title=title)
-    axes.grid(visible=False, axis="y")
+    axes.set(xlabel=x_label, ylabel=y_label)
     return drawing
 
 
@@ -203,8 +145,3 @@ def _parts(curve: Vector | tuple[Vector, Vector]) -> tuple[np.ndarray, np.ndarra
         if not isinstance(values, int | float) and not isinstance(half, int | float):
             return array(values), array(half)
     return np.asarray(curve, dtype=float) if isinstance(curve, tuple) else array(curve), None
-
-
-def _cycle(items: Sequence[str]) -> list[str]:
-    """Items again and again, for more curves than there are colours."""
-    return list(items) * 8

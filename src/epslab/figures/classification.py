@@ -1,4 +1,4 @@
-"""Pictures of a classifier: is it right as often as it is sure, what does it confuse, where does it err most surely."""
+"""Pictures of a classifier: its calibration, what it confuses, and its most confident mistakes."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from epslab.figures.images import image_grid
-from epslab.figures.style import BLUE, GRID, INK, TEXT, WIDTH, ImageArray, Vector, array, figure, key, styled
+from epslab.figures.style import BLUE, GRID, INK, LETTER, WIDTH, ImageArray, Vector, array, cells, figure, key, styled
 
 Counts = Int[Tensor, "classes classes"] | Int[np.ndarray, "classes classes"]
 """How many of class i (row) were taken for class j (column)."""
-
-_LETTER = 0.55 * TEXT / 72  # inches a letter takes
 
 
 @styled
@@ -22,7 +20,7 @@ def reliability(confidence: Vector, accuracy: Vector, share: Vector) -> Figure:
 
     Args:
         confidence: Mean confidence of the images in each bin, in [0, 1], [bins]; NaN in empty bins, which are left out.
-        accuracy: Share of them that is classified rightly, [bins].
+        accuracy: Share of them that is classified correctly, [bins].
         share: Share of all images in each bin, [bins]; drawn below.
     """
     sure, right, size = (100 * array(part) for part in (confidence, accuracy, share))
@@ -44,7 +42,8 @@ def reliability(confidence: Vector, accuracy: Vector, share: Vector) -> Figure:
 def confusion(counts: Counts, classes: Sequence[str]) -> Figure:
     """Which classes are taken for which: rows the true class, columns the predicted one, darker for more of a row.
 
-    The diagonal, what is right, is left white, so that the mistakes are seen; their numbers are written in the cells.
+    The diagonal (correct predictions) is left white, so that the mistakes stand out. Their numbers are written in the
+    cells.
 
     Args:
         counts: Images of class i (row) that were taken for class j (column).
@@ -66,29 +65,25 @@ def confusion(counts: Counts, classes: Sequence[str]) -> Figure:
     long = max(map(len, classes)) > 2
     axes.set_xticks(range(len(classes)), classes, rotation=90 if long else 0)
     axes.set_yticks(range(len(classes)), classes)
-    axes.set_xticks(np.arange(0.5, len(classes) - 1), minor=True)
-    axes.set_yticks(np.arange(0.5, len(classes) - 1), minor=True)
-    axes.grid(visible=False, which="major")
-    axes.grid(visible=True, which="minor", color=GRID)
-    axes.tick_params(which="both", length=0)
+    cells(axes, len(classes), len(classes), color=GRID)
     axes.set(xlabel="taken for", ylabel="is")
     return drawing
 
 
 @styled
 def mistakes(images: ImageArray, truth: Sequence[str], said: Sequence[str], confidence: Vector) -> Figure:
-    """Wrongly classified images, each with "is → taken for" and the confidence below it.
+    """Misclassified images, each with "is → taken for" and the confidence below it.
 
     Args:
         images: [n c h w], in the order they are shown.
-        truth: The class each is of.
-        said: The class each was taken for.
-        confidence: The probability of the latter, in [0, 1].
+        truth: The class of each.
+        said: The class predicted for each.
+        confidence: The probability of the predicted class, in [0, 1].
     """
     percent = [f"{100 * value:.0f} %" for value in array(confidence)]
     longest = max(len(f"{a}→{b} {c}") for a, b, c in zip(truth, said, percent, strict=True))
-    columns = min(6, max(2, int(WIDTH / (_LETTER * (longest + 1.5)))))
-    room = int(WIDTH / columns / _LETTER) - 9  # letters left for both names
+    columns = min(6, max(2, int(WIDTH / (LETTER * (longest + 1.5)))))
+    room = int(WIDTH / columns / LETTER) - 9  # letters left for both names
     labels = [f"{_cut(a, room)}→{_cut(b, room)} {c}" for a, b, c in zip(truth, said, percent, strict=True)]
     return image_grid(images, columns=columns, labels=labels)
 

@@ -23,7 +23,7 @@ def curves(
     best_epoch: int | None = None,
     quantities: Sequence[str] | None = None,
 ) -> Figure:
-    """Training and validation curves, one panel per quantity, so that a rising KL is seen under a falling total.
+    """Training and validation curves, one panel per quantity, so that a rising KL shows even if the total falls.
 
     A quantity that should fall and falls by more than a factor of 3 gets a logarithmic scale: otherwise its end looks
     flat.

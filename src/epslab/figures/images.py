@@ -1,6 +1,6 @@
 """Pictures of images: every image pixel becomes a whole square of screen pixels, nothing is interpolated."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,7 +20,7 @@ def image_grid(
 
     Args:
         images: In [0, 1]; values outside are shown as black or white.
-        columns: Images a row; None makes the grid about square.
+        columns: Images per row; None makes the grid about square.
         title: A line above the grid.
         labels: A short text under each image, [n].
     """
@@ -35,17 +35,6 @@ def image_grid(
             for row in rows
         ],
         columns=per_row,
-    )
-
-
-@styled
-def samples_through_time(by_epoch: Mapping[int, ImageArray], *, columns: int = 10) -> Figure:
-    """Grids of samples [n c h w] under one another, one for each epoch; epoch 0 is "before training"."""
-    return _stack(
-        [
-            _Panel(_mosaic(_rgb(images), columns, gap=True), f"Epoch {epoch}" if epoch else "Before training")
-            for epoch, images in sorted(by_epoch.items())
-        ]
     )
 
 
@@ -66,16 +55,12 @@ def manifold(
     images: ImageArray,
     *,
     quantiles: Sequence[float] | None = None,
-    x_label: str = "latent coordinate z₁",
-    y_label: str = "latent coordinate z₂",
 ) -> Figure:
     """Images [grid² c h w], row by row, as one canvas without seams.
 
     Args:
         images: Means decoded on a square grid of latent codes.
         quantiles: The latent value of each row and column, [grid]; a few of them are written along both sides.
-        x_label: What changes along a row.
-        y_label: What changes from row to row.
 
     Raises:
         ValueError: The number of images is no square.
@@ -84,23 +69,29 @@ def manifold(
     side = round(len(pixels) ** 0.5)
     if side * side != len(pixels):
         raise ValueError(f"a manifold is a square grid, but {len(pixels)} images were given")
-    return _stack([_Panel(_mosaic(pixels, side, gap=False), x_label=x_label, y_label=y_label, ticks=quantiles)])
+    return _stack(
+        [
+            _Panel(
+                _mosaic(pixels, side, gap=False),
+                x_label="latent coordinate z₁",
+                y_label="latent coordinate z₂",
+                ticks=quantiles,
+            )
+        ]
+    )
 
 
 @styled
-def strips(
-    images: ImageArray, *, columns: int, row_labels: Sequence[str] | None = None, title: str = "", ends: str = ""
-) -> Figure:
+def strips(images: ImageArray, *, columns: int, row_labels: Sequence[str] | None = None, ends: str = "") -> Figure:
     """Images [rows·columns c h w] as strips: each row a walk, for interpolations and traversals.
 
     Args:
         images: Row by row.
         columns: Steps of a walk.
         row_labels: A short text left of each row, for example the latent dimension that changes.
-        title: A line above.
         ends: A line below that says what the left and the right end are.
     """
-    return _stack([_Panel(_mosaic(_rgb(images), columns, gap=True), title, rows=row_labels, x_label=ends)])
+    return _stack([_Panel(_mosaic(_rgb(images), columns, gap=True), rows=row_labels, x_label=ends)])
 
 
 class _Panel:
@@ -211,7 +202,7 @@ def _fill(images: np.ndarray, columns: int) -> np.ndarray:
 
 
 def _mosaic(images: np.ndarray, columns: int, *, gap: bool) -> np.ndarray:
-    """Images [n h w 3] on a grid of so many columns: one canvas [H W 3], with a white line between them if ``gap``."""
+    """Images [n h w 3] on a grid with this number of columns, as one canvas [H W 3]; white lines between if ``gap``."""
     filled = _fill(images, columns)
     _, h, w, _ = filled.shape
     line = max(1, round(h / 16)) if gap else 0

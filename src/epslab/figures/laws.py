@@ -42,25 +42,22 @@ def contours(
     stds: Posteriors,
     *,
     names: Sequence[str] | None = None,
-    scales: Sequence[float] = (1.0, 2.0),
 ) -> Figure:
-    """Samples of the prior [n 2], and posteriors N(mean, std²) as ellipses at these numbers of standard deviations.
+    """Samples of the prior [n 2], and posteriors N(mean, std²) as ellipses at 1 and 2 standard deviations.
 
     Args:
         prior_samples: Drawn as small grey points.
         means: Centre of each posterior.
         stds: Standard deviation of each posterior along both axes.
         names: A short name for each posterior.
-        scales: Radii of the ellipses, in standard deviations.
     """
     drawing = figure(4.0)
     axes = drawing.subplots()
     cloud, centres, spreads = array(prior_samples), array(means), array(stds)
     axes.scatter(cloud[:, 0], cloud[:, 1], s=7, color="#a3abb5", linewidth=0, label="samples of the prior")
-    caption = f"posteriors at {' and '.join(f'{scale:g}' for scale in scales)} std"
     for i, (centre, spread) in enumerate(zip(centres, spreads, strict=True)):
         colour = COLOURS[i % len(COLOURS)]
-        for scale in scales:
+        for scale in (1.0, 2.0):
             axes.add_patch(
                 Ellipse(
                     (float(centre[0]), float(centre[1])),
@@ -68,19 +65,19 @@ def contours(
                     facecolor=(colour, 0.15),
                     edgecolor=colour,
                     linewidth=1.4,
-                    label=caption if i == 0 and scale == scales[0] else None,
+                    label="posteriors at 1 and 2 std" if i == 0 and scale == 1 else None,
                 )
             )
         if names is not None:
-            _name(axes, names[i], centre + np.array([0.0, scales[-1] * spread[1]]), above=True, colour=colour)
+            _name(axes, names[i], centre + np.array([0.0, 2 * spread[1]]), above=True, colour=colour)
     _plane(axes)
     key(drawing, axes)
     return drawing
 
 
 @styled
-def densities(x: Vector, panels: Mapping[str, Mapping[str, Vector]], *, x_label: str = "x") -> Figure:
-    """Densities over a common x, filled, in one panel for each situation: ``{"close": {"p": …, "q": …}, "far": …}``."""
+def densities(x: Vector, panels: Mapping[str, Mapping[str, Vector]]) -> Figure:
+    """Densities over a common x, filled, in one panel per situation: ``{"close": {"p": …, "q": …}, "far": …}``."""
     at = array(x)
     drawing = figure(0.9 + 1.45 * len(panels))
     rows = np.atleast_1d(drawing.subplots(len(panels), 1, sharex=True, sharey=True))
@@ -94,12 +91,12 @@ def densities(x: Vector, panels: Mapping[str, Mapping[str, Vector]], *, x_label:
         axes.margins(x=0, y=0.28)
         axes.set_ylim(bottom=0)
         axes.set(title=title, ylabel="density")
-    rows[-1].set_xlabel(x_label)
+    rows[-1].set_xlabel("x")
     return drawing
 
 
 def _name(axes: Axes, text: str, place: np.ndarray, *, above: bool = False, colour: str = INK) -> None:
-    """A name written where it belongs, with a white rim so that it is read on any ground."""
+    """A name written where it belongs, with a white rim so that it can be read on any background."""
     axes.annotate(
         text,
         (float(place[0]), float(place[1])),
@@ -114,6 +111,6 @@ def _name(axes: Axes, text: str, place: np.ndarray, *, above: bool = False, colo
 
 
 def _plane(axes: Axes) -> None:
-    """Two latent coordinates at one scale."""
+    """Axes of two latent coordinates with equal scales."""
     axes.set_aspect("equal", adjustable="datalim")
     axes.set(xlabel="z₁", ylabel="z₂")

@@ -24,6 +24,7 @@ ImageArray = Float[Tensor, "n c h w"] | Float[np.ndarray, "n c h w"]
 WIDTH = 4.2  #: inches, every chart
 DPI = 160  #: pixels an inch: two for each CSS pixel of a phone
 TEXT = 12.0  #: points, the smallest text of a chart
+LETTER = 0.55 * TEXT / 72  #: inches, the width of a letter on average
 
 BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#C98500", "#56B4E9"
 INK, QUIET, GRID = "#1f2328", "#59636e", "#e3e6ea"
@@ -33,7 +34,7 @@ CLASSES = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
     "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
 )  # fmt: skip
-"""Petroff (2021): ten colours for ten classes; a figure that uses them names each class in words as well."""
+"""Petroff (2021): ten colours for ten classes; figures that use them also name each class."""
 
 _RC: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],
@@ -94,18 +95,32 @@ class Drawing(Figure):
             super().savefig(fname, transparent=transparent, **options)
 
 
-def figure(height: float, width: float = WIDTH) -> Drawing:
-    """An empty figure of this size in inches whose parts make room for each other's labels."""
-    return Drawing(figsize=(width, height), dpi=DPI, layout="constrained")
+def figure(height: float) -> Drawing:
+    """An empty figure of this height in inches, whose parts make room for each other's labels."""
+    return Drawing(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+
+
+def look(i: int) -> tuple[str, str]:
+    """Colour and marker of curve i: markers differ too, so that curves can be told apart without colour."""
+    return COLOURS[i % len(COLOURS)], "osD^vP"[i % 6]
 
 
 def array(values: Real[Tensor, "..."] | Real[np.ndarray, "..."] | Sequence[float | int]) -> np.ndarray:
-    """The numbers as an array in memory of the CPU, whatever they were given as."""
+    """The numbers as a numpy array."""
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
+def cells(axes: Axes, rows: int, columns: int, **line: Any) -> None:
+    """Lines between the cells of a matrix, in place of ticks and grid."""
+    axes.set_xticks(np.arange(0.5, columns - 1), minor=True)
+    axes.set_yticks(np.arange(0.5, rows - 1), minor=True)
+    axes.grid(visible=False, which="major")
+    axes.grid(visible=True, which="minor", **line)
+    axes.tick_params(which="both", length=0)
+
+
 def plain_ticks(axis: Axes, which: str) -> None:
-    """Ticks of a logarithmic axis as plain numbers (0.5, 1, 2) where it spans little, as powers of ten where much."""
+    """Ticks of a logarithmic axis as plain numbers (0.5, 1, 2), or as powers of ten from four decades on."""
     low, high = axis.get_xlim() if which == "x" else axis.get_ylim()
     target = axis.xaxis if which == "x" else axis.yaxis
     if high / low < 1e4:
@@ -117,11 +132,11 @@ def plain_ticks(axis: Axes, which: str) -> None:
 
 
 def key(drawing: Figure, axes: Axes, least: int = 2) -> None:
-    """What each colour is, above the panels, where no curve runs through it; nothing for fewer than ``least`` names."""
+    """A key of the colours above the panels; none for fewer than ``least`` names."""
     handles, names = axes.get_legend_handles_labels()
     if len(names) >= least:
         columns = next((n for n in (3, 2) if n <= len(names) and _room(names, n)), 1)
-        # The key has room of its own: the panels stay as high as they were.
+        # The figure grows by the height of the key, so that the panels keep theirs.
         drawing.set_figheight(drawing.get_figheight() + 1.5 * TEXT / 72 * -(-len(names) // columns))
         drawing.legend(
             handles,
@@ -137,8 +152,8 @@ def key(drawing: Figure, axes: Axes, least: int = 2) -> None:
 
 
 def _room(names: Sequence[str], columns: int) -> bool:
-    """Whether a key with so many columns is as wide as a figure at most: 0.55 of the text's size a letter."""
-    # Matplotlib fills the columns one after another, as equally as it can.
+    """Whether a key with this number of columns fits the width of a figure, at 0.55 of the text size per letter."""
+    # Matplotlib fills the columns one after another, as evenly as it can.
     letters = sum(max(map(len, column)) for column in np.array_split(np.array(names), columns))
     handle, gap = 1.8, 1.2
     return (0.55 * letters + columns * handle + (columns - 1) * gap + 1) * TEXT / 72 <= WIDTH

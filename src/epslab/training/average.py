@@ -19,7 +19,7 @@ def decay_at(step: int, decay: float) -> float:
 
 
 class Average:
-    """The average of a model's weights, which starts from its initial ones and is kept by torch's ``AveragedModel``.
+    """The average of a model's weights, from the initial ones on; torch's ``AveragedModel`` keeps it.
 
     After step n, from 0, with d_n of ``decay_at``:
 
@@ -55,7 +55,7 @@ class Average:
 
     @contextmanager
     def swapped(self) -> Iterator[None]:
-        """Within it the model has the averaged weights."""
+        """Inside the block the model has the averaged weights."""
         self.swap()
         try:
             yield
@@ -68,19 +68,19 @@ class Average:
 
     @torch.no_grad()
     def load(self, state: list[Tensor], steps: int) -> None:
-        """Take the average from a checkpoint written after so many steps."""
+        """Take the average from a checkpoint written after this number of steps."""
         for average, saved in zip(self.state(), state, strict=True):
             average.copy_(saved)
         self._set_steps(steps)
 
     def _set_steps(self, steps: int) -> None:
-        # Torch counts averaged models, of which the initial weights are the first; at 0 it would start over.
+        # Torch's count includes the initial weights; at 0 it would start over.
         self._averaged.n_averaged.fill_(steps + 1)
 
     @torch.no_grad()
     def _mix(self, averages: _Tensors, current: _Tensors, _: Tensor | int) -> None:
         if averages[0].is_floating_point():
-            # The count on the CPU: torch hands over a copy on the device, which would have to be waited for.
+            # Our own count, which is on the CPU: reading torch's argument would wait for the device.
             step = int(self._averaged.n_averaged) - 1
             torch._foreach_lerp_(averages, current, 1.0 - decay_at(step, self._decay))
         else:

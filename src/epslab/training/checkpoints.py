@@ -20,7 +20,7 @@ KEY = "epslab"
 
 
 class AtomicCheckpoints(CheckpointIO):
-    """Lightning's way to disk: a file is complete or absent, whatever moment the process is killed at."""
+    """Lightning's reader and writer of checkpoints: after a kill at any moment a file is complete or absent."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write the file atomically."""
@@ -38,12 +38,12 @@ class AtomicCheckpoints(CheckpointIO):
         """
         way_out = "restore the file, or start again with --overwrite"
         try:
-            # Torch reads bare pickles, too, which epslab never wrote, and does not look at the checksums.
+            # Torch would also read bare pickles, which epslab never writes, and does not check the checksums.
             with zipfile.ZipFile(path) as archive:
                 if (damaged := archive.testzip()) is not None:
                     raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
             with warnings.catch_warnings():
-                # Torch wonders aloud about foreign pickles before it refuses them; the error says it all.
+                # Torch warns about foreign pickles before it refuses them; the error is enough.
                 warnings.simplefilter("ignore", UserWarning)
                 checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
@@ -51,7 +51,7 @@ class AtomicCheckpoints(CheckpointIO):
                 f"'{path}' is not a checkpoint that can be trusted: it holds other things than tensors and plain values"
                 f" and was not opened; {way_out}."
             ) from error
-        except Exception as error:  # whatever the damage makes the readers stumble over
+        except Exception as error:  # a damaged file can fail in any way
             raise UserError(f"'{path}' is not a checkpoint, or is damaged; {way_out}.") from error
         if not isinstance(checkpoint, dict) or KEY not in checkpoint or "state_dict" not in checkpoint:
             raise UserError(f"'{path}' is not a checkpoint of epslab's; {way_out}.")
@@ -63,7 +63,7 @@ class AtomicCheckpoints(CheckpointIO):
 
 
 def mark_best(run: Run) -> None:
-    """Let the best checkpoint be the last one; a link, so it costs neither time nor space."""
+    """Make the last checkpoint the best one too: by a link, which takes no time or space."""
     temporary = run.checkpoints / ".best.ckpt.link"
     temporary.unlink(missing_ok=True)
     try:

@@ -9,13 +9,13 @@ from epslab.training.limits import Standing
 
 
 class Curves:
-    """Writes the curves of a run, one row an epoch, and drops what a resumed run will write again.
+    """Writes the curves of a run, one row per epoch, and drops the rows that a resumed run will write again.
 
     TensorBoard shows the columns of both tables under the same names, over the number of batches trained on.
 
     Args:
-        run: Where they go.
-        standing: Where the run goes on from: later rows and events are dropped. None: all are.
+        run: Where they are written.
+        standing: What the run resumes from; later rows and events are dropped. None: all are.
     """
 
     def __init__(self, run: Run, standing: Standing | None = None) -> None:

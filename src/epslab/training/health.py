@@ -1,4 +1,4 @@
-"""Nothing is averaged away: losses and weights that are not finite end the run, with a sentence that says where."""
+"""Losses and weights that are not finite end the run; the error says where."""
 
 import math
 from collections.abc import Mapping

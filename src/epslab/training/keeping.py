@@ -1,8 +1,8 @@
 """The Lightning callback that keeps a run's folder: curves, best weights, checkpoints, interruptions.
 
-Lightning's ``ModelCheckpoint`` and ``EarlyStopping`` do not serve here: a resume to the bit needs the epoch's sums, the
-clock and the best value in the checkpoint itself, all processes must agree on each checkpoint, and a run that is
-complete must be known as such without a Trainer.
+Lightning's ``ModelCheckpoint`` and ``EarlyStopping`` do not serve here: a bit-exact resume needs the epoch's sums, the
+clock and the best value in the checkpoint itself, all processes must agree on each checkpoint, and a complete run must
+be recognised without a Trainer.
 """
 
 import time
@@ -23,7 +23,7 @@ from epslab.training.surroundings import catch_signals
 from epslab.training.turns import column
 
 PULSE = 32
-"""Batches between two looks at the device: is the loss finite, is a checkpoint due?"""
+"""Batches between two checks: is the loss finite, is a checkpoint due?"""
 _NEVER = 2.0**53
 """Greater than the number of any step."""
 
@@ -36,8 +36,8 @@ class Keeper(Callback):
     """Writes the run's folder.
 
     Args:
-        run: Written to by the first process.
-        module: Its averages, sums and standing are what is written.
+        run: The first process writes to it.
+        module: What is written: its averages, sums and standing.
         monitor: Which epoch's weights are kept.
         resumed: Training goes on from a checkpoint.
         sharded: The strategy splits the weights over processes.
@@ -68,7 +68,7 @@ class Keeper(Callback):
             self._curves.close()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Open the curves where the run stands."""
+        """Open the curves, after the last row that the checkpoint knows."""
         if trainer.is_global_zero:
             self._curves = Curves(self._run, self._module.standing if self._resumed else None)
         self._plan_checkpoint()
@@ -79,7 +79,7 @@ class Keeper(Callback):
         catch_signals(self._request_stop)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Catch signals, where validation did not come first."""
+        """Catch signals, in case validation did not come first."""
         if not self._interrupt:
             catch_signals(self._request_stop)
 
@@ -91,7 +91,7 @@ class Keeper(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Every few batches: stop if a loss was not finite, write a checkpoint if one is due or a stop is asked for."""
+        """Every few batches: stop if a loss was not finite; write a checkpoint if one is due or a stop is requested."""
         limit = self._settings.limits.max_steps
         reached = limit is not None and self._module.standing.step >= limit
         last = batch_idx + 1 == self._module.steps_per_epoch or reached
@@ -109,7 +109,7 @@ class Keeper(Callback):
             trainer.should_stop = True
 
     def _stop_within_epoch(self, trainer: Trainer) -> None:
-        """End training with its state on disk, and weights to look at even where no epoch is complete.
+        """End training with its state on disk, and weights too if no epoch is complete yet.
 
         Raises:
             Interrupted: Always.
@@ -124,12 +124,12 @@ class Keeper(Callback):
         raise Interrupted
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Validate the averaged weights, where there is an average."""
+        """Validate the averaged weights, if there is an average."""
         if self._module.average is not None:
             self._module.average.swap()
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The epoch's row, its weights if they are the best yet, and what the caller draws."""
+        """Write the epoch's row, its weights if they are the best so far, and what the caller draws."""
         module, standing = self._module, self._module.standing
         before = trainer.sanity_checking
         epoch = 0 if before else standing.epoch + 1
@@ -164,7 +164,7 @@ class Keeper(Callback):
         return min(standing.epoch + 1, self._settings.epochs), standing.step
 
     def _pulse(self, due: bool) -> tuple[bool, bool]:
-        """Look at the losses since the last pulse, and agree over processes on a checkpoint and on an interruption.
+        """Check the losses since the last pulse; agree with all processes on a checkpoint and on an interruption.
 
         Raises:
             UserError: A loss was not finite.
@@ -173,7 +173,7 @@ class Keeper(Callback):
         flags = torch.tensor(
             [_NEVER if bad is None else bad, -float(due), -float(self._interrupt)], dtype=torch.float64
         )
-        first, is_due, is_interrupted = reduced(flags, "min", self._module.device).tolist()
+        first, is_due, is_interrupted = reduced(flags, "MIN", self._module.device).tolist()
         if first < _NEVER:
             health.stop("The loss", self._run, self._place[0], int(first) + 1)
         self._module.recent_loss = next(iter(means.values()), self._module.recent_loss)
@@ -209,7 +209,7 @@ class Keeper(Callback):
             health.stop(bad, self._run, epoch, self._module.standing.step)
 
     def _keep_best(self, trainer: Trainer, epoch: int) -> None:
-        """Save the epoch's weights if they are the best yet, or if there are none yet."""
+        """Save the epoch's weights if they are the best so far, or the first."""
         standing, column = self._module.standing, self._monitor.column
         if column is not None and column not in self._metrics:
             raise UserError(f"monitor='{column}' is no column of this run; choose one of: {', '.join(self._metrics)}.")
@@ -221,7 +221,7 @@ class Keeper(Callback):
             self._save_weights(trainer)
 
     def _save_weights(self, trainer: Trainer) -> None:
-        state = trainer.strategy.lightning_module_state_dict()  # of all processes, where they share the weights
+        state = trainer.strategy.lightning_module_state_dict()  # gathered from all processes if the weights are split
         if trainer.is_global_zero:
             weights = {name.removeprefix("model."): tensor for name, tensor in state.items()}
             standing = self._module.standing
@@ -230,7 +230,7 @@ class Keeper(Callback):
 
     def _timing(self) -> dict[str, float]:
         seconds = self._module.standing.seconds
-        return {"seconds": seconds, "images_per_second": self._module.examples_seen / seconds}
+        return {"seconds": seconds, f"{self._module.noun}_per_second": self._module.examples_seen / seconds}
 
     def _lap(self) -> float:
         """Seconds since the clock was last read."""

@@ -1,4 +1,4 @@
-"""When training ends, and how far it has come."""
+"""When training ends, and how far it is."""
 
 import math
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ class Limits:
 
     Args:
         patience: Stop after this many epochs without a better one; None: never.
-        max_steps: Batches after which training ends, within an epoch if need be. That epoch then counts as complete,
-            so a resumed run goes on with the next. None: no such limit.
-        checkpoint_minutes: Between checkpoints within an epoch, looked at every 32 batches where there are several
-            processes; 0: as often as looked at.
+        max_steps: Stop after this many batches, also within an epoch. That epoch then counts as complete, so a resumed
+            run goes on with the next. None: no limit.
+        checkpoint_minutes: Time between checkpoints within an epoch (with several processes: checked every 32 batches).
+            0: at every check.
 
     Raises:
         UserError: One is out of range.
@@ -30,7 +30,6 @@ class Limits:
     checkpoint_minutes: float = 5.0
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
         at_least_1(patience=self.patience, max_steps=self.max_steps)
         if not self.checkpoint_minutes >= 0:
             raise UserError(f"checkpoint_minutes={self.checkpoint_minutes}: it must be 0 or more.")
@@ -46,7 +45,7 @@ class Limits:
 
 @dataclass
 class Standing:
-    """How far training has come: with weights, optimisers and sums, all that a resumed run goes on from."""
+    """How far training is. A resumed run needs this, the weights, the optimisers and the sums."""
 
     epoch: int = 0  #: epochs completed
     step: int = 0  #: batches completed

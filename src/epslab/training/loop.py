@@ -1,4 +1,4 @@
-"""``fit``: a model, an objective and two sets of examples to a run folder."""
+"""``fit`` trains a model by an objective on two sets of examples and writes a run folder."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -50,7 +50,7 @@ def fit(
     on_epoch: OnEpoch | None = None,
     progress: bool = True,
 ) -> Run:
-    """Train ``model`` in a run folder and leave it with the best epoch's weights.
+    """Train ``model``, write a run folder, and load the best epoch's weights into the model.
 
     >>> import tempfile, torch
     >>> from epslab.data import PointSet, toys
@@ -63,17 +63,17 @@ def fit(
     >>> run.result()["status"], list(run.metrics())
     ('finished', ['epoch', 'train/loss', 'val/loss'])
 
-    What is logged, in ``metrics.csv`` (one row per epoch, and row 0: validation before training) and in TensorBoard
-    over the number of batches: for every entry KEY of an objective, ``train/KEY``, its mean over the epoch's training
-    examples, each taken when it was met, with the weights of that moment; and ``val/KEY``, its mean over the validation
-    set with the weights (averaged ones, where there is an average) at the end of the epoch. The loss should fall; where
-    ``val/loss`` rises while ``train/loss`` falls, the model overfits. With several turns the columns are
-    ``train/TURN/KEY`` and ``val/TURN/KEY``. An objective with ``columns`` (``epslab.runs.DeclaresColumns``) gives them
-    labels and units. TensorBoard also has ``train/loss_step``, the mean loss of the first process's last 32 batches.
-    ``timing.csv``: ``seconds`` spent training in the epoch (without validation) and ``images_per_second``; the rate
+    Logged for every entry KEY of an objective, in ``metrics.csv`` (one row per epoch; row 0 is validation before
+    training) and in TensorBoard (over the number of batches): ``train/KEY``, the mean over the epoch's training
+    examples, each with the weights of its step; and ``val/KEY``, the mean over the validation set with the weights (or
+    their average) at the end of the epoch. The loss should fall; if ``val/loss`` rises while ``train/loss`` falls, the
+    model overfits. With several turns the columns are ``train/TURN/KEY`` and ``val/TURN/KEY``. An objective with
+    ``columns`` (``epslab.runs.DeclaresColumns``) gives them labels and units. TensorBoard also has
+    ``train/loss_step``, the mean loss of the first process's last 32 batches. ``timing.csv``: ``seconds`` of training
+    in the epoch (without validation) and ``images_per_second`` (for other examples: ``examples_per_second``); the rate
     should be steady. ``result.json``: ``status`` ("running", "finished", "interrupted", "failed"), ``epochs`` and
-    ``steps`` completed, ``best_epoch`` (whose weights are kept), ``monitor``, ``best_value`` (None before the first
-    epoch is complete and without a monitor) and ``parameters``, the number of those that are trained.
+    ``steps`` completed, ``best_epoch`` (its weights are kept), ``monitor``, ``best_value`` (None before the first
+    complete epoch and without a monitor) and ``parameters``, the number of trained parameters.
 
     Randomness: the order of the examples, the seeds in each ``Batch`` and the global generators (set at every step,
     for dropout) are functions of ``seed``, epoch, step and example; the caller's global generators stay untouched.
@@ -93,27 +93,27 @@ def fit(
 
     Args:
         model: Holds all parameters; the objective calls it. It trains in train mode and validates in eval mode.
-        objective: What is minimised, or several in turn, by name. While it is validated the weights require no
-            gradient, but derivatives with respect to inputs (a gradient penalty, an attack) can be taken.
-        train: Trained on: an ``ImageSet``, a ``PointSet`` or any ``Examples``.
-        validation: Validated on; must not overlap with what the model is judged by in the end.
+        objective: What is minimised; or several turns, by name. During validation the weights require no gradient, but
+            derivatives with respect to inputs (a gradient penalty, an attack) can be taken.
+        train: The training set: an ``ImageSet``, a ``PointSet`` or any ``Examples``.
+        validation: The validation set; it must not overlap with the test set.
         out: The run folder.
         epochs: Passes over the training set, ≥ 1.
         batch_size: Examples in a batch, over all processes; the last batch of an epoch may be shorter.
         seed: Of everything random.
         learning_rate: Of Adam, where no other optimiser is given.
         optimisation: Optimiser, schedule, gradient clipping, averaged weights.
-        monitor: The column that marks the best epoch by its smallest value (by its greatest, where the objective
-            declares that higher is better); the first of equal epochs is the best. None: the last epoch's weights are
-            kept. "auto": "val/loss" for one objective, None for several turns.
+        monitor: The column whose smallest value marks the best epoch (the greatest, if the objective declares that
+            higher is better); on ties the first epoch. None: the last epoch's weights are kept. "auto": "val/loss" for
+            one objective, None for several turns.
         limits: When training ends early, and how often its state is written.
-        machine: What it is trained on.
-        resume: Carry on with the run in ``out``, from its last checkpoint; where there is no run, start one.
+        machine: What the model is trained on.
+        resume: Continue the run in ``out`` from its last checkpoint; if there is no run, start one.
         overwrite: Delete the run that ``out`` holds and start again.
-        settings: What ``config.yaml`` repeats the run by; None: these arguments.
-        on_epoch: Called in the first process as (model, epochs completed, run) before training and after every epoch,
-            in eval mode, without gradients: draws sample grids.
-        progress: Show a progress bar, where standard error is a terminal.
+        settings: The entries of ``config.yaml``, which repeat the run; None: these arguments.
+        on_epoch: Called as (model, epochs completed, run) before training and after every epoch, in the first process,
+            in eval mode, without gradients. It may draw samples.
+        progress: Show a progress bar if standard error is a terminal.
 
     Returns:
         The run.
@@ -178,7 +178,7 @@ def _identity(
 
 
 def _run(trainer: Trainer, module: TrainingModule, keeper: Keeper, run: Run, monitor: Monitor, *, resume: bool) -> None:
-    """Let Lightning train, and say in ``result.json`` how it ended."""
+    """Train by Lightning, and write in ``result.json`` how it ended."""
     status = "failed"
     parameters = sum(parameter.numel() for parameter in trained(module.model))
     run.update_result(status="running", monitor=monitor.column, parameters=parameters)
@@ -201,7 +201,7 @@ def _run(trainer: Trainer, module: TrainingModule, keeper: Keeper, run: Run, mon
 
 
 def _conclude(run: Run, status: str, standing: Standing) -> None:
-    """Write how training ended, and where it stands."""
+    """Write how training ended, after which epoch and step."""
     run.update_result(
         status=status,
         epochs=standing.epoch,

@@ -36,7 +36,6 @@ class Machine:
     precision: str = "32-true"
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         for name in ("devices", "nodes"):
             count = getattr(self, name)
             if isinstance(count, int) and count < 1:

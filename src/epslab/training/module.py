@@ -17,21 +17,21 @@ from epslab.training.limits import Standing
 from epslab.training.settings import Settings
 from epslab.training.sums import RecentLosses, Sums
 from epslab.training.surroundings import reseed
-from epslab.training.turns import Gradients, Turn, adam, column, frozen, trained
+from epslab.training.turns import Turn, adam, column, frozen, others, trained
 from epslab.types import Progress
 
 
 class TrainingModule(LightningModule):
-    """What Lightning's Trainer runs: the plain model inside, and its turns at every batch.
+    """What Lightning's Trainer runs: the user's model, and its turns at every batch.
 
     Args:
-        model: The plain model.
-        turns: By name; one nameless turn is the plain case.
-        train: Trained on.
-        validation: Validated on, before training and after every epoch.
-        settings: As ``fit`` was given them.
-        identity: What must be the same when a checkpoint is taken up again.
-        standing: Where training starts from.
+        model: The user's model.
+        turns: By name; a single objective is one turn without a name.
+        train: The training set.
+        validation: The validation set, used before training and after every epoch.
+        settings: The arguments of ``fit``.
+        identity: What must be the same on resume.
+        standing: The progress that training starts from.
     """
 
     def __init__(
@@ -49,12 +49,13 @@ class TrainingModule(LightningModule):
         self.model = model
         self.settings = settings
         self.standing = standing
+        self.noun = "images" if len(train.shape) == 3 else "examples"  # for rates
         self.steps_per_epoch = -(-len(train) // settings.batch_size)
         self.recent = RecentLosses()
         self.average: Average | None = None
         self.recent_loss = float("nan")  # mean over the last few batches, for the progress bar
         self._turns = dict(turns)
-        self._gradients = Gradients(turns.values(), model)
+        self._others = [others(turn, model) for turn in turns.values()]
         self._trained = trained(model)
         self._sets = (train, validation)
         self._identity = dict(identity)
@@ -75,7 +76,7 @@ class TrainingModule(LightningModule):
         return optimisers, schedules
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Lightning notes each hook in an attribute, some 30 times a batch: spare it nn.Module's search for weights."""
+        """Lightning sets this attribute some 30 times per batch: skip nn.Module's search for weights."""
         if name == "_current_fx_name":
             self.__dict__[name] = value
         else:
@@ -105,7 +106,7 @@ class TrainingModule(LightningModule):
         )
 
     def on_fit_start(self) -> None:
-        """Take up the checkpoint's state, now that the weights are where they stay."""
+        """Restore the checkpoint's state, now that the weights are on their device."""
         if self.settings.optimisation.average is not None:
             self.average = Average(self.model, self.settings.optimisation.average)
         if self._checkpoint:
@@ -120,7 +121,7 @@ class TrainingModule(LightningModule):
         self._clear("train")
 
     def training_step(self, shard: Shard, batch_idx: int) -> None:
-        """Each turn whose time it is takes one step on the batch."""
+        """Each turn that comes at this batch takes one step."""
         standing = self.standing
         self.reseed("train", standing.step)
         scale = self.trainer.world_size / shard.total
@@ -129,7 +130,7 @@ class TrainingModule(LightningModule):
             schedule = next(schedules) if turn.schedule is not None else None
             if not turn.comes(standing.step):
                 continue
-            with self._gradients.only(i):
+            with frozen(self._others[i]):
                 values = self._values("train", name, turn, shard)
                 # Processes' gradients are averaged, so this sums up to the mean over the global batch.
                 loss = values["loss"][: shard.valid].sum() * scale
@@ -155,7 +156,7 @@ class TrainingModule(LightningModule):
     def validation_step(self, shard: Shard, batch_idx: int) -> None:
         """Sum up every turn's values."""
         self.reseed("validation", batch_idx)
-        # Gradients with respect to a turn's inputs (a gradient penalty, an attack) can be had; the weights need none.
+        # The weights need no gradients, but a turn may need them for its inputs (a gradient penalty, an attack).
         with torch.enable_grad(), frozen(self._trained):
             for name, turn in self._turns.items():
                 self._values("val", name, turn, shard)
@@ -183,7 +184,7 @@ class TrainingModule(LightningModule):
 
     @property
     def examples_seen(self) -> int:
-        """Training examples met in the current epoch."""
+        """Training examples seen in the current epoch."""
         return max(sums.count for sums in self._sums["train"].values())
 
     def reseed(self, *names: str | int) -> None:
@@ -191,7 +192,7 @@ class TrainingModule(LightningModule):
         reseed(self.device, self.settings.seed, *names, self.global_rank)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what Lightning does not know of."""
+        """Add the state that is epslab's own."""
         checkpoint[KEY] = {
             "identity": self._identity,
             "standing": vars(self.standing).copy(),
@@ -200,7 +201,7 @@ class TrainingModule(LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep it until the model is on its device."""
+        """Keep the state until the model is on its device."""
         self._checkpoint = checkpoint[KEY]
 
 

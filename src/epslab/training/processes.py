@@ -5,21 +5,15 @@ from typing import Literal
 import torch
 from torch import Tensor, distributed
 
-_OPERATIONS = {
-    "sum": distributed.ReduceOp.SUM,
-    "min": distributed.ReduceOp.MIN,
-    "max": distributed.ReduceOp.MAX,
-}
 
-
-def reduced(tensor: Tensor, how: Literal["sum", "min", "max"], device: torch.device) -> Tensor:
-    """The tensor reduced over all processes (on ``device``, for the communication); itself where there is one."""
+def reduced(tensor: Tensor, how: Literal["SUM", "MIN", "MAX"], device: torch.device) -> Tensor:
+    """The tensor reduced over all processes (through ``device``); with one process, the tensor itself."""
     if distributed.is_initialized() and distributed.get_world_size() > 1:
         tensor = tensor.to(device, copy=True)
-        distributed.all_reduce(tensor, op=_OPERATIONS[how])
+        distributed.all_reduce(tensor, op=getattr(distributed.ReduceOp, how))
     return tensor
 
 
 def anywhere(flag: bool, device: torch.device) -> bool:
     """Whether the flag is set in any process."""
-    return bool(reduced(torch.tensor(float(flag)), "max", device).item())
+    return bool(reduced(torch.tensor(float(flag)), "MAX", device).item())

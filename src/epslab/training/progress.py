@@ -1,4 +1,4 @@
-"""Training's line in the terminal: epoch, rate, time left, loss."""
+"""The progress line in the terminal: epoch, rate, time left, loss."""
 
 import math
 import time
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from epslab.training.module import TrainingModule
 
 _SECONDS = 0.25
-"""Between two updates: Lightning's own bar, redrawn at every batch, would cost more than a small model's step."""
+"""Time between two updates: Lightning's own bar, redrawn at every batch, costs more than a small model's step."""
 
 
 class ProgressLine(ProgressBar):
-    """One bar over the whole run, on standard error, where that is a terminal.
+    """One bar over the whole run, on standard error if that is a terminal.
 
     Args:
-        batch_size: Images in a batch over all processes, for the rate.
-        console: Where it is drawn; None: standard error.
+        batch_size: Examples in a batch over all processes, for the rate.
+        console: None: standard error.
     """
 
     def __init__(self, batch_size: int, console: Console | None = None) -> None:
@@ -38,7 +38,7 @@ class ProgressLine(ProgressBar):
         self._console.quiet = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw it, from where the run stands."""
+        """Draw the bar, from the first step that is still to come."""
         if not self._console.is_terminal or self._console.quiet:
             return
         module: TrainingModule = pl_module  # type: ignore[assignment]
@@ -59,7 +59,7 @@ class ProgressLine(ProgressBar):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move on, a few times a second."""
+        """Advance the bar, a few times a second."""
         now = time.monotonic()
         if self._bar is None or now < self._next:
             return
@@ -72,7 +72,7 @@ class ProgressLine(ProgressBar):
             self._task,
             completed=standing.step,
             epoch=f"epoch {standing.epoch + 1}/{trainer.max_epochs}",
-            rate=f"{rate:,.0f} images/s",
+            rate=f"{rate:,.0f} {module.noun}/s",
             loss="" if math.isnan(module.recent_loss) else f"loss {module.recent_loss:.4g}",
         )
 

@@ -1,4 +1,4 @@
-"""A run's folder is made, or the checkpoint found that training goes on from."""
+"""Make a run's folder, or find the checkpoint to resume from."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,13 +21,13 @@ def prepare(
     resume: bool,
     overwrite: bool,
 ) -> Standing | None:
-    """Make the folder, or find the checkpoint to go on from: where it stands, or None to start.
+    """Make the folder, or find the checkpoint to resume from; returns its standing, or None to start.
 
     Raises:
         UserError: The folder cannot be used, or its run is another one.
     """
     if resume and overwrite:
-        raise UserError("resume and overwrite exclude each other: carry the run on, or replace it.")
+        raise UserError("resume and overwrite exclude each other: continue the run, or replace it.")
     run.require_space_for(model.parameters())
     if not run.read_only and not (resume and run.exists()):
         Run.create(run.folder, settings, provenance=about, overwrite=overwrite)
@@ -46,10 +46,10 @@ def prepare(
 
 
 def _standing(run: Run, saved: Mapping[str, Any]) -> Standing:
-    """Where the checkpoint stands, and the best weights on disk."""
+    """The checkpoint's standing, corrected by the best weights on disk."""
     standing, about = Standing(**saved), run.weights_about()
     if about.get("epoch", 0) > standing.epoch:
-        # Better weights than the checkpoint knows of: the run was killed before it could write the next one.
+        # The run was killed between saving better weights and the next checkpoint.
         standing.best_epoch = about["epoch"]
         standing.best_value = float("inf") if about["value"] is None else about["value"]
     return standing

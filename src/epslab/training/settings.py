@@ -1,4 +1,4 @@
-"""What one training was asked for, checked."""
+"""The arguments of ``fit``, checked."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from epslab.training.limits import Limits, Standing, at_least_1, positive
 from epslab.training.turns import Optimisation
 
 OnEpoch = Callable[[nn.Module, int, Run], None]
-"""(model, epochs completed, run): what is drawn before training and after every epoch."""
+"""Called as (model, epochs completed, run) before training and after every epoch."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Monitor:
     """Which epoch's weights are kept.
 
     Args:
-        column: The best epoch by this column, the first of equal ones; None: the last epoch.
+        column: It marks the best epoch, on ties the first; None: the last epoch.
         higher: The best value is the greatest, not the smallest.
     """
 
@@ -52,7 +52,6 @@ class Settings:
     on_epoch: OnEpoch | None
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
         at_least_1(epochs=self.epochs, batch_size=self.batch_size)
         positive(learning_rate=self.learning_rate)
 
@@ -61,11 +60,7 @@ class Settings:
         return self.limits.reached(standing, self.epochs)
 
     def plain(self) -> dict[str, object]:
-        """What ``config.yaml`` repeats the run by, where the caller gives nothing else."""
-        limits, optimisation = vars(self.limits), self.optimisation
-        return {
-            **{name: getattr(self, name) for name in ("epochs", "batch_size", "seed", "learning_rate")},
-            "gradient_clip": optimisation.gradient_clip,
-            "average": optimisation.average,
-            **limits,
-        }
+        """The entries of ``config.yaml`` if the caller gives none."""
+        own = {name: getattr(self, name) for name in ("epochs", "batch_size", "seed", "learning_rate")}
+        steps = {name: getattr(self.optimisation, name) for name in ("gradient_clip", "average")}
+        return own | steps | vars(self.limits)

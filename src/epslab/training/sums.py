@@ -1,4 +1,4 @@
-"""Running sums of per-example values, kept on the device and read once an epoch; and the last few losses."""
+"""Running sums of per-example values, kept on the device and read once per epoch; and the last few losses."""
 
 import math
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ class Sums:
     """Σ over examples of each of an objective's values, in float64.
 
     Args:
-        turn: The name of the turn whose objective it is, for sentences to the user; empty: the only one.
+        turn: The turn's name, for error messages; empty if it is the only one.
     """
 
     def __init__(self, turn: str = "") -> None:
@@ -37,8 +37,8 @@ class Sums:
         """
         if "loss" not in values:
             raise UserError(
-                f"The values of {self._what} ({', '.join(values) or 'none'}) have no 'loss': one entry of that name is"
-                " what training minimises."
+                f"The values of {self._what} ({', '.join(values) or 'none'}) have no 'loss'; add the entry of"
+                " that name, which training minimises."
             )
         for name, value in values.items():
             if value.shape != (n,):
@@ -61,22 +61,22 @@ class Sums:
         """The mean of every value over all examples of all processes; empty if there were none."""
         if self._total is None:
             return {}
-        total = reduced(self._total, "sum", device).tolist()
+        total = reduced(self._total, "SUM", device).tolist()
         return {name: value / self.count for name, value in zip(self._names, total, strict=True)}
 
     def state(self, device: torch.device) -> dict[str, Any]:
-        """For a checkpoint: the sums over all processes."""
-        total = None if self._total is None else reduced(self._total, "sum", device)
+        """The sums over all processes, for a checkpoint."""
+        total = None if self._total is None else reduced(self._total, "SUM", device)
         return {"names": self._names, "total": total, "count": self.count}
 
     def load(self, state: Mapping[str, Any], device: torch.device, first: bool) -> None:
-        """Take up a checkpoint's sums: the first process takes them all, the others begin at 0."""
+        """Restore a checkpoint's sums: the first process takes them all, the others begin at 0."""
         self._names, self.count = list(state["names"]), state["count"]
         self._total = None if state["total"] is None else state["total"].to(device) * float(first)
 
 
 class RecentLosses:
-    """The losses since they were last taken, left on the device until then: looking at one costs a synchronisation."""
+    """The losses since they were last taken; they stay on the device until then, since reading one waits for it."""
 
     def __init__(self) -> None:
         self._entries: list[tuple[str, int, Tensor]] = []

@@ -1,4 +1,4 @@
-"""What training changes around itself for a time: global random generators, signals, chatter."""
+"""Global state that training changes for a time: random generators, signals, logging."""
 
 import ctypes
 import logging
@@ -26,7 +26,7 @@ def reseed(device: torch.device, seed: int, *names: str | int) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Lightning says nothing but errors: no tips, no devices, no advice on workers or logging intervals."""
+    """Lightning reports errors only: no tips, no devices, no advice on workers or logging intervals."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
@@ -46,8 +46,8 @@ def quiet() -> Iterator[None]:
 def keep_freed_memory() -> None:
     """Let glibc keep the memory a step frees for the next step; other C libraries are left alone.
 
-    Otherwise it hands large blocks back to the system at once and takes them again in every step, a page fault for
-    every 4 kB: a fifth of the time of a small convolutional net's step. The setting holds for the rest of the process.
+    Otherwise it returns large blocks to the system at once and requests them again in every step, with a page fault per
+    4 kB: a fifth of the time of a small convolutional net's step. The setting stays for the rest of the process.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
@@ -57,7 +57,7 @@ def keep_freed_memory() -> None:
 
 
 def catch_signals(act: Callable[[], None]) -> None:
-    """Let SIGINT (Ctrl-C), SIGTERM and SIGUSR1 call ``act``, so that training can stop where it is sound.
+    """Let SIGINT (Ctrl-C), SIGTERM and SIGUSR1 call ``act``, so that training can stop after a complete batch.
 
     A second Ctrl-C raises ``KeyboardInterrupt`` at once. Signals can only be caught in the main thread; elsewhere this
     does nothing.
@@ -76,7 +76,7 @@ def catch_signals(act: Callable[[], None]) -> None:
 
 @contextmanager
 def signals_kept() -> Iterator[None]:
-    """Give the handlers of these signals back at the end."""
+    """Restore the handlers of these signals at the end."""
     before = {number: signal.getsignal(number) for number in _signals()}
     try:
         yield
@@ -92,5 +92,5 @@ def signals_kept() -> Iterator[None]:
 
 
 def _signals() -> list[int]:
-    """Those that ask for an end; Windows has no SIGUSR1."""
+    """The signals that ask for an end; Windows has no SIGUSR1."""
     return [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]

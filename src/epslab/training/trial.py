@@ -1,6 +1,8 @@
-"""The objectives are evaluated once before training, so that what cannot work is said before anything is written."""
+"""Evaluate the objectives once before training, so that errors show before anything is written."""
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -19,7 +21,7 @@ _MISFITS = ("shape", "size", "channels", "dimension")
 
 
 def columns_of(turns: Mapping[str, Turn], model: nn.Module, examples: Examples, seed: int, epochs: int) -> list[str]:
-    """The columns of validation, from the values of every turn at two examples, as they will be validated.
+    """The columns of validation, from the values of every turn at two examples.
 
     Raises:
         UserError: The examples do not fit the model, or the values are not what training needs.
@@ -48,7 +50,7 @@ def monitor_of(asked: str | None, columns: list[str], declared: Mapping[str, Col
     Args:
         asked: A column, None for none, or "auto": "val/loss" where there is one.
         columns: Those of validation.
-        declared: What the objectives say of their columns, by name without the stage.
+        declared: The columns that the objectives declare, by name without the stage.
 
     Raises:
         UserError: There is no such column.
@@ -65,17 +67,25 @@ def monitor_of(asked: str | None, columns: list[str], declared: Mapping[str, Col
 
 
 def declared(turns: Mapping[str, Turn]) -> dict[str, Column]:
-    """What the objectives say of their columns, by name without the stage: "loss", "critic/loss"."""
-    return {
-        column("", name, key): about
+    """The columns that the objectives declare, by name without the stage: "loss", "critic/loss".
+
+    A label that several turns use gets the turn's name: "critic: Loss".
+    """
+    own = [
+        (name, key, about)
         for name, turn in turns.items()
         if isinstance(turn.objective, DeclaresColumns)
         for key, about in turn.objective.columns.items()
+    ]
+    uses = Counter(about.label for _, _, about in own)
+    return {
+        column("", name, key): replace(about, label=f"{name}: {about.label}") if uses[about.label] > 1 else about
+        for name, key, about in own
     }
 
 
 def _two(examples: Examples, model: nn.Module, seed: int) -> Batch:
-    """A batch of the first two examples, where and in the type the model's weights are."""
+    """A batch of the first two examples, on the device and in the type of the model's weights."""
     indices = torch.arange(min(2, len(examples)))
     first = next(model.parameters())
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)

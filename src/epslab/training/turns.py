@@ -1,7 +1,7 @@
-"""Objectives that take turns: what each minimises, whose parameters it moves, and how."""
+"""Objectives that take turns: what each minimises, which parameters it moves, and with which optimiser."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from torch import nn
@@ -46,7 +46,6 @@ class Optimisation:
     average: float | None = None
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
         positive(gradient_clip=self.gradient_clip)
         if self.average is not None and not 0 <= self.average < 1:
             raise UserError(f"average={self.average}: the average's decay must lie in [0, 1), e.g. 0.999.")
@@ -71,9 +70,9 @@ class Turn:
     Args:
         objective: What is minimised; only the parameters of ``module`` get gradients from it.
         module: The model itself or a part of it.
-        optimiser: Makes its optimiser from those of its parameters that require gradients; None: Adam.
-        schedule: Makes its learning rate schedule; None: constant.
-        every: It is this turn at batches every, 2·every, 3·every, … (counted from 1).
+        optimiser: Makes the optimiser from the module's parameters that require gradients; None: Adam.
+        schedule: Makes the learning rate schedule; None: constant.
+        every: The turn comes at batches every, 2·every, 3·every, … (counted from 1).
 
     Raises:
         UserError: every < 1.
@@ -86,7 +85,6 @@ class Turn:
     every: int = 1
 
     def __post_init__(self) -> None:
-        """Check ``every``."""
         if self.every < 1:
             raise UserError(f"every={self.every}: a turn comes at every n-th batch, n ≥ 1.")
 
@@ -103,7 +101,7 @@ def in_turn(objective: Objective | Mapping[str, Turn], model: nn.Module, optimis
     """Turns by name: those given, or one nameless turn over the whole model.
 
     Raises:
-        UserError: There is none, or one moves nothing, or something that is no part of the model.
+        UserError: There is no turn; or one has nothing to train, or trains what is no part of the model.
     """
     if isinstance(objective, Mapping):
         turns = dict(objective)
@@ -139,29 +137,15 @@ def adam(learning_rate: float, fused: bool = True) -> OptimiserFactory:
     return make
 
 
-class Gradients:
-    """Gives gradients to one turn's parameters alone.
-
-    Args:
-        turns: All turns; a parameter that no turn moves never gets a gradient.
-        model: Holds every parameter.
-    """
-
-    def __init__(self, turns: Iterable[Turn], model: nn.Module) -> None:
-        parameters = trained(model)
-        self._others = []
-        for turn in turns:
-            moved = set(map(id, turn.parameters()))
-            self._others.append([parameter for parameter in parameters if id(parameter) not in moved])
-
-    def only(self, turn: int) -> AbstractContextManager[None]:
-        """Within it, the parameters of every other part require no gradient."""
-        return frozen(self._others[turn])
+def others(turn: Turn, model: nn.Module) -> list[nn.Parameter]:
+    """The parameters of the model that require gradients and are not moved by this turn."""
+    moved = set(map(id, turn.parameters()))
+    return [parameter for parameter in trained(model) if id(parameter) not in moved]
 
 
 @contextmanager
 def frozen(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
-    """Within it these parameters, which require gradients, require none."""
+    """Inside the block these parameters, which require gradients, require none."""
     for parameter in parameters:
         parameter.requires_grad_(False)
     try:
