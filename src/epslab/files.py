@@ -1,4 +1,4 @@
-"""Writing files so that a kill at any moment leaves either the old content or the new, never half of one."""
+"""Atomic writes: a kill at any moment leaves the old content or the new, never half of it."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[BinaryIO]:
-    """A temporary file in the folder of ``path``, which is flushed to disk and renamed to ``path`` at the end."""
+    """A temporary file next to ``path``, flushed to disk and renamed to ``path`` at the end."""
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -37,7 +37,7 @@ def writing(path: Path) -> Iterator[BinaryIO]:
 
 
 def require_space(folder: Path, needed: int, purpose: str) -> None:
-    """Check that the disk which will hold ``folder`` has ``needed`` bytes free.
+    """Check that the disk of ``folder`` has ``needed`` bytes free.
 
     Raises:
         UserError: It has less; the sentence names both figures and the purpose.

@@ -1,4 +1,4 @@
-"""Randomness as an argument: named generators, and noise that belongs to an example, not to its batch.
+"""Randomness as an argument: named generators, and noise that depends on the example, not on its batch.
 
 ``generator(seed, "loader")`` gives a separate random stream for each seed and name. ``noise`` and ``uniform`` are
 counter-based: each value is a pure function of (example seed, counter, position). An example therefore gets the same

@@ -1,4 +1,4 @@
-"""The names every part of epslab agrees on: shapes, pixel levels, and what a batch, an objective and a model are."""
+"""Shared definitions: shapes, pixel levels, and the protocols of objectives and models."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -19,8 +19,6 @@ Latents = Float[Tensor, "n d"]
 """Codes z of a latent-variable model."""
 PerExample = Float[Tensor, " n"]
 """One number per example: losses and log-densities, in nats, summed over dimensions."""
-LossOutput = PerExample | tuple[PerExample, Logits]
-"""What a classifier's loss returns: a loss per example, with the logits at the clean images where it has them."""
 Seeds = Int[Tensor, " n"]
 """One 64-bit seed per example (see ``epslab.seeds``)."""
 ImageShape = tuple[int, int, int]
@@ -42,7 +40,7 @@ def quantise(images: Float[Tensor, "*shape"], levels: int) -> Int[Tensor, "*shap
     if images.dtype == torch.float32:
         # x·K of a float32 k/255 can fall on either side of an integer only at 0 and 1, where the clamp decides.
         return (images * levels).long().clamp_(0, levels - 1)
-    # In other types it can anywhere: what is k/255 rounded to the type is taken for k/255.
+    # In other types it can anywhere, so a value that is k/255 rounded to the type counts as k/255.
     wide = images.to(torch.float64 if images.dtype == torch.float64 else torch.float32)
     k = (wide * 255).round()
     values = torch.where((k / 255).to(images.dtype) == images, k.long() * levels // 255, (wide * levels).long())
@@ -55,7 +53,7 @@ def dequantise(values: Int[Tensor, "*shape"], levels: int) -> Float[Tensor, "*sh
 
 
 class Batch(NamedTuple):
-    """What an objective is given: examples, their labels, and a seed for each example's noise."""
+    """The argument of an objective: examples, their labels, and a seed for each example's noise."""
 
     examples: Float[Tensor, "n *shape"]  #: images [n c h w] in [0, 1], or points [n d]
     labels: Labels  #: 0 where the set has none
@@ -63,12 +61,12 @@ class Batch(NamedTuple):
 
     @property
     def images(self) -> Images:
-        """The examples, where they are images."""
+        """The examples, if they are images."""
         return self.examples
 
 
 class Progress(NamedTuple):
-    """Where training stands, for objectives that change as they go (warm-up, annealing)."""
+    """How far training is, for objectives that change over time (warm-up, annealing)."""
 
     epoch: int  #: epochs completed, from 0
     step: int  #: batches completed since the start of training, from 0
@@ -81,8 +79,8 @@ class Progress(NamedTuple):
 class Objective(Protocol):
     """A training objective: a batch to per-example values, each [n]; ``"loss"`` is the one that is minimised.
 
-    Every entry becomes a curve: the epoch's mean over examples, never a mean over pixels or latents. While it is
-    validated, weights require no gradient; derivatives with respect to inputs can be taken.
+    Every entry becomes a curve: the epoch's mean over examples, never a mean over pixels or latents. During validation
+    weights require no gradient; derivatives with respect to inputs can be taken.
     """
 
     def __call__(self, batch: Batch, progress: Progress) -> Mapping[str, PerExample]:
@@ -92,7 +90,7 @@ class Objective(Protocol):
 
 @runtime_checkable
 class Classifier(Protocol):
-    """What an attack knows of a model: images to logits. Any ``nn.Module`` or function of that form is one."""
+    """A map from images to logits: any ``nn.Module`` or function of this form."""
 
     def __call__(self, images: Images, /) -> Logits:
         """Unnormalised log-probabilities of the classes, one row per image."""
@@ -101,7 +99,7 @@ class Classifier(Protocol):
 
 @runtime_checkable
 class Likelihood(Protocol):
-    """p(x given parameters), independent over pixels: what a decoder's output means."""
+    """p(x given parameters), independent over pixels; a decoder gives the parameters."""
 
     def channels(self, image_channels: int) -> int:
         """How many parameter channels an image with this many channels needs."""
@@ -112,7 +110,7 @@ class Likelihood(Protocol):
         ...
 
     def mean(self, parameters: Float[Tensor, "n p h w"]) -> Images:
-        """E[x], for looking at: a mean is not a sample."""
+        """E[x]; a mean is not a sample."""
         ...
 
     def sample(self, parameters: Float[Tensor, "n p h w"], generator: Generator | None = None) -> Images:
@@ -122,7 +120,7 @@ class Likelihood(Protocol):
 
 @runtime_checkable
 class LatentVariableModel(Protocol):
-    """What the bounds on log p(x) need of a model with latent variables: log-densities at its own draws.
+    """A model with latent variables, as the bounds on log p(x) need it: it gives log-densities at its own draws.
 
     Draw k of an example is a function of the example's seed and k alone, so a long estimate can be made in parts.
     """

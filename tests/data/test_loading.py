@@ -21,11 +21,11 @@ def numbered(n: int) -> ImageSet:
 def test_a_shard_holds_a_finished_batch() -> None:
     images = numbered(20)
     loader = Loader(images, 7, seed=3)
-    loader.sampler.set_epoch(4)
+    loader.batch_sampler.set_epoch(4)
     assert loader.examples.pixels.data_ptr() == images.pixels.data_ptr()
     shards = list(loader)
     assert [len(shard.batch.labels) for shard in shards] == [7, 7, 6]
-    for indices, (batch, _, _) in zip(loader.sampler, shards, strict=True):
+    for indices, (batch, _, _) in zip(loader.batch_sampler, shards, strict=True):
         assert torch.equal(batch.images, images.images[indices])
         assert batch.images.dtype == torch.float32
         assert batch.images.is_contiguous(memory_format=torch.channels_last)
@@ -77,7 +77,7 @@ def test_the_order_is_a_function_of_seed_and_epoch() -> None:
 def test_a_loader_is_taken_up_again_where_it_stood() -> None:
     loader = Loader(numbered(23), 4, seed=1)
     assert len(loader) == 6
-    loader.sampler.set_epoch(2)
+    loader.batch_sampler.set_epoch(2)
     whole = list(loader)
     assert [(shard.valid, shard.total) for shard in whole] == [(4, 4)] * 5 + [(3, 3)]
     for consumed in range(1, 6):
@@ -87,7 +87,7 @@ def test_a_loader_is_taken_up_again_where_it_stood() -> None:
         assert loader.state_dict() == {"position": consumed}
         again = Loader(numbered(23), 4, seed=1)
         again.load_state_dict(loader.state_dict())
-        again.sampler.set_epoch(2)
+        again.batch_sampler.set_epoch(2)
         rest = list(again)
         assert len(rest) == 6 - consumed
         for shard, expected in zip(rest, whole[consumed:], strict=True):
@@ -107,7 +107,7 @@ def test_example_seeds_are_of_the_epoch_in_training_and_fixed_in_validation() ->
         met = []
         for epoch in (0, 1):
             loader = Loader(images, 10, seed=5, training=training)
-            loader.sampler.set_epoch(epoch)
+            loader.batch_sampler.set_epoch(epoch)
             (shard,) = loader
             met.append(shard.batch)
             names = ("train", epoch) if training else ("validation",)

@@ -52,6 +52,11 @@ class ShardedBatches:
         self.epoch = 0
         self.first = 0  # the first batch to give: more than 0 once, after a resume within an epoch
 
+    @property
+    def sampler(self) -> "ShardedBatches":
+        """Itself: where Lightning looks for ``set_epoch``."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of this epoch."""
         self.epoch = epoch
@@ -105,7 +110,7 @@ class Loader:
         rank: int = 0,
     ) -> None:
         self.examples = examples.to(device)
-        self.sampler = ShardedBatches(  # where Lightning looks for ``set_epoch``
+        self.batch_sampler = ShardedBatches(
             len(examples), batch_size, seed=seed, shuffle=training, replicas=replicas, rank=rank
         )
         self.seed = seed
@@ -114,19 +119,19 @@ class Loader:
         self.position = 0  # batches of the epoch already given
 
     def __len__(self) -> int:
-        return len(self.sampler)
+        return len(self.batch_sampler)
 
     def __iter__(self) -> Iterator[Shard]:
-        names = ("train", self.sampler.epoch) if self.training else ("validation",)
-        own = seeds.of_indices(self.seed, torch.arange(self.sampler.length), *names).to(self.device)
-        self.position = self.sampler.first
-        for indices in self.sampler:
-            self.sampler.first = 0
+        names = ("train", self.batch_sampler.epoch) if self.training else ("validation",)
+        own = seeds.of_indices(self.seed, torch.arange(self.batch_sampler.length), *names).to(self.device)
+        self.position = self.batch_sampler.first
+        for indices in self.batch_sampler:
+            self.batch_sampler.first = 0
             number = self.position
             self.position += 1
             indices = indices.to(self.device, non_blocking=True)
             batch = Batch(*self.examples.batch(indices), own[indices])
-            yield Shard(batch, self.sampler.valid(number), self.sampler.size(number))
+            yield Shard(batch, self.batch_sampler.valid(number), self.batch_sampler.size(number))
 
     def state_dict(self) -> dict[str, int]:
         """How many of the epoch's batches have been given."""
@@ -134,4 +139,4 @@ class Loader:
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Let the next iteration begin after the batches already given."""
-        self.sampler.first = state["position"] % len(self)
+        self.batch_sampler.first = state["position"] % len(self)

@@ -24,15 +24,15 @@ from epslab.seeds import draw
 from epslab.types import Images, LatentVariableModel, PerExample, Seeds
 
 LATENTS_PER_PASS = 1024
-"""Draws times examples that go through the decoder at once if ``chunk`` is None."""
+"""Number of latents (draws times examples) per pass of the decoder if ``chunk`` is None."""
 
 OnDraws = Callable[[int], None]
-"""Told how many draws (of all examples together) have just been made."""
+"""Called with the number of draws just made, of all examples together."""
 
 
 @runtime_checkable
 class Draws(Protocol):
-    """A model's log-densities at one batch of images; what all draws share has been computed once."""
+    """A model's log-densities at one batch of images; what all draws share is computed once."""
 
     def log_weights(self, samples: int, *, seeds: Seeds, first: int = 0) -> Float[Tensor, "samples n"]:
         """Log p(x, z_k) − log q(z_k given x), z_k from q, for draws first..first+samples−1."""
@@ -86,7 +86,7 @@ def prior_monte_carlo(
     the number of latent dimensions. No gradient is kept.
 
     Args:
-        model: Gives log p(x given z_l) at its own draws.
+        model: A ``LatentVariableModel``, such as ``VAE`` or ``LinearGaussian``.
         images: Examples x.
         samples: Number of draws L ≥ 1 for each example.
         generator: Draws the examples' seeds if ``seeds`` is None (None: torch's default).
@@ -123,17 +123,7 @@ def importance_weighted(
     >>> bool(torch.allclose(bound, model.log_prob(x), atol=1e-4))
     True
 
-    Args:
-        model: Gives log p(x, z_k) − log q(z_k given x) at its own draws.
-        images: Examples x.
-        samples: Number of draws K ≥ 1 for each example.
-        generator: Draws the examples' seeds if ``seeds`` is None (None: torch's default).
-        seeds: One seed per example.
-        chunk: Draws of each example in one pass; None: as many as make 1024 latents, at least one.
-        on_draws: Called after each pass with the number of draws made in it.
-
-    Raises:
-        UserError: ``samples`` or ``chunk`` < 1.
+    Arguments and errors are those of ``prior_monte_carlo``, with K for L.
     """
     at = model.at(images).log_weights if isinstance(model, EncodesOnce) else partial(model.log_weights, images)
     return _log_mean_exp(at, images, samples, generator, seeds, chunk, on_draws)

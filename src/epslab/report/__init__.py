@@ -1,7 +1,7 @@
-"""Run folders and studies to one self-contained page: no scripts, no requests, images inline, text escaped.
+"""One self-contained page of run folders and studies: no scripts, no requests, images inline, text escaped.
 
-``write_report(folders, out)`` makes a page from what the folders hold alone; ``write(Page(…), out)`` writes any other,
-from sections made by ``run_section``, ``study_section`` or by hand.
+``write_report(folders, out)`` makes a page from folders; ``write(Page(…), out)`` writes any page, with sections made by
+``run_section``, ``study_section`` or by hand.
 """
 
 from epslab.report.blocks import Image, Page, Picture, Section

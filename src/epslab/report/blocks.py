@@ -1,4 +1,4 @@
-"""What a page is made of: tables, pictures, sections. Plain data; nothing here knows HTML."""
+"""The parts of a page as plain data: pictures, sections. Nothing here knows HTML."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,9 +31,9 @@ class Section:
         text: Paragraphs.
         pictures: Pictures, in order.
         tables: Tables, in order; they follow the pictures.
-        warnings: What makes the result doubtful: an interrupted run, a loss that was not finite, a collapse.
-        details: Tables folded away until asked for (settings, provenance).
-        code: Commands that repeat the result, one a line.
+        warnings: Reasons to doubt the result: an interrupted run, a loss that was not finite, a collapse.
+        details: Tables that are folded away (settings, provenance).
+        code: Commands that repeat the result, one per line.
     """
 
     title: str

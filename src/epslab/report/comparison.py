@@ -1,4 +1,4 @@
-"""Several runs side by side: the settings in which they differ, what each came to, and which is best."""
+"""Several runs side by side: the settings in which they differ, their results, and which is best."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from epslab.runs import Cell, Measurement, Run, Table
 
 
 def comparison(runs: Sequence[Run]) -> Section:
-    """One row per run, the best first where they share a headline measurement; what was not measured is blank."""
+    """One row per run, the best first if they share a headline measurement; blank where nothing was measured."""
     ordered = ranked(runs) or [*runs]
     configs = [{key: value for key, value in run.config.items() if key != "provenance"} for run in ordered]
     # A setting that only some models have says nothing about the others.
@@ -30,7 +30,7 @@ def comparison(runs: Sequence[Run]) -> Section:
 
 
 def lead(runs: Sequence[Run]) -> str:
-    """The best run in words; empty where the runs do not share a headline measurement, or none was measured."""
+    """The best run in words; empty if the runs share no headline measurement, or none was measured."""
     measured = [run for run in runs if run.measurements()]
     if len(measured) == 1:
         return f"{run_name(measured[0])}: {headline(measured[0])}."
@@ -43,9 +43,9 @@ def lead(runs: Sequence[Run]) -> str:
 
 
 def ranked(runs: Sequence[Run]) -> list[Run]:
-    """The runs by their shared headline measurement, the best first, those without any last; empty if they share none.
+    """The runs by their shared headline measurement, the best first, those without one last; empty if they share none.
 
-    They share one where it has the same key, unit and direction, on the same data and under the same conditions.
+    They share it if it has the same key, unit and direction, on the same data and under the same conditions.
     """
     values = [(run, one) for run in runs if (one := _headline(run)) is not None]
     kinds = {(_data(run), run.measured().conditions, one.key, one.unit, one.better) for run, one in values}
@@ -75,7 +75,7 @@ def _shown(found: Sequence[dict[str, Measurement]]) -> dict[str, str]:
 
 
 def _number(key: str, measured: dict[str, Measurement], found: Sequence[dict[str, Measurement]]) -> str | None:
-    """The number, with its name and what limits it where these differ from run to run: "2.035 (upper bound)"."""
+    """The number, with its name and note if these differ from run to run: "2.035 (upper bound)"."""
     if key not in measured:
         return None
     one = measured[key]
@@ -98,7 +98,7 @@ def _note(runs: Sequence[Run], found: Sequence[dict[str, Measurement]]) -> str:
         notes.append("These runs were measured on different data: their numbers do not compare.")
     elif len(conditions) > 1:
         listed = "; ".join(one or "none of these" for one in conditions)
-        notes.append(f"The runs are not ranked, for they were measured under different conditions: {listed}.")
+        notes.append(f"The runs are not ranked, because they were measured under different conditions: {listed}.")
     return " ".join(filter(None, notes))
 
 

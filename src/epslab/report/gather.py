@@ -1,4 +1,4 @@
-"""Run folders, attacks and studies put together on one page, with one table that compares the runs."""
+"""Runs, attacks and studies on one page, with a table that compares the runs."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The numbers of a run in words and as a table, as the run itself describes them."""
+"""The numbers of a run, in words and as a table."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from epslab.runs import Best, Cell, Measured, Measurement, Run, Table, number
 
 
 def leading(run: Run) -> Measurement | None:
-    """The number that sums the run up: its headline, or else the first it has; None if nothing was measured."""
+    """The headline measurement, or else the first; None if nothing was measured."""
     found = run.measured().measurements
     return next((one for one in found if one.headline), found[0] if found else None)
 
@@ -25,14 +25,14 @@ def headline(run: Run) -> str | None:
 
 
 def numbers(measured: Measured, best: Best | None) -> Table:
-    """Every number with its unit, what limits it and what others report, where there is such a thing."""
+    """Every number with its unit, its note and the published value, if there are any."""
     rows: list[list[Cell]] = [[labelled(one), one.number, one.note, one.published] for one in measured.measurements]
     if best is not None:
         rows.append(
             [f"{best.column.label}, {best.stage} {best.examples}, best epoch ({best.epoch})", best.number, "", ""]
         )
     headings = ("quantity", "this run", "what it is", "published for these settings")
-    # Columns nobody has filled are left out.
+    # Empty columns are left out.
     kept = [i for i in range(4) if i < 2 or any(row[i] for row in rows)]
     note = " ".join(
         filter(None, (uncertainty(measured.measurements), f"{measured.conditions}." * bool(measured.conditions)))
@@ -41,12 +41,12 @@ def numbers(measured: Measured, best: Best | None) -> Table:
 
 
 def labelled(one: Measurement) -> str:
-    """Name and unit: "KL to the prior, nats"; the unit is not repeated where the name has it, nor said of fractions."""
+    """Name and unit: "KL to the prior, nats"; without the unit if the name has it, and for fractions."""
     return one.name if one.unit in ("fraction", *one.name.split(", "), "") else f"{one.name}, {one.unit}"
 
 
 def uncertainty(measurements: Sequence[Measurement]) -> str:
-    """What the signs of uncertainty in a table of these numbers mean."""
+    """What [low, high] and ± mean in a table of these numbers."""
     notes = []
     if any(one.interval is not None for one in measurements):
         notes.append("[low, high] is the 95 % confidence interval.")

@@ -19,7 +19,7 @@ from epslab.runs import Cell, Table, number, png
 from epslab.runs.png import size
 
 _LOOK, _REPEAT = "Pictures", "How to repeat it"
-_PARTS = 24  # entries that a table of contents still helps with
+_PARTS = 24  # most entries of a table of contents
 
 
 def write(page: Page, out: Path) -> Path:
@@ -54,7 +54,7 @@ def render(page: Page, base: Path | None = None) -> str:
 
 
 def _contents(sections: Sequence[Mapping[str, Any]], alone: bool) -> Sequence[Mapping[str, Any]]:
-    """Links to the sections, and to their parts unless those are many; none for a page with one thing on it."""
+    """Links to the sections, and to their parts unless there are many; none for a page with one part."""
     if alone:
         found = [{**part, "parts": []} for part in sections[0]["parts"]]
     else:
@@ -111,7 +111,7 @@ def _picture(picture: Picture) -> Mapping[str, Any]:
 
 
 def _table(table: Table, anchor: str) -> Mapping[str, Any]:
-    """Texts of all cells, and whether they stand at the right as numbers do."""
+    """Texts of all cells, and how they are aligned."""
     columns = list(zip(*table.rows, strict=True)) if table.rows else [()] * len(table.columns)
     numeric = [_numeric(column) for column in columns]
     return {
@@ -124,7 +124,7 @@ def _table(table: Table, anchor: str) -> Mapping[str, Any]:
 
 
 def _cell(cell: Cell, column: int, right: bool) -> tuple[str, str]:
-    """A cell's text, and how it stands: a number at the right, a short text on one line; row headings may wrap."""
+    """A cell's text and its class: numbers are right-aligned, short texts do not wrap; row headings may."""
     text = number(cell)
     return text, "number" if right else "short" if column and len(text) <= 20 else ""
 
@@ -138,8 +138,8 @@ def _numeric(column: Sequence[Cell]) -> bool:
     )
 
 
-# Digits, perhaps an error, a unit and an interval; a version ("2.13.0"), a range or a sentence that begins with a
-# number is text.
+# Digits, perhaps with an error, a unit and an interval. A version ("2.13.0"), a range or a sentence that begins with
+# a number is text.
 _INTERVAL = r"\[[-−∞\d.,]+, [-−∞\d.,]+\]"
 _NUMBER = re.compile(
     r"[≈≥≤<>]? ?[-−+]?\d[\d,]*(\.\d+)?([eE][-+]?\d+)?( ?± ?\d[\d.,]*)?( ?[%×a-zA-Z/]{0,9})?"
@@ -149,6 +149,6 @@ _NUMBER = re.compile(
 
 @cache
 def _template() -> Template:
-    # Always escaped: names of data sets, classes and settings come from files that anybody may have written.
+    # Always escaped: names of data sets, classes and settings come from files of unknown origin.
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string((files(__package__) / "template.html.j2").read_text(encoding="utf-8"))

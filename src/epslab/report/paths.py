@@ -1,4 +1,4 @@
-"""Paths on a page: relative, so that a page says nothing of the machine it was made on and still holds when moved."""
+"""Relative paths for a page, so that it can be moved and says nothing of the machine it was made on."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ def relative_to(base: Path) -> Callable[[str], str]:
     >>> relative_to(Path("/home/ada/work"))("epslab report /home/ada/work/runs/vae --out '/home/ada/page.html'")
     "epslab report runs/vae --out '../page.html'"
     """
-    # A folder of the whole machine ("/", "/tmp") is no place to be relative to.
+    # Paths relative to a top-level folder ("/", "/tmp") would say little.
     folders = [(folder, instead) for folder, instead in ((base, "."), (base.parent, "..")) if len(folder.parts) > 2]
 
     def rewrite(text: str) -> str:

@@ -36,30 +36,31 @@ class AuditFolder:
         Raises:
             UserError: It holds no finished attack, or one that cannot be read.
         """
-        try:
-            content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"'{folder}' holds no finished attack that can be read; give the folder that `epslab attack` wrote."
-            ) from error
-        if not isinstance(content, dict) or content.get("kind") != "attack":
-            raise UserError(f"'{folder}' holds no attack; give the folder that `epslab attack` wrote.")
+        content = _read(folder)
+        if content is None:
+            what = "attack" if (folder / "result.json").is_file() else "finished attack"
+            raise UserError(f"'{folder}' holds no {what} that can be read; give the folder that `epslab attack` wrote.")
         return cls(folder, content)
+
+
+def _read(folder: Path) -> Mapping[str, Any] | None:
+    """What ``result.json`` says of an attack; None if it cannot be read or is not of an attack."""
+    try:
+        content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and content.get("kind") == "attack" else None
 
 
 def is_attack(folder: Path) -> bool:
     """Whether a folder is one that ``epslab attack`` finished."""
-    try:
-        content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and content.get("kind") == "attack"
+    return _read(folder) is not None
 
 
 def attacks_of(run: Path) -> tuple[AuditFolder, ...]:
     """The finished attacks on a run, by the names of their folders."""
-    folders = sorted(path for path in (run / "attacks").glob("*") if is_attack(path))
-    return tuple(AuditFolder.load(folder) for folder in folders)
+    found = ((folder, _read(folder)) for folder in sorted((run / "attacks").glob("*")))
+    return tuple(AuditFolder(folder, content) for folder, content in found if content is not None)
 
 
 def robustness_section(result: AuditFolder) -> Section:
@@ -90,7 +91,7 @@ def robustness_section(result: AuditFolder) -> Section:
 
 
 def headline(content: Mapping[str, Any]) -> str:
-    """The result in one line: worst case with its interval, what it was measured on, clean accuracy."""
+    """The result in one line: worst case with its interval, the images, clean accuracy."""
     settings = content["settings"]
     return (
         f"Worst-case accuracy {share(content['worst_case'])}{_where(settings)} over"
@@ -109,7 +110,7 @@ def _title(settings: Mapping[str, Any]) -> str:
 
 
 def _where(settings: Mapping[str, Any]) -> str:
-    """The ball, if the attacks had one: " in the L∞ ball of radius 8/255"."""
+    """The ball, if the attacks have one: " in the L∞ ball of radius 8/255"."""
     radius = settings.get("radius")
     if radius is None or radius in ("inf", float("inf")):
         return ""

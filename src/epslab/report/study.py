@@ -14,7 +14,11 @@ from epslab.runs import Table, png
 
 @dataclass(frozen=True)
 class StudyResult:
-    """A question with its answer, and the figures and tables that carry it.
+    """A question with its answer, figures and tables.
+
+    >>> result = StudyResult("coin", "Is the coin fair?", "Yes: heads in 49.8 % of 10,000 throws.")
+    >>> study_section(result).title
+    'Is the coin fair?'
 
     Args:
         name: The study's name, as on the command line.
@@ -22,9 +26,9 @@ class StudyResult:
         answer: One or two sentences, with the numbers, that answer it.
         tables: Tables, in order.
         figures: Caption to figure (or PNG), in order; the caption says what to see.
-        runs: Folders of the runs that were trained for it.
+        runs: Folders of the runs trained for it.
         code: The command that repeats the study.
-        warnings: What makes the answer doubtful.
+        warnings: Reasons to doubt the answer.
     """
 
     name: str

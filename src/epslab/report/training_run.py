@@ -1,4 +1,4 @@
-"""A section of a page from a run folder alone: the result, its curves and pictures, how to repeat it.
+"""A section of a page about a run: the result, its curves and pictures, how to repeat it.
 
 The folder describes itself: nothing here knows a model, a measurement or a picture by name.
 """
@@ -15,11 +15,11 @@ from epslab.report.blocks import Picture, Section
 from epslab.report.measured import headline, numbers
 from epslab.runs import Run, Table
 
-_ROWS = 20  # of a table that is shown at once; a longer one is folded
+_ROWS = 20  # shown of a table; the whole of a longer one is folded away
 
 
 def run_section(run: Run) -> Section:
-    """The run as a section; whatever its folder does not hold yet is left out, and said where it matters."""
+    """The run as a section, without what its folder does not hold yet."""
     config, metrics, result, measured = run.config, run.metrics(), run.result(), run.measured()
     unfinished = _unfinished(config, metrics, result)
     tables = (numbers(measured, run.best()), *measured.tables)
@@ -40,7 +40,7 @@ def run_section(run: Run) -> Section:
 
 
 def run_name(run: Run) -> str:
-    """The folder's name with what was trained on what: "first (vae on digits)"."""
+    """The folder's name with the recipe and the data: "first (vae on digits)"."""
     config = run.config
     return (
         f"{run.folder.absolute().name} ({config.get('recipe', 'model')} on {Path(str(config.get('data', '?'))).name})"
@@ -61,12 +61,12 @@ def _lead(run: Run, metrics: Mapping[str, Sequence[float]]) -> str:
 
 
 def _warnings(config: Mapping[str, Any], metrics: Mapping[str, Sequence[float]], unfinished: bool) -> tuple[str, ...]:
-    """What makes the training doubtful."""
+    """Reasons to doubt the training."""
     found = []
     if unfinished:
         done, asked = int(max(metrics.get("epoch") or [0])), config["epochs"]
         found.append(
-            f"Training stopped after {done} of {_epochs(asked)}; it can be carried on (see the commands below)."
+            f"Training stopped after {done} of {_epochs(asked)}; it can be continued (see the commands below)."
         )
     for column, values in metrics.items():
         # Row 0 is before training and has no training values; any other gap is a value that was not finite.
@@ -78,7 +78,7 @@ def _warnings(config: Mapping[str, Any], metrics: Mapping[str, Sequence[float]],
 
 
 def _unfinished(config: Mapping[str, Any], metrics: Mapping[str, Sequence[float]], result: Mapping[str, Any]) -> bool:
-    """Whether epochs are missing that were asked for, other than by early stopping, which finishes a run."""
+    """Whether epochs are missing. A run that stopped early is finished."""
     done, asked = max(metrics.get("epoch") or [0]), config.get("epochs")
     return isinstance(asked, int) and done < asked and result.get("status") != "finished"
 
@@ -98,7 +98,7 @@ def _curves(run: Run, metrics: Mapping[str, Sequence[float]]) -> tuple[Picture, 
 
 
 def _first_rows(table: Table) -> Table:
-    """What is shown of a table at once."""
+    """The part of a table that is shown unfolded."""
     if len(table.rows) <= _ROWS:
         return table
     note = f"The first {_ROWS} of {len(table.rows)} rows. {table.note}".strip()
@@ -126,7 +126,7 @@ def _provenance(config: Mapping[str, Any]) -> Table:
 
 
 def _commands(run: Run, config: Mapping[str, Any], *, unfinished: bool) -> str:
-    """The command that repeats the run from its settings, the one it was made by, and how it is carried on."""
+    """Commands: repeat the run from its settings, the one that made it, and one that continues it."""
     settings, again = (shlex.quote(str(path)) for path in (run.folder / "config.yaml", f"{run.folder}-again"))
     lines = ["# The same run once more:", f"epslab train --config {settings} --out {again}"]
     command = str((config.get("provenance") or {}).get("command"))
@@ -134,7 +134,7 @@ def _commands(run: Run, config: Mapping[str, Any], *, unfinished: bool) -> str:
     if command.startswith("epslab "):
         lines += ["# It was made by:", command]
     if unfinished:
-        lines += ["# Carried on from its last checkpoint:"]
+        lines += ["# Continue from the last checkpoint:"]
         lines += [f"epslab train --config {settings} --out {shlex.quote(str(run.folder))} --resume"]
     return "\n".join(lines)
 

@@ -1,6 +1,6 @@
-"""Run folders, which describe themselves: whoever makes a number, a curve or a picture says what it is.
+"""Run folders, which describe themselves.
 
-``Run`` is the folder; ``Measurement``, ``Column`` and ``Table`` are what it holds; ``png`` makes its pictures.
+``Run`` is the folder; it holds ``Measurement``, ``Column`` and ``Table``; ``png`` makes its pictures.
 """
 
 from epslab.runs.best import Best

@@ -1,4 +1,4 @@
-"""The epoch a run's weights are of: the best one by the column that was monitored."""
+"""The best epoch of a run, by the monitored column."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,11 @@ class Best:
     """The best epoch so far.
 
     Args:
-        epoch: Epochs completed then.
-        last: Epochs completed by now.
+        epoch: Its number, from 1.
+        last: Epochs completed so far.
         value: The monitored value.
-        column: What it is.
-        stage: What it was computed on: "validation" or "training".
+        column: The monitored column.
+        stage: What the value was computed on: "validation" or "training".
         examples: "images" or "points".
     """
 
@@ -47,12 +47,12 @@ def best(
 ) -> Best | None:
     """The first epoch of training with the best monitored value: the smallest, or the greatest where higher is better.
 
-    None where there is no epoch yet, or no monitor.
+    None if there is no epoch yet, or no monitor.
 
     Args:
         metrics: Columns of ``metrics.csv``.
-        monitor: The column that chooses, e.g. "val/loss"; None where the last weights are kept.
-        columns: What the columns are, by key.
+        monitor: The monitored column, e.g. "val/loss"; None if the last weights are kept.
+        columns: The declared columns, by key.
         examples: "images" or "points".
     """
     values = metrics.get(monitor or "", [])

@@ -1,4 +1,4 @@
-"""What the curves of a run are: a label, a unit and a direction for each column of ``metrics.csv``."""
+"""A label, a unit and a direction for each column of ``metrics.csv``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Column:
     Args:
         label: Heading of the curve.
         unit: "nats", "bits/dim", …; "fraction" for a share in [0, 1]; empty for a plain number.
-        better: Which direction is good; None where neither is.
+        better: Which direction is good; None if neither is.
     """
 
     label: str
@@ -34,7 +34,7 @@ class Column:
 
 @runtime_checkable
 class DeclaresColumns(Protocol):
-    """An objective that says what its values are: ``columns`` has an entry for each key worth a curve."""
+    """An objective that describes its values: ``columns`` has an entry for each key worth a curve."""
 
     @property
     def columns(self) -> Mapping[str, Column]:
@@ -43,7 +43,7 @@ class DeclaresColumns(Protocol):
 
 
 def undeclared(key: str) -> Column:
-    """A column nobody has described, under its own name.
+    """The column of a key that was not declared.
 
     >>> undeclared("critic/gradient_penalty").label
     'critic: gradient penalty'

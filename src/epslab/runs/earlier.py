@@ -1,4 +1,4 @@
-"""Runs written before they described themselves: their numbers, curves and pictures get the names they had then.
+"""Old runs, which do not describe themselves: names for their numbers, curves and pictures.
 
 Those folders have an ``evaluation`` entry in ``result.json``, no ``columns`` and no ``figures/index.json``.
 """
@@ -64,13 +64,13 @@ _CAPTIONS = {
 
 
 def columns(metrics: Mapping[str, Any]) -> dict[str, Column]:
-    """What the columns of those runs are; where the objective is the bound in nats, its curve is left out."""
+    """The columns of old runs; without the objective if it is the bound in nats."""
     same = "val/bits_per_dim" in metrics
     return {key: column for key, column in _COLUMNS.items() if key != "loss" or not same}
 
 
 def captions(names: Iterable[str]) -> dict[str, str]:
-    """Captions of pictures without an index, in the order they are shown: samples, those known by name, the others."""
+    """Captions of pictures without an index, in the order shown: samples, those known by name, others."""
     names = list(names)
     samples = {
         name: f"Samples {f'after epoch {int(match[1])}' if int(match[1]) else 'before training'}."
@@ -83,14 +83,14 @@ def captions(names: Iterable[str]) -> dict[str, str]:
         for name in names
         if name.startswith("grid-")
     }
-    # Of an attack: how accurate, what changed, which images fell first.
+    # Of an attack: the accuracies, the changes, the least robust images.
     before = {name: known.pop(name) for name in ("accuracies", "radius") if name in known}
     first = samples | before | changed | known
     return first | {name: name.replace("-", " ").capitalize() for name in names if name not in first}
 
 
 def monitor(metrics: Mapping[str, Any]) -> str | None:
-    """The column that chose the best epoch of a run that does not say."""
+    """The column that marked the best epoch of an old run."""
     columns = ("val/robust_error", "val/error", "val/bits_per_dim", "val/loss")
     return next((column for column in columns if column in metrics), None)
 
@@ -100,7 +100,7 @@ def measured(evaluation: Mapping[str, Any], config: Mapping[str, Any]) -> Measur
 
     Args:
         evaluation: The entry.
-        config: The run's settings: which images a likelihood is of, what a classifier was defended against.
+        config: The run's settings.
     """
     found: dict[str, Measurement] = {}
     for entry in _walk(evaluation):
@@ -115,7 +115,7 @@ def measured(evaluation: Mapping[str, Any], config: Mapping[str, Any]) -> Measur
 
 
 def _said(evaluation: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Statements and warnings: of the latent space, and of how sure a classifier is."""
+    """Statements and warnings about the latent space, and about a classifier's confidence."""
     latents, accuracy, sure = evaluation.get("latents", {}), evaluation.get("accuracy"), evaluation.get("confidence")
     said = [str(latents["statement"])] if latents.get("statement") else []
     if latents.get("collapsed"):
@@ -127,7 +127,7 @@ def _said(evaluation: Mapping[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def _conditions(config: Mapping[str, Any]) -> str:
-    """What the images were to a likelihood, or what a classifier was defended against."""
+    """How a likelihood treats the images, or what a classifier was defended against."""
     likelihood = config.get("likelihood")
     if likelihood == "categorical":
         return f"{config.get('levels')} grey levels"

@@ -1,4 +1,4 @@
-"""The folder of a run: made, opened and refused, its settings, and where things lie in it.
+"""The folder of a run: how it is made and opened, its settings, and the files in it.
 
 A folder is a run if it holds ``config.yaml``. Everything in it is written atomically: a kill leaves the old file or the
 new.
@@ -37,7 +37,7 @@ R = TypeVar("R", bound="Folder")
 
 
 class Folder:
-    """The folder of one training run; ``Run`` adds what it says of itself.
+    """The folder of one training run; ``Run`` adds its content.
 
     Args:
         folder: Where it is.
@@ -47,6 +47,12 @@ class Folder:
     def __init__(self, folder: Path | str, *, read_only: bool = False) -> None:
         self.folder = Path(folder)
         self.read_only = read_only
+        self.weights = self.folder / "model.safetensors"  #: the best weights
+        self.checkpoints = self.folder / "checkpoints"
+        self.last_checkpoint = self.checkpoints / "last.ckpt"  #: the whole state of training, for resuming
+        self.best_checkpoint = self.checkpoints / "best.ckpt"  #: the whole state after the best epoch so far
+        self.figures = self.folder / "figures"
+        self.tensorboard = self.folder / "tensorboard"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r})"
@@ -78,7 +84,7 @@ class Folder:
         Args:
             folder: Must not exist, or be empty, or be a run to ``overwrite``.
             settings: What repeats the run: top-level entries of ``config.yaml``.
-            provenance: Entries beside the versions, commit and command line, e.g. the data's checksum.
+            provenance: Entries in addition to versions, commit and command line, e.g. the data's checksum.
             overwrite: Empty the folder first if it is a run; any other folder is never emptied.
 
         Raises:
@@ -89,10 +95,10 @@ class Folder:
             if run.exists():
                 if not overwrite:
                     raise UserError(
-                        f"'{folder}' already holds a run; carry it on with --resume, replace it with --overwrite,"
+                        f"'{folder}' already holds a run; continue it with --resume, replace it with --overwrite,"
                         " or choose another --out."
                     )
-                # config.yaml stays until it is replaced: a kill meanwhile leaves a folder that is still a run.
+                # config.yaml stays until it is replaced, so that after a kill the folder is still a run.
                 _empty(run.folder, keep={"config.yaml"})
             run.folder.mkdir(parents=True, exist_ok=True)
             run.clear_leftovers()
@@ -114,12 +120,12 @@ class Folder:
         return (self.folder / "config.yaml").is_file()
 
     def make_folders(self) -> None:
-        """Make the folders within it."""
+        """Make the subfolders."""
         for folder in (self.checkpoints, self.figures):
             folder.mkdir(exist_ok=True)
 
     def clear_leftovers(self) -> None:
-        """Delete the temporary files that a kill while writing has left."""
+        """Delete temporary files that a kill has left."""
         for folder in (self.folder, self.checkpoints, self.figures):
             for path in folder.glob(".*"):
                 if path.is_file() and (path.name.startswith(_TEMPORARY) or _PICTURE.fullmatch(path.name)):
@@ -127,7 +133,7 @@ class Folder:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The settings, and under ``provenance`` what they ran with.
+        """The settings, and under ``provenance`` the versions, commit, command line and data.
 
         Raises:
             UserError: ``config.yaml`` is missing or no mapping.
@@ -142,43 +148,13 @@ class Folder:
         return config
 
     def update_settings(self, settings: Mapping[str, object]) -> None:
-        """Replace the settings in ``config.yaml``, e.g. by those of a run that is carried on for more epochs."""
+        """Replace the settings in ``config.yaml``, e.g. to continue a run for more epochs."""
         if not self.read_only:
             self._write_config(settings, self.config.get("provenance", {}))
 
     def _write_config(self, settings: Mapping[str, object], provenance: Mapping[str, object]) -> None:
         content = {**plain(settings), "provenance": plain(provenance)}
         write_atomic(self.folder / "config.yaml", yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
-
-    @property
-    def weights(self) -> Path:
-        """The best weights: ``model.safetensors``."""
-        return self.folder / "model.safetensors"
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder of checkpoints, for resuming."""
-        return self.folder / "checkpoints"
-
-    @property
-    def last_checkpoint(self) -> Path:
-        """Where training stood when it last wrote its whole state."""
-        return self.checkpoints / "last.ckpt"
-
-    @property
-    def best_checkpoint(self) -> Path:
-        """The whole state at the end of the best epoch so far."""
-        return self.checkpoints / "best.ckpt"
-
-    @property
-    def figures(self) -> Path:
-        """The folder of figures."""
-        return self.folder / "figures"
-
-    @property
-    def tensorboard(self) -> Path:
-        """The folder of TensorBoard events."""
-        return self.folder / "tensorboard"
 
     def require_space_for(self, tensors: Iterable["Tensor"]) -> None:
         """Check that the disk holds checkpoints of a model with these parameters.
@@ -187,8 +163,8 @@ class Folder:
             UserError: It does not.
         """
         weights = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-        # A checkpoint holds weights, two Adam moments and perhaps an average: last, best and one being written, and
-        # the weights file twice for the same reason.
+        # Three checkpoints (last, best, one being written) of weights, two Adam moments and perhaps an average; and two
+        # files of weights (one being written).
         require_space(self.folder, 14 * weights + 10_000_000, "a run's checkpoints")
 
 

@@ -1,4 +1,4 @@
-"""What was measured of a trained model: numbers that say what they are, tables, and sentences."""
+"""What was measured of a trained model: numbers with their names and units, tables, and sentences."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from epslab.runs.text import number, percent, with_error, with_interval
 
 @dataclass(frozen=True)
 class Measurement:
-    """One number, with everything a reader needs to read it.
+    """One number, with its name, unit, uncertainty and direction.
 
     >>> Measurement("accuracy", "accuracy", "fraction", 0.989, interval=(0.986, 0.991)).text
     '98.9 % [98.6, 99.1]'
@@ -26,10 +26,10 @@ class Measurement:
         value: The number.
         interval: Low and high end of its 95 % confidence interval, in the same unit.
         standard_error: Of the value, in the same unit, where there is no interval.
-        better: Which direction is good; None where neither is.
+        better: Which direction is good; None if neither is.
         headline: Whether it sums up the run. Runs that share a headline are ranked by it.
-        note: What limits it: "exact", "lower bound on log p(x)".
-        published: What others report for the same settings, with the source.
+        note: What kind of number it is: "exact", "lower bound on log p(x)".
+        published: The published value for the same settings, with the source.
     """
 
     key: str
@@ -50,7 +50,7 @@ class Measurement:
 
     @property
     def number(self) -> str:
-        """The number with its interval or standard error; of the units, only percent is written."""
+        """The number with its interval or standard error, without its unit (except percent)."""
         if self.unit == "fraction":
             if self.interval is None and self.standard_error is not None:
                 return f"{with_error(100 * self.value, 100 * self.standard_error)} %"
@@ -60,7 +60,7 @@ class Measurement:
         return number(self.value) if self.standard_error is None else with_error(self.value, self.standard_error)
 
     def to_dict(self) -> dict[str, Any]:
-        """The entry in ``result.json``; what is empty is left out."""
+        """The entry in ``result.json``, without empty fields."""
         entry: dict[str, Any] = {"name": self.name, "unit": self.unit, "value": encode(self.value)}
         if self.interval is not None:
             entry["interval"] = [encode(end) for end in self.interval]
@@ -89,7 +89,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Measured:
-    """Everything a measurement of a trained model has found.
+    """All that was measured of a trained model.
 
     >>> Measured([Measurement("fid", "FID", value=3.2)], statements=["The samples are sharp."]).statements
     ['The samples are sharp.']
@@ -98,9 +98,9 @@ class Measured:
         measurements: The numbers, in the order they are shown.
         tables: Tables, in order.
         statements: What the numbers say, in sentences.
-        warnings: What makes them doubtful.
-        conditions: What the numbers hold under, where runs on the same data may differ: "16 grey levels". Runs under
-            other conditions are not ranked.
+        warnings: Reasons for doubt.
+        conditions: Conditions in which runs on the same data may differ: "16 grey levels". Runs under different
+            conditions are not ranked.
     """
 
     measurements: Sequence[Measurement]

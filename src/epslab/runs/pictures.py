@@ -25,7 +25,7 @@ class Picture:
         name: Its file's name without ``.png``.
         path: The file.
         caption: What to see in it.
-        alt: What it shows, for those who cannot see it; the caption if empty.
+        alt: A description for readers who cannot see it; the caption if empty.
     """
 
     name: str
@@ -40,11 +40,11 @@ def save_picture(
     """Write ``folder/NAME.png`` and note it in ``folder/index.json``; returns the file.
 
     Args:
-        folder: Made if need be.
-        name: A file name without ``.png``, e.g. "samples-2". The same name again replaces it in its place.
+        folder: It is made if it does not exist.
+        name: A file name without ``.png``, e.g. "samples-2". It takes the place of an earlier one of this name.
         figure: A matplotlib figure, or the bytes of a PNG.
         caption: What to see in it, a sentence.
-        alt: What it shows, for those who cannot see it.
+        alt: A description for readers who cannot see it.
         order: Pictures with an order come first, the smallest order first; then the others, in the order they were
             first saved.
 

@@ -1,4 +1,4 @@
-"""PNG bytes out of whatever a picture is given as, as small as they can be without losing a pixel."""
+"""PNG bytes of a picture, as small as they can be without loss."""
 
 import io
 from pathlib import Path
@@ -42,7 +42,7 @@ def size(data: bytes) -> tuple[int, int]:
 
 
 def _drawn(figure: "Figure") -> bytes:
-    """The figure in shades of grey or a palette of colours where those are enough."""
+    """The figure, in shades of grey or with a palette if that loses nothing."""
     import numpy as np
     from PIL import Image
 

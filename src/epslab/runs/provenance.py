@@ -1,4 +1,4 @@
-"""What a run depends on beside its settings: versions, commit, command line."""
+"""What a run depends on in addition to its settings: versions, commit, command line."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def provenance() -> dict[str, object]:
-    """What a run depends on beside its settings: versions, commit, command line."""
+    """Versions, commit and command line of this process."""
     return {
         "versions": {
             "epslab": metadata.version("epslab"),
@@ -24,7 +24,7 @@ def provenance() -> dict[str, object]:
 
 
 def _commit() -> str | None:
-    """The commit of epslab's own source, with ``+`` where files differ from it; None outside a checkout of it."""
+    """The commit of epslab's source, with ``+`` if files differ from it; None outside a checkout."""
     here = Path(__file__)
 
     def git(*arguments: str) -> str:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class Run(Folder):
-    """The folder of one training run, by what it holds.
+    """The folder of one training run and its content.
 
-    ``config.yaml`` (settings and provenance) · ``metrics.csv`` (one row an epoch) · ``timing.csv`` · ``tensorboard/`` ·
-    ``checkpoints/`` (for resuming) · ``model.safetensors`` (best weights) · ``figures/`` · ``result.json``.
+    ``config.yaml`` (settings and provenance) · ``metrics.csv`` (one row per epoch) · ``timing.csv`` · ``tensorboard/``
+    · ``checkpoints/`` (for resuming) · ``model.safetensors`` (best weights) · ``figures/`` · ``result.json``.
 
     >>> import tempfile
     >>> run = Run.create(tempfile.mkdtemp(), {"recipe": "toy", "data": "digits"})
@@ -33,24 +33,23 @@ class Run(Folder):
     >>> run.measurements()["fid"].text
     '3.20 [3.00, 3.40]'
 
-    ``Run(folder)`` looks at nothing on disk; ``Run.open`` checks that the folder is a run, ``Run.create`` makes one.
+    ``Run.open`` checks that the folder is a run, ``Run.create`` makes one; ``Run(folder)`` does not look at the disk.
 
     Args:
         folder: Where it is.
-        read_only: Write nothing: ``update_result`` and ``save_weights`` do nothing. So it is in every process but the
-            first of a distributed training.
+        read_only: Write nothing. Set in every process but the first of a distributed training.
     """
 
     def metrics(self) -> dict[str, list[float]]:
-        """``metrics.csv`` by column, one value a row; NaN where the row has none (training at epoch 0)."""
+        """``metrics.csv`` by column, one value per row; NaN if the row has none (training at epoch 0)."""
         return read_table(self.folder / "metrics.csv")
 
     def timing(self) -> dict[str, list[float]]:
-        """``timing.csv`` by column: ``epoch``, ``seconds`` spent training in it, ``images_per_second``."""
+        """``timing.csv`` by column: ``epoch``, ``seconds`` of training, and the rate, ``images_per_second``."""
         return read_table(self.folder / "timing.csv")
 
     def result(self) -> dict[str, Any]:
-        """``result.json``: what the run came to; empty before there is one."""
+        """The content of ``result.json``; empty if there is none yet."""
         path = self.folder / "result.json"
         if not path.exists():
             return {}
@@ -72,7 +71,7 @@ class Run(Folder):
             write_atomic(self.folder / "result.json", text + "\n")
 
     def measured(self) -> Measured:
-        """What was measured of the trained model; of runs written before they described themselves, too.
+        """What was measured of the trained model; also of old runs, which do not describe themselves.
 
         Raises:
             UserError: ``result.json`` cannot be read.
@@ -87,27 +86,27 @@ class Run(Folder):
             raise UserError(f"'{path}' is not as `epslab evaluate` writes it; evaluate the run again.") from error
 
     def measurements(self) -> dict[str, Measurement]:
-        """The numbers that were measured, by key, in their order; empty before there are any."""
+        """The measured numbers by key, in their order; empty if there are none yet."""
         return {found.key: found for found in self.measured().measurements}
 
     def record(self, measured: Measured, *, split: str, images: int) -> None:
-        """Write what was measured into ``result.json``, in place of what was measured before.
+        """Write what was measured into ``result.json``, in place of earlier measurements.
 
         Args:
             measured: Numbers, tables and sentences.
-            split: What it was measured on: "test".
-            images: How many examples that were.
+            split: What was measured on: "test".
+            images: Number of examples.
         """
         result = self.result()
         result.pop("evaluation", None)
         self._write_result({**result, "split": split, "images": images, **plain(measured.to_dict())})
 
     def declare(self, columns: Mapping[str, Column]) -> None:
-        """Say what the columns of ``metrics.csv`` are, by their names without the stage: "loss", "critic/loss"."""
+        """Describe the columns of ``metrics.csv``, by their names without the stage: "loss", "critic/loss"."""
         self.update_result(columns={key: vars(column) for key, column in columns.items()})
 
     def columns(self) -> dict[str, Column]:
-        """What was declared of the columns, in its order.
+        """The declared columns, in their order.
 
         Raises:
             UserError: ``result.json`` cannot be read.
@@ -122,7 +121,7 @@ class Run(Folder):
             raise UserError(f"'{path}' does not say what its columns are; resume the run, or train again.") from error
 
     def best(self) -> Best | None:
-        """The epoch the weights are of, by what was monitored; None before the first, or where nothing was."""
+        """The epoch whose weights are kept; None before the first, or if nothing was monitored."""
         metrics, result = self.metrics(), self.result()
         if not metrics:
             return None
@@ -131,25 +130,13 @@ class Run(Folder):
 
     @property
     def examples(self) -> str:
-        """What it was trained on, in the plural: "points" where an example has one dimension, else "images"."""
+        """What it was trained on: "points" if an example has one dimension, else "images"."""
         return "points" if len((self.config.get("provenance") or {}).get("shape") or ()) == 1 else "images"
 
     def show(
         self, name: str, figure: "Figure | bytes", caption: str, *, alt: str = "", order: int | float | None = None
     ) -> None:
-        """Save a picture as ``figures/NAME.png``, its caption and place in ``figures/index.json``.
-
-        Args:
-            name: A file name without ``.png``, e.g. "samples-2". The same name again replaces it in its place.
-            figure: A matplotlib figure, or the bytes of a PNG.
-            caption: What to see in it, a sentence.
-            alt: What it shows, for those who cannot see it; the caption if empty.
-            order: Pictures with an order come first, the smallest order first; then the others, in the order they
-                were first saved.
-
-        Raises:
-            UserError: The name is no file name, or the bytes are no PNG.
-        """
+        """Save a picture as ``figures/NAME.png``; arguments and errors as for ``save_picture``."""
         if not self.read_only:
             save_picture(self.figures, name, figure, caption, alt=alt, order=order)
 
@@ -167,7 +154,7 @@ class Run(Folder):
         return weights.about(self.weights)
 
     def load_weights(self, model: "nn.Module") -> None:
-        """Put the best weights into ``model``, on whatever device it is.
+        """Put the best weights into ``model``, on its device.
 
         Raises:
             UserError: There are none, the file is not safetensors, or they belong to another architecture.

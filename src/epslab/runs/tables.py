@@ -22,7 +22,7 @@ class Table:
         title: One line above the table.
         columns: Column headings, with units.
         rows: Cells; each row has one for each column. A number with its standard error is text: "0.536 ± 0.002".
-        note: What a reader must know to read it: definitions, sample sizes, sources.
+        note: What is needed to read it: definitions, sample sizes, sources.
 
     Raises:
         ValueError: A row has more or fewer cells than there are columns.

@@ -1,4 +1,4 @@
-"""Numbers as a reader sees them: four digits, a standard error, an interval [low, high], a radius as it was given."""
+"""Numbers as text: four digits, a standard error, an interval [low, high], a radius as it was given."""
 
 import math
 
@@ -26,7 +26,7 @@ def number(value: str | int | float | None) -> str:
         mantissa, exponent = f"{value:.2e}".split("e")
         text = f"{mantissa}·10{str(int(exponent)).translate(_SUPERSCRIPT)}"
     else:
-        # Digits after the point such that four are significant, and none of them a fraction beyond 1000.
+        # Four significant digits, but no decimals from 1000 on.
         decimals = max(0, 3 - math.floor(math.log10(abs(value))))
         text = f"{value:,.{decimals}f}"
     return text.replace("-", "−")

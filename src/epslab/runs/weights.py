@@ -1,4 +1,4 @@
-"""Weights as safetensors, written and read with errors that say what does not fit."""
+"""Weights as safetensors, with errors that say what does not fit."""
 
 import json
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ def about(path: Path) -> dict[str, Any]:
 
 
 def load(path: Path, model: "nn.Module") -> None:
-    """Put the weights into ``model``, on whatever device it is.
+    """Put the weights into ``model``, on its device.
 
     Raises:
         UserError: The file is not safetensors, or belongs to another architecture.
