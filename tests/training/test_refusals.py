@@ -100,7 +100,7 @@ def test_other_errors_are_not_disguised(tmp_path: Path) -> None:
 def test_an_existing_folder_is_not_touched(tmp_path: Path) -> None:
     out = tmp_path / "run"
     first = (attempt(out).folder / "metrics.csv").read_bytes()
-    with pytest.raises(UserError, match=r"already holds a run; carry it on with --resume, replace it with --overwrite"):
+    with pytest.raises(UserError, match=r"already holds a run; continue it with --resume, replace it with --overwrite"):
         attempt(out, seed=3)
     assert (out / "metrics.csv").read_bytes() == first
     run = attempt(out, seed=3, overwrite=True)

@@ -1,4 +1,4 @@
-"""What a classifier says about images, and how often it is right."""
+"""The predictions of a classifier, and their accuracy."""
 
 from itertools import chain
 
@@ -33,6 +33,10 @@ def predict(model: Classifier, images: Images, batch_size: int = 256) -> Labels:
 
 def accuracy(model: Classifier, images: Images, labels: Int[Tensor, " labels"], batch_size: int = 256) -> Proportion:
     """The fraction of images whose predicted class is their label; arguments as for ``predict``.
+
+    >>> images = torch.tensor([[0.1, 0.9], [0.8, 0.2]]).view(2, 1, 1, 2)
+    >>> print(accuracy(nn.Flatten(), images, torch.tensor([1, 1])))
+    50.0 % [1.3, 98.7]
 
     Raises:
         UserError: As for ``predict``; labels that are not one per image, or outside the model's classes.

@@ -36,7 +36,6 @@ class Augmentation:
     pad: int = 4
 
     def __post_init__(self) -> None:
-        """Check the range."""
         if self.pad < 0:
             raise UserError(f"pad={self.pad}: the largest shift in pixels must be 0 or more.")
 

@@ -1,4 +1,4 @@
-"""Whether a classifier's confidence can be believed: how often it is right at each confidence."""
+"""Calibration of a classifier: how often it is right at each confidence."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -76,5 +76,9 @@ def calibration(logits: Logits, labels: Int[Tensor, " labels"], bins: int = 15) 
 
 
 def calibration_error(logits: Logits, labels: Int[Tensor, " labels"], bins: int = 15) -> float:
-    """The expected calibration error alone; arguments and errors as for ``calibration``."""
+    """The expected calibration error alone; arguments and errors as for ``calibration``.
+
+    >>> calibration_error(torch.zeros(4, 2), torch.tensor([0, 0, 1, 1]))  # half sure, half right
+    0.0
+    """
     return calibration(logits, labels, bins).error

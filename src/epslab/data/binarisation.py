@@ -1,7 +1,7 @@
 """Binarisation: by threshold, by one fixed draw, or by a fresh draw every epoch.
 
-Numbers of the three are not comparable. Salakhutdinov & Murray (2008) train on draws with the intensities as
-probabilities; "static" keeps one such draw, "dynamic" draws again every time an image is used.
+Likelihoods of the three are not comparable. Salakhutdinov & Murray (2008) train on draws with the intensities as
+probabilities; "static" keeps one such draw, "dynamic" draws again each time an image is used.
 """
 
 import torch
@@ -17,14 +17,18 @@ _CHUNK = 4096
 def binarise(image_set: ImageSet, how: str, seed: int = 0) -> ImageSet:
     """The set with pixels 0 and 255 only.
 
+    >>> from epslab.data import binarise, load
+    >>> binarise(load("digits"), "threshold").pixels.unique()
+    tensor([  0, 255], dtype=torch.uint8)
+
     Args:
         image_set: Grey or colour images.
         how: ``"threshold"``: 255 where the intensity is at least ½ (pixel ≥ 128). ``"static"``: one Bernoulli draw,
             with the intensity as the probability of 255.
-        seed: Of the static draw; an image's draw depends on it and on the image's index.
+        seed: Of the static draw, which depends on it and on the image's index.
 
     Raises:
-        UserError: Another ``how``; a draw per epoch (``"dynamic"``) cannot be stored, it is made by the objective.
+        UserError: Another ``how``. A fresh draw per epoch (``"dynamic"``) cannot be stored: the objective makes it.
     """
     if how == "threshold":
         return ImageSet((image_set.pixels >= 128).to(torch.uint8) * 255, image_set.labels, image_set.classes)

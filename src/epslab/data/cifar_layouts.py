@@ -97,18 +97,18 @@ PYTHON = Layout(
 
 @dataclass(frozen=True)
 class Place:
-    """Where the set was found: a folder of batches, or an archive holding one."""
+    """Where the set was found: a folder of batches, or an archive of one."""
 
     layout: Layout
     path: Path
 
     def path_of(self, file: OfficialFile) -> Path:
-        """The file's own path, below the archive's for one inside an archive."""
+        """The file's path; inside an archive, below the archive's path."""
         return self.path / file.name if self.path.is_dir() else self.path / self.layout.folder / file.name
 
     @property
     def complete(self) -> bool:
-        """Whether every batch is there; of an archive that is assumed until it is read."""
+        """Whether every batch exists; an archive is assumed to be complete until it is read."""
         return self.path.is_file() or all((self.path / file.name).is_file() for file in self.layout.files)
 
     def contents(self, wanted: tuple[OfficialFile, ...], limit: int, name: str) -> Iterator[tuple[OfficialFile, bytes]]:
@@ -140,7 +140,7 @@ class Place:
 
 
 def places(root: Path) -> list[Place]:
-    """Where the set may be, below ``root/cifar-10`` or ``root`` itself, the best first: folders before archives."""
+    """Where the set is, below ``root/cifar-10`` or ``root`` itself, the best place first: folders before archives."""
     bases = (root / "cifar-10", root)
     folders = [Place(layout, base / layout.folder) for base in bases for layout in (BINARY, PYTHON)]
     archives = [Place(layout, base / layout.archive) for base in bases for layout in (BINARY, PYTHON)]

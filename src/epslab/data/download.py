@@ -17,7 +17,7 @@ _TIMEOUT = 30.0
 _ATTEMPTS = 5
 
 Report = Callable[[int, int | None], None]
-"""Told the bytes there are so far, and how many there will be where the server says so."""
+"""Called with the bytes received so far, and the total if the server gives it."""
 
 
 def download(urls: Sequence[str], target: Path, install: Callable[[Path], None], by_hand: str) -> None:
@@ -99,7 +99,7 @@ def _receive_all(url: str, part: Path, report: Report) -> str | None:
 
 
 def _receive(url: str, part: Path, report: Report) -> None:
-    """Append the rest of the file to the part; a server that ignores Range starts it again."""
+    """Append the rest of the file to the part; if the server ignores Range, start from the beginning."""
     have = _size(part)
     headers = {"User-Agent": "epslab", "Accept-Encoding": "identity"}
     if have:

@@ -1,4 +1,4 @@
-"""What training asks of a data set, and how a set is cut into parts."""
+"""What training needs of a data set, and how a set is split."""
 
 import itertools
 from abc import ABC, abstractmethod
@@ -31,7 +31,7 @@ class Examples(Protocol):
 
     @property
     def about(self) -> Mapping[str, object]:
-        """What a run's ``config.yaml`` says of the set: plain values, by name."""
+        """Entries for a run's ``config.yaml``: plain values, by name."""
         ...
 
     def checksum(self) -> str:
@@ -39,7 +39,7 @@ class Examples(Protocol):
         ...
 
     def to(self, device: torch.device | str) -> "Examples":
-        """The same set on a device, where its batches are then made."""
+        """The same set on a device; its batches are then made there."""
         ...
 
     def batch(self, indices: Int[Tensor, " n"]) -> tuple[Float[Tensor, "n *shape"], Labels]:

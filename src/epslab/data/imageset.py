@@ -102,7 +102,7 @@ class ImageSet(Divisible):
         return images, self.labels[indices]
 
     def checksum(self) -> str:
-        """``sha256:…`` of shape, pixels, labels and classes: the same for the same content, wherever it came from."""
+        """``sha256:…`` of shape, pixels, labels and classes: the same for the same content."""
         digest = hashlib.sha256(repr((tuple(self.pixels.shape), self.classes)).encode())
         digest.update(bytes_of(self.pixels))
         digest.update(bytes_of(self.labels))
@@ -112,10 +112,10 @@ class ImageSet(Divisible):
 def stratified(
     labels: Labels, held_out: int, generator: Generator | None = None
 ) -> tuple[Int[Tensor, " kept"], Int[Tensor, " held_out"]]:
-    """Indices of two disjoint parts with the classes in equal shares, each in rising order.
+    """Indices of two disjoint parts with the same share of each class, both in rising order.
 
-    Each class gives floor(its share) of the held-out images; the largest remainders give one more until the number is
-    met.
+    From each class floor(its share) images are held out; the classes with the largest remainders give one more until
+    the number is reached.
 
     Args:
         labels: The classes, [n].

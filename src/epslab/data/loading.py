@@ -1,4 +1,4 @@
-"""Batches as slices of one tensor, in an order that a seed and the epoch decide.
+"""Batches as slices of one tensor, in an order given by a seed and the epoch.
 
 Every process of a distributed run sees its share of the same global batches: process r of w takes examples r, r+w,
 r+2w, … of each, so the union over processes is exactly the batch one process would see, also the last, shorter one.

@@ -1,4 +1,4 @@
-"""What an official release consists of, and how a file on disk compares with it.
+"""The files of an official release, and how a file on disk compares with them.
 
 Checksums are of the **uncompressed** content, since every mirror compresses in its own way.
 """
@@ -45,8 +45,8 @@ class FileStatus:
 
     Args:
         path: Where it is, or should be.
-        state: ``ok``: the official content. ``missing``. ``differs``: of the right shape, so it is used, but not the
-            official content. ``corrupt``: it cannot be used.
+        state: ``ok``: the official content. ``missing``. ``differs``: the shape is right, so the file is used, but the
+            content is not the official one. ``corrupt``: it cannot be used.
         note: One sentence for the user, or empty.
     """
 
@@ -72,7 +72,7 @@ def missing(name: str, folder: Path, files: Iterable[str]) -> UserError:
 
 @contextmanager
 def reading(path: Path, name: str) -> Iterator[None]:
-    """Turn what goes wrong while a file is read and decoded into one sentence that names the file."""
+    """Turn errors while a file is read and decoded into one sentence that names the file."""
     try:
         yield
     except UserError:
@@ -90,7 +90,7 @@ def reading(path: Path, name: str) -> Iterator[None]:
 
 @contextmanager
 def uncompressed(path: Path) -> Iterator[BinaryIO]:
-    """The file's content, through gzip where its first bytes say so (whatever it is called)."""
+    """The file's content, unzipped if its first bytes say so, whatever its name."""
     with path.open("rb") as file:
         compressed = file.read(2) == b"\x1f\x8b"
         file.seek(0)

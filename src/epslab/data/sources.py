@@ -1,4 +1,4 @@
-"""Data sets by name: what there is, whether it is there and whole, and how to get it."""
+"""Data sets by name: load, fetch and check them."""
 
 import os
 import warnings
@@ -21,7 +21,7 @@ from epslab.types import ImageShape
 Source = Digits | IdxSource | Cifar10
 SOURCES: dict[str, Source] = {source.name: source for source in (DIGITS, MNIST, FASHION_MNIST, CIFAR10)}
 NAMES: tuple[str, ...] = tuple(SOURCES)
-"""The data sets epslab knows by name; a path to a folder of images is one too."""
+"""The data sets that epslab knows by name; the path of a folder of images is accepted too."""
 OUTSIDE = Names("epslab.data", {}, "data set")
 """Data sets from outside, by the name an installed package gives them or as ``package.module:name``: functions of the
 split ("train" or "test") that return an ``ImageSet`` or a ``PointSet``."""
@@ -45,9 +45,9 @@ class Overview:
         train: Training images.
         test: Test images.
         image_shape: Channels, height, width.
-        classes: How many classes.
+        classes: Number of classes.
         disk: Bytes on disk once fetched (0: comes with scikit-learn).
-        present: Whether its files are there; ``check`` tells whether they are whole.
+        present: Whether its files exist; ``check`` also compares their content.
     """
 
     name: str
@@ -62,8 +62,13 @@ class Overview:
 def load(name: str | Path, split: str = "train", root: str | Path | None = None) -> ImageSet:
     """A split of a data set of images, as one uint8 tensor.
 
-    Validation images come out of the training split, ``load(name, "train").split(…)``; the test split is never touched.
-    Every file read is compared with the official checksum of its uncompressed content.
+    Take validation images from the training split, never from the test split. Every file is compared with the official
+    checksum of its uncompressed content.
+
+    >>> from epslab.data import load
+    >>> train, validation = load("digits").split([1200, 237], seed=0)
+    >>> len(load("digits", "test")), train.image_shape
+    (360, (1, 8, 8))
 
     Args:
         name: One of ``NAMES``, the path of a folder of images by class (see ``epslab.data.folders``), or a data set
@@ -84,10 +89,11 @@ def load(name: str | Path, split: str = "train", root: str | Path | None = None)
 
 
 def load_examples(name: str | Path, split: str = "train", root: str | Path | None = None) -> Examples:
-    """A split of a data set of images, points or anything else that ``fit`` trains on; arguments as for ``load``.
+    """A split of any data set that ``fit`` can train on; arguments as for ``load``.
 
     Raises:
-        UserError: An unknown name or split, files that cannot be used, or something from outside that is no data set.
+        UserError: An unknown name or split, files that cannot be used, or a function from outside that returns no data
+            set.
     """
     if split not in ("train", "test"):
         raise unknown("split", split, ("train", "test"))
@@ -111,9 +117,9 @@ def load_examples(name: str | Path, split: str = "train", root: str | Path | Non
 
 
 def fetch(name: str, root: str | Path | None = None) -> list[FileStatus]:
-    """Download a data set's files unless they are there, and return their states.
+    """Download a data set's missing files, and return the state of all.
 
-    Files placed by hand are kept as long as they can be used; corrupt ones are replaced. ``digits`` needs no download.
+    Files that can be used are kept; corrupt ones are replaced. ``digits`` needs no download.
 
     Raises:
         UserError: An unknown name, too little disk, or no mirror reached: the sentence says which files to put where.
@@ -124,12 +130,12 @@ def fetch(name: str, root: str | Path | None = None) -> list[FileStatus]:
 
 
 def check(name: str, root: str | Path | None = None) -> list[FileStatus]:
-    """The state of each of a data set's files, all content read and compared with the official checksums."""
+    """The state of each file of a data set: the content is read and compared with the official checksum."""
     return _source(name).check(_root(root))
 
 
 def overview(root: str | Path | None = None) -> list[Overview]:
-    """All named data sets, and which of them are there; contents are not read."""
+    """All named data sets, and whether their files exist; contents are not read."""
     folder = _root(root)
     return [
         Overview(s.name, *s.lengths, s.image_shape, len(s.classes), s.disk, s.present(folder)) for s in SOURCES.values()

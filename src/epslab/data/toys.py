@@ -1,7 +1,11 @@
-"""Laws on the plane whose modes and supports are known, to see what a generative model misses.
+"""Distributions on the plane with known modes and supports, to see what a generative model misses.
 
 The ring and the grid are those of mode-collapse studies (Metz et al., 2017; Srivastava et al., 2017). Every sampler
 draws n independent points, float32 [n 2].
+
+>>> from epslab.data import toys
+>>> toys.gaussian_ring(100, modes=8).shape, toys.two_moons(100).shape
+(torch.Size([100, 2]), torch.Size([100, 2]))
 """
 
 import math
@@ -25,7 +29,7 @@ def ring_centres(modes: int = 8, radius: float = 2.0) -> Float[Tensor, "modes 2"
 def gaussian_ring(
     n: int, modes: int = 8, *, radius: float = 2.0, std: float = 0.02, generator: Generator | None = None
 ) -> Points:
-    """A mixture of normals in equal parts, standard deviation ``std``, centred on a circle."""
+    """An equal mixture of normals of standard deviation ``std``, centred on a circle."""
     return _mixture(n, ring_centres(modes, radius), std, generator)
 
 
@@ -39,7 +43,7 @@ def grid_centres(side: int = 5, spacing: float = 2.0) -> Float[Tensor, "modes 2"
 def gaussian_grid(
     n: int, side: int = 5, *, spacing: float = 2.0, std: float = 0.05, generator: Generator | None = None
 ) -> Points:
-    """A mixture of side² normals in equal parts, standard deviation ``std``, centred on a square lattice."""
+    """An equal mixture of side² normals of standard deviation ``std``, centred on a square lattice."""
     return _mixture(n, grid_centres(side, spacing), std, generator)
 
 

@@ -1,7 +1,7 @@
 """Pickles of arrays, opened by an unpickler that can build nothing else.
 
-A pickle is a program: it may name any function and call it. This one knows only the three names an array's own pickle
-consists of, so the worst a file can do is fail to load.
+A pickle is a program that may call any function. This unpickler knows only the functions that numpy's own pickles of
+arrays call, so the worst a file can do is fail to load.
 """
 
 import io

@@ -33,10 +33,6 @@ class Estimate:
         """The estimate in another unit."""
         return Estimate(self.mean * factor, self.standard_error * abs(factor), self.n)
 
-    def to_dict(self) -> dict[str, float]:
-        """Mean, standard error and n, for JSON."""
-        return {"mean": self.mean, "standard_error": self.standard_error, "n": self.n}
-
     def __str__(self) -> str:
         """``98.3 ± 0.2``: to the error's first digit, or to its second where the first is a 1."""
         error = self.standard_error

@@ -5,7 +5,7 @@ The posterior is a diagonal normal, q(z given x) = N(mean, exp(log_std)²). Ever
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -133,22 +133,6 @@ class LatentReport:
                 f" image. Either they are not needed, or {weighed}."
             )
         return f"The posterior has collapsed: {facts}; {self._cause(kl, weighed)}."
-
-    def to_dict(self) -> dict[str, Any]:
-        """The numbers and the statement, for JSON."""
-        return {
-            "images": len(self.means),
-            "units": len(self.active),
-            "active_units": self.active_units,
-            "variance_of_means": self.variance_of_means.tolist(),
-            "kl_per_dimension": None if self.kl_per_dimension is None else self.kl_per_dimension.tolist(),
-            "kl": Estimate.of(self.kl).to_dict(),
-            "mutual_information": self.mutual_information.to_dict(),
-            "marginal_kl": self.marginal_kl.to_dict(),
-            "decoder_spread": self.decoder_spread,
-            "collapsed": self.collapsed,
-            "statement": self.statement,
-        }
 
     def _cause(self, kl: float, weighed: str) -> str:
         """Why no unit is active, by who ignores what."""

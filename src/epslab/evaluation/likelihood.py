@@ -6,7 +6,6 @@ computed in the report only.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -141,14 +140,6 @@ class LikelihoodReport:
                 )
             )
         return found
-
-    def to_dict(self) -> dict[str, Any]:
-        """Estimates by key, and their kinds, for JSON: nats, and bits/dim under the keys of ``measurements``."""
-        result: dict[str, Any] = {"images": len(next(iter(self.entries.values())).log_p)}
-        result |= {key: Estimate.of(values).to_dict() for key, values in self.per_example.items()}
-        for i, name in enumerate(self.entries):
-            result[f"bits_per_dim_{name}" if i else "bits_per_dim"] = self.bits_per_dim(name).to_dict()
-        return result | {"kinds": {name: entry.kind for name, entry in self.entries.items()}}
 
     def _keyed(self) -> Iterator[tuple[str, str, PerExample]]:
         """Key, estimator's name and values of everything measured."""

@@ -1,4 +1,4 @@
-"""The linear-Gaussian model, where everything a deep latent-variable model only bounds is known exactly.
+"""The linear-Gaussian model, whose log p(x), posterior and bounds are known exactly.
 
 z ~ N(0, I_D), x = W z + μ + noise, noise ~ N(0, diag(ψ)): then x ~ N(μ, W Wᵀ + diag(ψ)) and z given x is Gaussian too.
 Probabilistic PCA and factor analysis are two ways to fit it (``epslab.generative.pca``).
@@ -18,7 +18,7 @@ from epslab.seeds import fork, noise
 from epslab.types import Latents, PerExample, Seeds
 
 UNFITTED = (0,)
-"""The image shape of a model that was not fitted yet."""
+"""The image shape of a model that is not fitted."""
 _LOG_2PI = math.log(2.0 * math.pi)
 
 

@@ -16,7 +16,7 @@ from epslab.errors import UserError
 from epslab.generative.linear_gaussian import UNFITTED, LinearGaussian, flatten, unflatten
 from epslab.types import Latents
 
-_RELATIVE_ZERO = 1e-12  #: of the largest variance: what float64 leaves of a variance that is 0
+_RELATIVE_ZERO = 1e-12  #: a variance below this share of the largest one is 0, but for rounding in float64
 
 
 class PCA(nn.Module):
@@ -121,7 +121,7 @@ class ProbabilisticPCA(LinearGaussian):
         """Maximum likelihood: W = U (Λ − σ² I)^½ (eq. 7), σ² the mean of the discarded variances (eq. 8).
 
         Raises:
-            UserError: So many components that no variance is left for the noise.
+            UserError: There are too many components: no variance is left for the noise.
         """
         axes = _principal_axes(images, self.latent_dim)
         pixels = len(axes.mean)
@@ -167,7 +167,7 @@ class FactorAnalysis(LinearGaussian):
     def fit(
         self, images: Float[Tensor, "n *shape"], *, iterations: int = 1000, tolerance: float = 1e-6
     ) -> "FactorAnalysis":
-        """EM from the principal axes, until an iteration gains less than ``tolerance`` nats an image.
+        """EM from the principal axes, until an iteration gains less than ``tolerance`` nats per image.
 
         The latents are rotated at the end, which changes no density, so that the posterior covariance is diagonal.
 

@@ -20,7 +20,7 @@ from epslab.types import ImageShape, Latents
 
 @runtime_checkable
 class Prior(Protocol):
-    """What a VAE needs of its prior."""
+    """The prior p(z) of a VAE."""
 
     def log_prob(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
         """Log p(z) in nats."""
@@ -152,6 +152,11 @@ class VampPrior(nn.Module, Mixture):
 
     Raises:
         UserError: components < 1.
+
+    >>> from epslab.nets import PerceptronEncoder
+    >>> prior = VampPrior(PerceptronEncoder((1, 8, 8), latent_dim=2), components=5, image_shape=(1, 8, 8))
+    >>> prior.log_prob(torch.zeros(3, 2)).shape
+    torch.Size([3])
     """
 
     def __init__(

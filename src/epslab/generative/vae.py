@@ -108,16 +108,16 @@ class VAE(nn.Module):
         return self.decoder(z)
 
     def reconstruct(self, images: Images) -> Images:
-        """E[x given z] at the posterior's mean: what the code keeps of each image."""
+        """E[x given z] at the posterior's mean."""
         return self.likelihood.mean(self.decode(self.encode(images)[0]))
 
     def sample(self, n: int, generator: Generator | None = None) -> Images:
-        """Images drawn from the model in its three steps: z, parameters, **pixels** (a mean is not a sample)."""
+        """Images drawn from the model in three steps: z, parameters, **pixels** (a mean is not a sample)."""
         with torch.no_grad(), evaluating(self):
             return self.likelihood.sample(self.decode(self.sample_latents(n, generator)), generator)
 
     def sample_means(self, n: int, generator: Generator | None = None) -> Images:
-        """E[x given z] at draws of z: smoother than what the model says images look like."""
+        """E[x given z] at draws of z; smoother than samples."""
         with torch.no_grad(), evaluating(self):
             return self.likelihood.mean(self.decode(self.sample_latents(n, generator)))
 
@@ -149,7 +149,7 @@ class VAE(nn.Module):
         return self.terms_at(*self.encode(images), images, samples, seeds)
 
     def terms_at(self, mean: Latents, log_std: Latents, images: Images, samples: int, seeds: Seeds) -> ElboTerms:
-        """The two terms at a posterior that is already encoded; ``terms`` passes the encoder's."""
+        """The two terms for a posterior that is already encoded."""
         z = _from_posterior(mean, log_std, samples, seeds, 0)
         reconstruction = -self._log_likelihood(z, images).mean(0)
         prior = _fixed(self.prior)
@@ -174,7 +174,7 @@ class VAE(nn.Module):
         return kl
 
     def at(self, images: Images) -> "VAEDraws":
-        """The log-densities at these images, with the encoder asked once for all draws."""
+        """The log-densities at these images; the encoder is called once for all draws."""
         return VAEDraws(self, images)
 
     def log_weights(self, images: Images, samples: int, *, seeds: Seeds, first: int = 0) -> Float[Tensor, "samples n"]:
@@ -257,6 +257,12 @@ def manifold(vae: VAE, grid_size: int = 20) -> Images:
 
     Returns:
         [n² c h w], row by row: z_1 grows along a row, z_2 from row to row.
+
+    >>> from epslab.nets import PerceptronDecoder, PerceptronEncoder
+    >>> from epslab.probability.likelihoods import Bernoulli
+    >>> vae = VAE(PerceptronEncoder((1, 8, 8), 2), PerceptronDecoder((1, 8, 8), 2), Bernoulli(), latent_dim=2)
+    >>> manifold(vae, grid_size=5).shape
+    torch.Size([25, 1, 8, 8])
 
     Raises:
         UserError: The model has another number of latent dimensions.

@@ -1,4 +1,4 @@
-"""What a VAE minimises: the negative ELBO, its KL term weighted, warmed up and floored. It reports the plain ELBO."""
+"""The training objective of a VAE: the negative ELBO with a weighted KL term, warm-up and free bits."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,13 +17,19 @@ class VAEObjective:
     Each entry is a curve: ``loss`` (what is minimised), ``reconstruction`` (−E_q log p(x given z); falls), ``kl``
     (grows while the code is learnt; near 0 the posterior has collapsed), ``bits_per_dim`` (the ELBO in bits per pixel).
 
+    >>> from epslab.nets import PerceptronDecoder, PerceptronEncoder
+    >>> from epslab.probability.likelihoods import Bernoulli
+    >>> vae = VAE(PerceptronEncoder((1, 8, 8), 2), PerceptronDecoder((1, 8, 8), 2), Bernoulli())
+    >>> sorted(VAEObjective(vae, warmup_epochs=5).columns)
+    ['bits_per_dim', 'kl', 'loss', 'reconstruction']
+
     Args:
         vae: The model; its ``beta`` weighs the KL term.
         samples: Draws of z per image.
         free_bits: λ in nats per dimension: the KL term is Σ_d max(λ, batch mean of KL_d), so dimensions below λ get no
             gradient (Kingma et al., 2016, eq. 15). A batch quantity, not a metric.
         warmup_epochs: β_t rises linearly from 0 to beta over this number of epochs.
-        prepare: Applied to the images first, with the examples' seeds: the fresh draw of dynamic binarisation.
+        prepare: Applied to the images first, with the examples' seeds, e.g. dynamic binarisation.
 
     Raises:
         UserError: A negative floor or warm-up, or fewer than one sample.
@@ -36,11 +42,6 @@ class VAEObjective:
     prepare: Callable[[Images, Seeds], Images] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning.
-
-        Raises:
-            UserError: A negative floor or warm-up, or fewer than one sample.
-        """
         for name in ("free_bits", "warmup_epochs"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"{name} must be 0 or more, not {getattr(self, name)}.")

@@ -11,7 +11,7 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 @torch.no_grad()
 def he_normal(module: nn.Module) -> None:
-    """Draw the weights of every linear layer and convolution again, from a normal distribution; biases become 0.
+    """Redraw the weights of every linear layer and convolution from a normal distribution; biases become 0.
 
     The standard deviation is that of He et al. (2015), eq. 10, which keeps the second moment through a ReLU layer::
 
@@ -36,7 +36,7 @@ def he_normal(module: nn.Module) -> None:
 
 
 def fan_in(layer: nn.Module) -> float:
-    """How many inputs one output of a linear layer or a convolution sums up, on average."""
+    """The number of inputs that one output of a linear layer or a convolution sums, on average."""
     if isinstance(layer, _TRANSPOSED):
         return layer.in_channels / layer.groups * math.prod(layer.kernel_size) / math.prod(layer.stride)
     if isinstance(layer, _CONVOLUTIONS):

@@ -1,6 +1,6 @@
 """The perceptron pair of the first VAE (Kingma & Welling, 2014, appendix C): one hidden layer of 500 units each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 
@@ -12,10 +12,8 @@ from epslab.nets.convolution import require_shape
 from epslab.types import Images, ImageShape, Latents
 
 
-def perceptron(
-    sizes: Sequence[int], activation: Callable[[], nn.Module] = nn.Tanh, *, last: bool = False
-) -> nn.Sequential:
-    """Linear layers of these sizes with an activation between them, and after the last one if ``last``.
+def perceptron(sizes: Sequence[int], *, last: bool = False) -> nn.Sequential:
+    """Linear layers of these sizes with tanh between them, and after the last one if ``last``.
 
     >>> perceptron([2, 16, 3])
     Sequential(
@@ -26,7 +24,7 @@ def perceptron(
     """
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
-        layers += [nn.Linear(inputs, outputs), activation()]
+        layers += [nn.Linear(inputs, outputs), nn.Tanh()]
     return nn.Sequential(*(layers if last else layers[:-1]))
 
 

@@ -114,6 +114,6 @@ def _read(source: Path | str, progress: bool) -> Any:
             f"'{source}' could not be fetched ({error}); check the address and the network, or download the file by"
             " other means and give its path."
         ) from error
-    except Exception as error:  # whatever the damage makes the readers stumble over
+    except Exception as error:  # a damaged file can fail in any way
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
         raise UserError(f"'{source}' is no file of weights, or is damaged ({reason}); fetch it again.") from error

@@ -1,9 +1,9 @@
-"""Classifiers that draw noise of their own: smoothing, purification, dropout at test time.
+"""Classifiers that draw noise: smoothing, purification, dropout at test time.
 
-Such a classifier takes two keyword arguments beside the images, ``seeds`` (one per image, [n]) and ``counter`` (which
-of its draws), and makes its noise of nothing else (``epslab.seeds.noise``). Then an image gets the same answer alone,
-in any batch and in any order, and the mean over the noise is a loop over counters. Attacks and evaluation hand it the
-seeds of the examples. A classifier without these two arguments is asked with the images alone.
+Such a classifier takes two keyword arguments in addition to the images: ``seeds`` (one per image, [n]) and ``counter``
+(the number of the draw). Its noise is a function of these alone (``epslab.seeds.noise``). Then an image gets the same
+answer alone, in any batch and in any order, and the mean over the noise is a loop over counters. Attacks and evaluation
+pass the seeds of the examples. A classifier without these arguments gets the images alone.
 """
 
 import inspect
@@ -43,7 +43,7 @@ def draws(model: object) -> bool:
 
 
 def ask(model: Classifier | RandomClassifier, images: Images, seeds: Seeds | None = None, counter: int = 0) -> Any:
-    """The classifier's answer, whatever that is: by these seeds and this counter where it draws.
+    """The classifier's output, with these seeds and this counter if it draws.
 
     Args:
         model: Images to logits [n classes].

@@ -1,4 +1,4 @@
-"""Distances between laws known by their samples or moments: Wasserstein, Fréchet, maximum mean discrepancy."""
+"""Distances of distributions from samples or moments: Wasserstein, Fréchet, maximum mean discrepancy."""
 
 import torch
 from jaxtyping import Float
@@ -15,7 +15,10 @@ def wasserstein_1d(x: Float[Tensor, "*batch n"], y: Float[Tensor, "*batch m"]) -
         y: Samples [m], or [batch m].
 
     Returns:
-        The distance, one for each pair, in the samples' own unit.
+        The distance of each pair, in the samples' unit.
+
+    >>> wasserstein_1d(torch.tensor([0.0, 1.0]), torch.tensor([2.0, 3.0]))
+    tensor(2.)
 
     Raises:
         UserError: A sample is empty.
@@ -75,7 +78,8 @@ def frechet(
 def mmd(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"], bandwidth: float) -> Float[Tensor, ""]:
     """The unbiased estimate of the **squared** maximum mean discrepancy; Gretton et al. (2012), eq. 3.
 
-    The kernel is exp(−‖x − y‖²/(2·bandwidth²)). Between samples of one law its expectation is 0, so it can be negative.
+    The kernel is exp(−‖x − y‖²/(2·bandwidth²)). For samples of one distribution its expectation is 0, so it can
+    be negative.
 
     Args:
         x: Samples [n d], n ≥ 2.

@@ -14,8 +14,15 @@ def score_function(
     Williams (1992): ∇ E_q[f] = E_q[f ∇ log q + ∇ f]. It needs no gradient through z, so z may be discrete and f a black
     box, but its variance is far larger than that of the reparameterised gradient, z = mu + sigma·eps.
 
+    >>> mu = torch.zeros((), requires_grad=True)
+    >>> z = torch.randn(1000, 1, generator=torch.Generator().manual_seed(0))  # from q = N(mu, 1)
+    >>> log_q = -0.5 * (z - mu) ** 2  # up to a constant
+    >>> score_function(z, log_q).sum().backward()
+    >>> round(mu.grad.item())  # the gradient of E[z] = mu
+    1
+
     Args:
-        values: f(z_k), k = 1..samples, for each example; where f has parameters of its own, they get their gradient.
+        values: f(z_k), k = 1..samples, for each example; if f has parameters, they get their gradient.
         log_q: log q(z_k), differentiable in the parameters of q, with z_k itself **detached** from them.
         leave_one_out: Subtract from each f(z_k) the mean of the others, which lowers the variance and keeps the
             expectation; Mnih & Rezende (2016). Needs two samples.
