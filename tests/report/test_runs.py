@@ -113,9 +113,7 @@ def test_before_its_evaluation_a_run_speaks_of_validation_only(make_run):
 
 def test_an_interrupted_run_says_so_and_how_to_carry_it_on(make_run):
     section = run_section(make_run(epochs=80))
-    assert section.warnings == (
-        "Training stopped after 3 of 80 epochs; it can be carried on (see the commands below).",
-    )
+    assert section.warnings == ("Training stopped after 3 of 80 epochs; it can be continued (see the commands below).",)
     assert "--resume" in section.code
     stopped_early = make_run("early", epochs=80, patience=5)
     stopped_early.update_result(status="finished")
