@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mutants.__main__ import EQUIVALENT, TESTS, found
+from mutants.__main__ import TESTS, declared, found
 from mutants.errors import Mutant, mutants
 from mutants.running import ROOT, Coverage
 
@@ -42,10 +42,15 @@ def test_the_error_stands_in_the_source_and_nothing_else_changes(tmp_path: Path)
     assert changed[11] == CODE.replace("x + 1 + 1", "x + 1 + (2)")
 
 
+def test_what_is_changed_and_the_tests_that_must_notice_are_there() -> None:
+    for package, tests in TESTS.items():
+        assert found(package), package
+        assert all((ROOT / test).exists() for test in tests), package
+
+
 def test_what_is_declared_harmless_is_an_error_that_could_be_made_and_has_a_reason() -> None:
     known = {mutant.name for package in TESTS for mutant in found(package)}
-    for line in EQUIVALENT.read_text(encoding="utf-8").splitlines():
-        name, _, reason = line.partition("  # ")
+    for name, reason in declared().items():
         assert name in known, name
         assert len(reason) > 10, name
 
