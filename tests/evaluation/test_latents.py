@@ -186,12 +186,20 @@ def test_a_prior_without_a_closed_form_has_no_kl_per_dimension_but_a_kl() -> Non
     assert "the other 3 say nothing" in report.statement
 
 
-def test_the_numbers_fit_together(inexact: Oracle) -> None:
+def test_the_measurements_are_the_reports_numbers(inexact: Oracle) -> None:
     report = evaluate_latents(inexact.vae, inexact.images(30))
-    assert report.active_units == 2
+    found = {number.key: number for number in report.measurements()}
+    assert json.loads(json.dumps([number.to_dict() for number in found.values()]))
+    assert (found["active_units"].value, found["active_units"].note) == (report.active_units, "of 3") == (2, "of 3")
     assert report.kl_per_dimension is not None
     assert len(report.kl_per_dimension) == len(report.variance_of_means) == 3
-    assert report.kl.double().mean().item() == pytest.approx(report.kl_per_dimension.sum().item(), rel=1e-6)
+    information, marginal = report.mutual_information, report.marginal_kl
+    assert (found["mutual_information"].value, found["marginal_kl"].value) == (information.mean, marginal.mean)
+    assert found["mutual_information"].standard_error == information.standard_error
+    assert found["mutual_information"].note == "at most ln 30 = 3.40"
+    assert found["marginal_kl"].standard_error == marginal.standard_error
+    assert found["decoder_spread"].value == report.decoder_spread
+    assert report.kl.double().mean().item() == pytest.approx(report.kl_per_dimension.sum().item(), rel=1e-9)
 
 
 def test_the_model_comes_back_in_its_mode_without_gradients_and_torchs_generator_untouched(inexact: Oracle) -> None:

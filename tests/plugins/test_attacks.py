@@ -29,6 +29,26 @@ def test_a_data_set_is_trained_and_evaluated_on_by_name(classifier):
     assert load("stripes", "test").classes == ("horizontal", "vertical")
 
 
+def test_data_list_shows_who_brought_a_set_and_the_help_says_where_to_look(installed, capsys):
+    assert main(["data", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name in ("moons", "stripes"):
+        (line,) = [line for line in lines if line.startswith(name)]
+        assert line.endswith("comes with epslab-toys 1.0")
+    assert main(["train", "--help"]) == 0
+    assert "installed package brings (`epslab data list` shows it)" in " ".join(capsys.readouterr().out.split())
+    for action in ("check", "fetch"):
+        assert main(["data", action, "moons"]) == 2
+        assert "'moons' is a data set from outside epslab" in capsys.readouterr().err
+
+
+def test_an_attack_without_a_ball_cannot_be_trained_against(installed, tmp_path, capsys):
+    words = ["train", "small-cnn", "--defence", "adversarial-loss", "--attack", "towards-grey"]
+    assert main([*words, "--out", str(tmp_path / "run")]) == 2
+    assert "--attack towards-grey is not built from a ball" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_they_are_known_by_name(installed):
     assert {"towards-grey", "salt"} <= set(ATTACKS)
     assert ATTACKS.origin("salt") == "epslab-toys 1.0"

@@ -17,6 +17,10 @@ from epslab.recipes.classifier.adversarial import AdversarialObjective, attack, 
 from epslab.types import Batch, Progress
 
 
+class NoBall:
+    """Stands for an attack that minimises a distance."""
+
+
 def recipe(**settings: Any) -> SmallCNNRecipe:
     return SmallCNNRecipe(**{"defence": "adversarial-loss", "radius": 0.25, **settings})
 
@@ -62,6 +66,7 @@ def test_every_attack_made_from_a_ball_can_be_trained_against() -> None:
     ("settings", "sentence"),
     [
         ({"attack": "pdg"}, "Unknown attack 'pdg'. Did you mean 'pgd'?"),
+        ({"attack": f"{__name__}:NoBall"}, "NoBall is not built from a ball, which --radius needs; choose e.g. pgd."),
         ({"attack": "fgsm", "attack_steps": 3}, "--attack fgsm has no steps; leave --attack-steps out."),
         ({"attack": "fgsm", "attack_step_size": 0.1}, "--attack fgsm has no step size; leave --attack-step-size out."),
     ],

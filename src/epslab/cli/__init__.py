@@ -1,4 +1,4 @@
-"""The command line, one verb a job: ``epslab train vae --data digits``.
+"""The command line, with one verb per task: ``epslab train vae --data digits``.
 
 Each verb is a module with a ``run(arguments)``; its docstring's first line is the verb's line in the help. Only the
 chosen verb's parser is built, and whatever is heavy is imported when the verb starts to work, so help is instant.
@@ -26,7 +26,7 @@ verbs:
 {verbs}
 
 options, after any verb:
-  -h, --help  what the verb takes, with units and defaults
+  -h, --help  the verb's options, with units and defaults
   --debug     show the traceback of an error, not only its sentence
   --version   print the version
 

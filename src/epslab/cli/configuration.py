@@ -13,12 +13,12 @@ _FILE = "config.yaml"
 def load_settings(given: str | None, resumed: Path | None = None) -> dict[str, Any]:
     """What a configuration file says, flag to value, and ``recipe``.
 
-    Where a run lay says nothing of where its repetition goes: of a run's own file, which has a ``provenance``, ``out``,
-    ``resume`` and ``overwrite`` are left out.
+    A run's file, which has a ``provenance``, does not say where its repetition goes: its ``out``, ``resume`` and
+    ``overwrite`` are left out.
 
     Args:
         given: A run folder or a YAML file; None for none.
-        resumed: The run folder that goes on, read where ``given`` is None and it holds a run.
+        resumed: The run folder to resume, which is read if ``given`` is None and it holds a run.
 
     Raises:
         UserError: There is no such file, or it is no mapping in YAML.

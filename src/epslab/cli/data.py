@@ -16,7 +16,7 @@ _ACTIONS = ("list", "check", "fetch")
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Do with the data sets what the command line says, and print how they stand.
+    """List, check or fetch the data sets, and print their states.
 
     Raises:
         UserError: An unknown action or data set, or a file that is missing, corrupt or could not be fetched.
@@ -29,7 +29,7 @@ def run(arguments: Sequence[str]) -> None:
         help="list: all data sets and where they are; check: compare every file with the official release; fetch:"
         " download",
     )
-    name = "digits, mnist, fashion-mnist, cifar10; check also takes a folder of images, or no NAME for all here"
+    name = "digits, mnist, fashion-mnist, cifar10; check also takes a folder of images; without NAME it checks all"
     parser.add_argument("name", nargs="?", type=str | None, metavar="NAME", help=name)
     parser.add_class_arguments(Data, skip={"data", "seed"})
     values = parser.read(arguments)

@@ -1,4 +1,4 @@
-"""Measure a trained model as its recipe does: accuracy, likelihood, whatever the recipe's own numbers are."""
+"""Measure a trained model: accuracy, likelihood, or what else its recipe measures."""
 
 import shlex
 from collections.abc import Sequence

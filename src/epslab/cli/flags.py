@@ -14,7 +14,7 @@ class Data:
     Args:
         data: Data set: digits, mnist, fashion-mnist, cifar10; a name that an installed package brings (`epslab data
             list` shows it) or package.module:name; or a folder with one folder of images per class.
-        data_root: Folder of all data sets; without it EPSLAB_DATA, then the platform's cache folder.
+        data_root: Folder of all data sets (default: EPSLAB_DATA, or else the platform's cache folder).
         seed: Seed of all randomness; the same seed gives the same numbers.
     """
 
@@ -29,9 +29,9 @@ class Images:
 
     Args:
         split: Test images, or the validation images held out of training.
-        limit: Number of images, drawn by the seed; without it all.
+        limit: Number of images, drawn by the seed (default: all).
         batch_size: Images at a time; this changes speed and memory only.
-        data_root: Folder of all data sets; without it the one of the training.
+        data_root: Folder of all data sets (default: the one used in training).
         seed: Seed of all randomness; the same seed gives the same numbers.
     """
 

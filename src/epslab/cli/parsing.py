@@ -13,7 +13,7 @@ from epslab.errors import UserError
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
-_RENAMED = {"num_nodes": "nodes"}  # as runs of before have it in their config.yaml
+_RENAMED = {"num_nodes": "nodes"}  # old runs have it in their config.yaml
 _METAVARS = {"int": "N", "float": "X", "str": "TEXT"}
 _TYPES = {
     "int": "a whole number",
@@ -63,7 +63,7 @@ class Parser(ArgumentParser):
             settings: Values that stand in for the defaults, by flag (underscores); ``words`` override them.
 
         Raises:
-            UserError: A flag nobody knows, or a value that is not of its type.
+            UserError: An unknown flag, or a value of another type.
         """
         words = [re.sub(r"^--[^=]+", lambda flag: f"--{_current(flag[0][2:])}", word) for word in words]
         settings = {_current(name): value for name, value in (settings or {}).items()}
@@ -92,12 +92,12 @@ class Parser(ArgumentParser):
             flag = _hyphens(f"-{key[1]}" if len(key[1]) == 1 else f"--{key[1]}")
             return f"{flag} must be {_expected(message)}, not '{value[-1] if value else ''}'.{_nearest(message, value)}"
         if missing := re.match(r"argument (\S+): expected .*argument", message):
-            return f"{_hyphens(missing[1].split('/')[-1])} needs a value; `{self.prog} --help` says which."
+            return f"{_hyphens(missing[1].split('/')[-1])} needs a value; see `{self.prog} --help`."
         if required := re.match(r"the following arguments are required: (.*)", message):
             names = required[1].upper()
-            return f"`{self.prog}` needs {names}; `{self.prog} --help` says what that is."
+            return f"`{self.prog}` needs {names}; see `{self.prog} --help`."
         if unrecognised := re.match(r"[Uu]nrecognized arguments: (.*)", message):
-            return f"`{self.prog}` does not take '{unrecognised[1]}'; `{self.prog} --help` lists what it takes."
+            return f"`{self.prog}` does not take '{unrecognised[1]}'; `{self.prog} --help` lists its options."
         return message
 
 
@@ -135,7 +135,7 @@ def _nearest(message: str, value: list[str]) -> str:
 
 
 def _current(name: str) -> str:
-    """The name of a flag with underscores; what it was called before becomes what it is called now."""
+    """The name of a flag with underscores; a former name becomes the present one."""
     name = name.replace("-", "_")
     return _RENAMED.get(name, name)
 

@@ -25,9 +25,8 @@ def run(arguments: Sequence[str]) -> None:
         metavar="RUN",
         help="folders of runs (with the attacks on them), attacks or studies",
     )
-    parser.add_argument(
-        "--out", type=str | None, metavar="FILE", help="page to write; without it report.html in the first run folder"
-    )
+    page = "page to write (default: report.html in the first folder)"
+    parser.add_argument("--out", type=str | None, metavar="FILE", help=page)
     values = parser.read(arguments)
     folders = [Path(folder) for folder in values["runs"]]
     out = Path(values["out"]) if values["out"] else folders[0] / "report.html"

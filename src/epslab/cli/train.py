@@ -2,9 +2,10 @@
 
 import contextlib
 import dataclasses
+import io
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +44,13 @@ def run(arguments: Sequence[str]) -> None:
     first = folders.first_process()
     values["machine"] = Machine(**{field.name: values.pop(field.name) for field in dataclasses.fields(Machine)})
     values["out"] = _folder(name, values, first)
-    with _silent(unless=first), _known_to_children(values["out"]):
-        _train(RECIPES[name], values, progress=first)
+    os.environ[_OUT] = str(values["out"])
+    try:
+        # The first process of a distributed run speaks for all.
+        with contextlib.nullcontext() if first else contextlib.redirect_stdout(io.StringIO()):
+            _train(RECIPES[name], values, progress=first)
+    finally:
+        del os.environ[_OUT]
 
 
 def _train(kind: type["TrainingSettings"], values: Mapping[str, Any], progress: bool) -> None:
@@ -88,7 +94,7 @@ def _one_recipe(given: str | None, configured: str | None) -> str:
 
 
 def _resumed(words: Sequence[str]) -> Path | None:
-    """The folder to resume, whose own settings stand in for those not given; None when not resuming a named one."""
+    """The folder to resume: its settings replace the defaults. None without --resume or --out."""
     out = value_of("out", words)
     return Path(out) if out and "--resume" in words else None
 
@@ -102,29 +108,6 @@ def _folder(name: str, values: Mapping[str, Any], first: bool) -> Path:
         raise UserError("Processes that are started separately need one folder to share: give --out.")
     base = f"{name.rpartition(':')[2]}-{Path(values['data']).name}"
     return folders.automatic(base, values["resume"], values["overwrite"])
-
-
-@contextlib.contextmanager
-def _known_to_children(out: Path) -> Iterator[None]:
-    before = os.environ.get(_OUT)
-    os.environ[_OUT] = str(out)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[_OUT]
-        else:
-            os.environ[_OUT] = before
-
-
-@contextlib.contextmanager
-def _silent(unless: bool) -> Iterator[None]:
-    """The first process of a distributed run speaks for all."""
-    if unless:
-        yield
-    else:
-        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-            yield
 
 
 def _parser(name: str | None) -> Parser:

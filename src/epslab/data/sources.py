@@ -143,6 +143,8 @@ def overview(root: str | Path | None = None) -> list[Overview]:
 
 
 def _source(name: str | Path) -> Source:
+    if str(name) in OUTSIDE:
+        raise UserError(f"'{name}' is a data set from outside epslab, whose files it cannot check or fetch; load it.")
     if str(name) not in SOURCES:
         raise _unknown(name)
     return SOURCES[str(name)]

@@ -17,6 +17,7 @@ from epslab.evaluation.batches import Prepare, batches
 from epslab.evaluation.estimate import Estimate
 from epslab.generative.elbo import ElboTerms
 from epslab.nets.modes import borrowed
+from epslab.runs import Measurement
 from epslab.seeds import noise, of_indices
 from epslab.types import Images, Latents, PerExample, Seeds
 
@@ -133,6 +134,27 @@ class LatentReport:
                 f" image. Either they are not needed, or {weighed}."
             )
         return f"The posterior has collapsed: {facts}; {self._cause(kl, weighed)}."
+
+    def measurements(self) -> list[Measurement]:
+        """The numbers as a run keeps them."""
+        information, marginal = self.mutual_information, self.marginal_kl
+        most = f"at most ln {information.n} = {math.log(information.n):.2f}"
+        return [
+            Measurement(
+                "active_units", "active latent dimensions", value=self.active_units, note=f"of {len(self.active)}"
+            ),
+            Measurement(
+                "mutual_information", "mutual information of image and code", "nats", information.mean,
+                standard_error=information.standard_error, note=most,
+            ),
+            Measurement(
+                "marginal_kl", "KL from all codes together to the prior", "nats", marginal.mean,
+                standard_error=marginal.standard_error, better="lower",
+            ),
+            Measurement(
+                "decoder_spread", "variance of log p(x|z) over z from the prior", "nats²", self.decoder_spread
+            ),
+        ]  # fmt: skip
 
     def _cause(self, kl: float, weighed: str) -> str:
         """Why no unit is active, by who ignores what."""

@@ -1,26 +1,38 @@
-"""What the recipes' settings are checked by, before anything is loaded or written."""
+"""Checks of settings, made before anything is loaded or written."""
 
 import math
+from collections.abc import Callable
+from dataclasses import fields as fields_of
+from typing import Any
 
 from epslab.errors import UserError
 
 
-def require(recipe: object, field: str, holds: bool, wanted: str) -> None:
-    """Refuse a setting that cannot work.
+def require(settings: Any, wanted: str, holds: Callable[[Any], bool], *fields: str) -> None:
+    """Refuse settings that cannot work; a field that may be None passes as None.
+
+    Args:
+        settings: A dataclass.
+        wanted: What the fields must be, in words.
+        holds: Whether a value is that.
+        fields: The fields to check.
 
     Raises:
         UserError: The condition does not hold; the sentence names the setting's flag, its value and what it may be.
     """
-    if not holds:
-        flag = field.replace("_", "-")
-        raise UserError(f"--{flag} is {getattr(recipe, field)}, but must be {wanted}.")
+    types = {field.name: str(field.type) for field in fields_of(settings)}
+    for field in fields:
+        value, nullable = getattr(settings, field), "None" in types[field]
+        if not (nullable and value is None) and not holds(value):
+            flag = field.replace("_", "-")
+            raise UserError(f"--{flag} is {value}, but must be {wanted}{', or null' if nullable else ''}.")
 
 
 def pixels(value: float | str, flag: str) -> float:
-    """A length in units of the pixel range [0, 1], from a number or from text such as "8/255" or "0.3".
+    """A length in units of the pixel range [0, 1]: a number, or text such as "8/255" or "0.3".
 
     Raises:
-        UserError: The text is neither, or the length is negative or not finite.
+        UserError: The text is no such length, or the length is negative or not finite.
     """
     above, slash, below = str(value).partition("/")
     try:

@@ -1,4 +1,4 @@
-"""The settings that all recipes share, each a flag of ``epslab train``, and their checks."""
+"""The settings that all recipes share; each is a flag of ``epslab train``."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -8,7 +8,7 @@ from epslab.recipes.checks import require
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a model is trained, whatever it is. A recipe's own settings extend it: their fields become flags.
+    """How a model of any kind is trained. A recipe's settings extend this class; their fields become flags.
 
     >>> @dataclass(frozen=True)
     ... class MySettings(TrainingSettings):
@@ -22,12 +22,13 @@ patience=None, validation_fraction=0.1, half='all', width=64)
     Args:
         epochs: Passes over the training data.
         batch_size: Examples per step, over all processes together.
-        learning_rate: Learning rate at its highest; null: the usual one of the optimiser.
+        learning_rate: Highest learning rate; null: the optimiser's usual one.
         schedule: Learning rate over training: "constant"; "cosine" down to 0; "one-cycle" up and down to 0; "step", a
             tenth after every 7 epochs.
-        gradient_clip: Largest gradient norm of a step, in nats per example; none if null.
-        ema_decay: Decay per step of the moving average of the weights that is evaluated and saved; none if null.
-        patience: Epochs without a better validation after which training stops; never if null.
+        gradient_clip: Largest gradient norm of a step, in nats per example; null: no clipping.
+        ema_decay: Decay per step of the moving average of the weights, which is then evaluated and saved; null: no
+            average.
+        patience: Training stops after this many epochs without a better validation; null: it never stops early.
         validation_fraction: Share of the training data held out to choose the best epoch.
         half: Train and validate on "all" training data, or on one of two disjoint halves of it, "A" or "B", which are
             the same for every seed.
@@ -37,9 +38,9 @@ patience=None, validation_fraction=0.1, half='all', width=64)
     """
 
     classifies: ClassVar[bool] = False
-    """Whether the model maps images to logits: then ``epslab attack`` takes its runs."""
+    """Whether the model maps images to logits; ``epslab attack`` takes such runs."""
     options: ClassVar[type | None] = None
-    """A dataclass of what ``epslab evaluate`` may be asked for such a model; its fields are flags, too."""
+    """A dataclass of the model's options in ``epslab evaluate``; its fields become flags."""
 
     epochs: int = 20
     batch_size: int = 128
@@ -53,10 +54,6 @@ patience=None, validation_fraction=0.1, half='all', width=64)
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work, before anything is loaded or written."""
-        for field in ("epochs", "batch_size"):
-            require(self, field, getattr(self, field) >= 1, "1 or more")
-        for field in ("learning_rate", "gradient_clip"):
-            require(self, field, getattr(self, field) is None or getattr(self, field) > 0, "more than 0, or null")
-        require(self, "patience", self.patience is None or self.patience >= 1, "1 or more, or null")
-        require(self, "ema_decay", self.ema_decay is None or 0 < self.ema_decay < 1, "between 0 and 1, or null")
-        require(self, "validation_fraction", 0 < self.validation_fraction < 1, "between 0 and 1")
+        require(self, "1 or more", lambda n: n >= 1, "epochs", "batch_size", "patience")
+        require(self, "more than 0", lambda x: x > 0, "learning_rate", "gradient_clip")
+        require(self, "between 0 and 1", lambda x: 0 < x < 1, "ema_decay", "validation_fraction")

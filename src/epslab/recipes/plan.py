@@ -1,4 +1,4 @@
-"""What a recipe plans: a model, what is minimised, and what is drawn and measured of it."""
+"""A recipe's plan: the model, its objective, and how it is drawn from and measured."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class Asked:
 
     Args:
         batch_size: Examples at a time; results depend on it by rounding only.
-        seed: Of every example's noise.
+        seed: Seed of every example's noise.
         progress: Show a progress bar.
-        options: What the settings' ``options`` class makes of the command's flags; None where it has none.
+        options: An instance of the settings' ``options`` class; None if they have no such class.
     """
 
     batch_size: int = 256
@@ -36,7 +36,7 @@ class Asked:
 
 
 def nothing_measured(model: Any, run: Run, images: Any, asked: Asked) -> Measured:
-    """No numbers but the curves that the run has already."""
+    """No numbers; the run has its curves only."""
     return Measured([])
 
 
@@ -55,18 +55,18 @@ class Plan:
     True
 
     Args:
-        model: Untrained. It is built the same way whatever the images are, given their shape and classes: to load a
-            trained model, the recipe plans once more for a single black image.
+        model: Untrained. It may depend on the images by their shape and classes only: to load a trained model, the
+            recipe plans again for a single black image.
         turns: An objective, or several that take turns (``epslab.training.Turn``).
-        start: Called before training: puts in weights from elsewhere.
+        start: Called before training, to load weights from elsewhere.
         optimiser: Makes the optimiser from the parameters; None: Adam. Turns bring their own.
         monitor: The column of ``metrics.csv`` whose smallest value marks the best epoch; None keeps the last weights;
             "auto": "val/loss", or None where there are several turns.
         prepare: The data as the model wants it, from (data, whether it is to be measured or trained on).
-        look: Called before training and after every epoch as (model, epochs completed, run): draws what is to be seen.
-            By default, samples before training and after the last epoch.
+        look: Called before training and after every epoch as (model, epochs completed, run), to save pictures. By
+            default it draws samples before training and after the last epoch.
         measure: (model, run, test data, ``Asked``) to numbers; saves pictures by ``run.show``.
-        sample: Draws samples; by default the model's own method ``sample``, if it has one.
+        sample: Draws samples; by default the model's method ``sample``, if it has one.
         means: Draws the mean of each sample instead; by default the model's ``sample_means``, if it has one.
     """
 

@@ -13,9 +13,9 @@ class Fact:
 
     Args:
         key: The measurement it is compared with, by its key in ``result.json``.
-        value: As it was reported, with "≈" where it was given so, in the measurement's unit.
+        value: The number in the measurement's unit, with "≈" where it was reported so.
         source: Who reported it, and for which settings.
-        settings: Entries of a run's ``config.yaml`` it belongs to; a tuple lists the values that will do.
+        settings: Entries of ``config.yaml`` that a run must have; a tuple lists the values allowed.
     """
 
     key: str

@@ -1,4 +1,4 @@
-"""Training by a recipe, and what is done with the run it leaves: load, split again, sample, evaluate."""
+"""Train by a recipe; load, split, sample and evaluate the run."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -48,14 +48,14 @@ def train(
     """Train the recipe's model on a data set into a run folder.
 
     Args:
-        settings: The recipe's: its model and how that is trained.
+        settings: The recipe's settings: the model and how it is trained.
         data: A name ``epslab.data.load`` knows, or a folder of images by class.
         data_root: Where data sets lie.
         out: The run folder.
-        seed: Of the split, the weights, the order of images and every example's noise.
-        resume: Carry on from the folder's last checkpoint.
+        seed: Seed of the split, the weights, the order of images and every example's noise.
+        resume: Go on from the folder's last checkpoint.
         overwrite: Replace the run the folder holds.
-        machine: What it is trained on; None: one device, the best there is.
+        machine: What the model is trained on; None: one device, the best there is.
         progress: Show a progress bar.
 
     Raises:
@@ -106,7 +106,7 @@ def recipe_of(run: Run) -> TrainingSettings:
     """The settings a run was trained by.
 
     Raises:
-        UserError: They name a recipe nobody knows, or do not fit the recipe.
+        UserError: The recipe is unknown, or the settings do not fit it.
     """
     kind, config = settings_class(run), run.config
     names = [field.name for field in dataclasses.fields(kind) if field.name in config]
@@ -119,7 +119,7 @@ def _tuple(value: Any) -> Any:
 
 
 def splits(run: Run, data_root: str | Path | None = None) -> Splits:
-    """The run's data, split as it was in training and as it is measured: binary where the recipe says so."""
+    """The run's data with the split of its training, prepared for measuring: binary where the recipe says so."""
     raw, plan = _planned_of(run, data_root)
     return Splits(*(plan.prepare(part, True) for part in raw))
 
@@ -138,9 +138,9 @@ def sample(run: Run, n: int, seed: int = 0, *, means: bool = False) -> Tensor:
 
     Args:
         run: A trained run.
-        n: How many.
+        n: Number of samples.
         seed: The same seed gives the same samples.
-        means: The mean of each image instead of a draw of its pixels.
+        means: Give the mean of each image, not a draw of its pixels.
 
     Raises:
         UserError: Its model draws nothing, or the run has no weights yet.
@@ -178,10 +178,10 @@ def evaluate(
     Args:
         run: A trained run; its ``result.json`` gains the numbers, its ``figures`` the pictures.
         split: "test" or "validation".
-        data_root: Where data sets lie, if elsewhere than in training.
-        limit: Measure this many images, drawn by the seed; all if None.
+        data_root: Where data sets lie; None: where they lay in training.
+        limit: Number of images, drawn by the seed; None: all.
         batch_size: Images at a time; the result depends on it by rounding only.
-        seed: Of the choice of images and of every image's noise.
+        seed: Seed of the choice of images and of every image's noise.
         progress: Show a progress bar.
         options: Fields of the recipe's ``options``, e.g. of a VAE ``importance_samples``.
 
@@ -201,7 +201,7 @@ def evaluate(
     if images.shape != trained_on:
         raise UserError(
             f"The model of '{run.folder}' was trained on images of shape {trained_on}, but '{run.config['data']}' has"
-            f" images of shape {images.shape}: evaluate it on images of its own shape."
+            f" images of shape {images.shape}; evaluate it on images of the shape it was trained on."
         )
     if limit is not None and limit < len(images):
         images = images.take(limit, seed)
@@ -253,7 +253,7 @@ def _stand_in(run: Run) -> ImageSet | PointSet:
 
 
 def half_of(settings: TrainingSettings, images: Any) -> Any:
-    """All of them, or the half the settings name: the same halves for every seed."""
+    """All images, or the half that the settings name; the halves are the same for every seed."""
     if settings.half == "all":
         return images
     if len(images) < 2:

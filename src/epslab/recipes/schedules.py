@@ -1,4 +1,4 @@
-"""Learning rates over training, each a factor of the recipe's own as a function of how far training has come."""
+"""Learning rates over training: each is a factor of the recipe's rate, a function of the share of training done."""
 
 import math
 from collections.abc import Callable
@@ -13,16 +13,16 @@ _START = 0.04  # of its peak
 _EVERY = 7  # epochs between two steps down
 
 
+def cosine(done: float, epochs: int = 1) -> float:
+    """Half a cosine from 1 to 0 (Loshchilov & Hutter, 2017, without restarts)."""
+    return 0.5 * (1 + math.cos(math.pi * done))
+
+
 def one_cycle(done: float, epochs: int) -> float:
     """From 1/25 of the peak up to it over the first 30 %, then down to 0: half a cosine each (Smith & Topin, 2019)."""
     if done < _RISE:
-        return _START + (1 - _START) * (1 - _half_cosine(done / _RISE))
-    return _half_cosine((done - _RISE) / (1 - _RISE))
-
-
-def cosine(done: float, epochs: int) -> float:
-    """Half a cosine from 1 to 0 (Loshchilov & Hutter, 2017, without restarts)."""
-    return _half_cosine(done)
+        return _START + (1 - _START) * (1 - cosine(done / _RISE))
+    return cosine((done - _RISE) / (1 - _RISE))
 
 
 def step(done: float, epochs: int) -> float:
@@ -47,7 +47,3 @@ def schedule(name: str, epochs: int) -> ScheduleFactory | None:
         return LambdaLR(optimiser, lambda taken: factor(min(1.0, taken / max(1, steps)), epochs))
 
     return make
-
-
-def _half_cosine(done: float) -> float:
-    return 0.5 * (1 + math.cos(math.pi * done))

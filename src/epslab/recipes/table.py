@@ -1,4 +1,4 @@
-"""Which recipes there are: each is settings, and a plan made from them.
+"""The table of recipes: each is a class of settings and a plan made from them.
 
 ``RECIPES`` maps a name to its class of settings. Built in, the plan is named here by its import path, so that settings
 load without torch and nothing imports in a circle. From outside (an entry point of ``epslab.recipes``, or
@@ -46,14 +46,14 @@ class Recipes(Names):
         return kind
 
     def summary(self, name: str) -> str:
-        """The first line about it; of a recipe from outside, who brought it, without an import."""
+        """One line about a recipe: its docstring's first; or the package that brings it, which is not imported."""
         if package := self.origin(name):
             return f"of the package {package}"
         return (self[name].__doc__ or "").strip().splitlines()[0]
 
 
 RECIPES = Recipes()
-"""Every recipe by the name the command line knows it by."""
+"""Every recipe by its name on the command line."""
 
 
 def settings_class(run: Run) -> type[TrainingSettings]:

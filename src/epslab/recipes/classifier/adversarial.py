@@ -29,11 +29,11 @@ _STEPS = 7  # of an iterated attack in training, at most (Madry et al., 2018, on
 class AdversarialObjective:
     """A classifier's loss under attack.
 
-    The entries, each a curve: ``loss`` (what is minimised, in nats; in validation w·J(x) + (1 − w)·J(x_adv)), ``error``
-    (of the images as they are), and in validation ``robust_error`` (of the attacked images: what is to fall).
+    Its entries are curves: ``loss`` (what is minimised, in nats; in validation w·J(x) + (1 − w)·J(x_adv)), ``error``
+    (of clean images), and in validation ``robust_error`` (of attacked images).
 
-    Every validation image is attacked once, at the full radius and with the same noise in every epoch: validation costs
-    about as much per image as training.
+    Every validation image is attacked once per epoch, at the full radius and always with the same noise. Validation
+    costs about as much per image as training.
 
     Args:
         model: Images in [0, 1] to logits.
@@ -100,10 +100,13 @@ def attack(recipe: ClassifierRecipe, share: float = 1.0) -> Attack:
     """The attack to train against, with this share of the recipe's radius and step size.
 
     Raises:
-        UserError: Its name is unknown, or it was given a number of steps or a step size and has none.
+        UserError: Its name is unknown, it has no ball, or it has no steps or step size but was given them.
     """
-    kind: Any = attacks.ATTACKS[recipe.attack]
-    fields: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(kind) if field.init}
+    kind = attacks.ATTACKS[recipe.attack]
+    known = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
+    fields: dict[str, Any] = {field.name: field.default for field in known if field.init}
+    if "ball" not in fields:
+        raise UserError(f"--attack {recipe.attack} is not built from a ball, which --radius needs; choose e.g. pgd.")
     for name in ("steps", "step_size"):
         value = getattr(recipe, f"attack_{name}")
         if value is not None and name not in fields:

@@ -1,4 +1,4 @@
-"""A classifier's answers at labelled images: which are right, how sure it was, what it took for what."""
+"""A classifier's answers on labelled images: which are right, how confident it is, which classes it confuses."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from epslab.types import Classifier, Labels, Logits
 
 @dataclass(frozen=True)
 class Answers:
-    """A classifier's logits at labelled images, and what follows from them.
+    """A classifier's logits on labelled images, and what follows from them.
 
     Args:
         logits: [n classes].

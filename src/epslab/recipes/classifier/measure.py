@@ -1,4 +1,4 @@
-"""What a trained classifier is measured by: accuracy, cross-entropy, calibration."""
+"""The measurements of a trained classifier: accuracy, cross-entropy, calibration."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -50,7 +50,7 @@ def measure(model: nn.Module, run: Run, images: ImageSet, asked: Asked) -> Measu
 
 
 def _defended(config: Mapping[str, Any]) -> str:
-    """What it was defended against: clean accuracy is given up for that."""
+    """The attack it was trained against, which costs clean accuracy; "" for none."""
     if config["defence"] == "none":
         return ""
     return f"clean images; trained by {config['defence']}, {config['attack']} at {config['norm']} {config['radius']}"

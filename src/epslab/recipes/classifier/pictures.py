@@ -1,4 +1,4 @@
-"""The pictures of a classifier's answers: whether it can be believed, and what it gets wrong."""
+"""The pictures of a classifier's answers: how well its confidence is calibrated, and its mistakes."""
 
 from epslab import figures
 from epslab.classifiers.calibration import calibration

@@ -3,26 +3,13 @@
 from epslab.recipes.published import Fact
 
 _COURSE_CLASSIFIER = {
-    "recipe": "resnet18",
-    "data": "cifar10",
-    "stem": "cifar-pool",
-    "optimiser": "sgd",
-    "learning_rate": 5e-4,
-    "schedule": "step",
-    "batch_size": 64,
-    "augment": "none",
-    "weights": None,
-    "defence": "none",
-}
+    "recipe": "resnet18", "data": "cifar10", "stem": "cifar-pool", "optimiser": "sgd", "learning_rate": 5e-4,
+    "schedule": "step", "batch_size": 64, "augment": "none", "weights": None, "defence": "none",
+}  # fmt: skip
 _PGD_TRAINED = {
-    "recipe": "resnet18",
-    "data": "cifar10",
-    "defence": "adversarial-loss",
-    "clean_weight": 0.0,
-    "attack": "pgd",
-    "norm": "linf",
-    "radius": ("8/255", 8 / 255),
-}
+    "recipe": "resnet18", "data": "cifar10", "defence": "adversarial-loss", "clean_weight": 0.0, "attack": "pgd",
+    "norm": "linf", "radius": ("8/255", 8 / 255),
+}  # fmt: skip
 
 FACTS = (
     Fact("accuracy", "58 %", "public run of the course's settings, from scratch", _COURSE_CLASSIFIER),

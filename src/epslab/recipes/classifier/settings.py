@@ -1,4 +1,4 @@
-"""The settings that train a classifier, plainly or against an attack; their fields are the command's flags."""
+"""The settings that train a classifier, with or without a defence; their fields are the command's flags."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -19,27 +19,28 @@ class ClassifierRecipe(TrainingSettings, ABC):
     Args:
         optimiser: "sgd" with momentum, or "adam" (AdamW: its weight decay is decoupled).
         momentum: Momentum of sgd.
-        weight_decay: Pull of each step on the weights towards 0, relative to the learning rate.
+        weight_decay: Strength of weight decay, relative to the learning rate.
         label_smoothing: Share of a label's weight that is spread over all classes, from 0 to below 1.
-        augment: Random changes of training images: "crop" shifts by up to an eighth of the side, "flip-crop" mirrors
-            half of them, too (no good for digits), "none"; "auto": flip-crop for colour images, crop for grey ones.
-        weights: Run folder, file (.pth, .safetensors) or URL of weights to start from; a first or last layer for other
-            images or classes is left new.
+        augment: Random changes of training images: "crop" shifts them by up to an eighth of the side; "flip-crop" also
+            mirrors half of them (not for digits); "none"; "auto": flip-crop for colour images, crop for grey ones.
+        weights: Run folder, file (.pth, .safetensors) or URL of weights to start from. A first or last layer that does
+            not fit the images or classes keeps its random weights.
         defence: Train against an attack: "adversarial-loss", clean_weight·J(x) + (1 − clean_weight)·J(x_adv);
-            "adversarial-batch", clean and attacked images in one batch; "none". Then the validation images are
-            attacked as well, at the full radius, and the error under attack chooses the best epoch.
-        attack: Attack to train against, by name: fgsm, pgd, ...
-        norm: Norm of its ball: "linf", "l2" or "l1".
-        radius: Radius of its ball, in units of the pixel range [0, 1], e.g. 0.3 or 8/255.
-        attack_steps: Steps of an iterated attack; null: 7, or the attack's own where that is less.
-        attack_step_size: Length of one step, in the radius's unit; null: 2.5 times radius/steps, at most radius.
-        clean_weight: Weight of the unattacked images in the adversarial loss, 0 to 1; 0 trains on attacked ones alone.
-        radius_warmup_epochs: Epochs over which the radius (and the step) of the training attack rises from 0.
+            "adversarial-batch", clean and attacked images in one batch; "none". With a defence the validation images
+            are attacked too, at the full radius, and the error under attack chooses the best epoch.
+        attack: Attack to train against: random, fgsm, iterative-fgsm, least-likely, pgd, apgd; a name that an installed
+            package brings, or package.module:Name.
+        norm: Norm of the attack's ball: "linf", "l2" or "l1".
+        radius: Radius of the attack's ball, in units of the pixel range [0, 1], e.g. 0.3 or 8/255.
+        attack_steps: Steps of an iterated attack; null: 7, or the attack's default if that is smaller.
+        attack_step_size: Length of one step, in the unit of the radius; null: 2.5 times radius/steps, at most radius.
+        clean_weight: Weight of the clean images in the adversarial loss, 0 to 1; 0 trains on attacked images alone.
+        radius_warmup_epochs: Epochs over which the radius and the step size of the training attack rise from 0.
     """
 
     classifies: ClassVar[bool] = True
     free: ClassVar[tuple[str, ...]] = ()
-    """Beginnings of the names of the first and of the last layer's weights."""
+    """How the names of the first and the last layer's weights begin."""
 
     learning_rate: float | None = None
     schedule: Literal["constant", "cosine", "one-cycle", "step"] = "one-cycle"
@@ -65,12 +66,10 @@ class ClassifierRecipe(TrainingSettings, ABC):
             UserError: One sentence that names the setting, its value and what it may be.
         """
         super().__post_init__()
-        require(self, "attack_steps", self.attack_steps is None or self.attack_steps >= 1, "1 or more, or null")
-        for field in ("weight_decay", "radius_warmup_epochs"):
-            require(self, field, getattr(self, field) >= 0, "0 or more")
-        require(self, "label_smoothing", 0 <= self.label_smoothing < 1, "0 or more and below 1")
-        require(self, "clean_weight", 0 <= self.clean_weight <= 1, "between 0 and 1")
-        require(self, "momentum", 0 <= self.momentum < 1, "0 or more and below 1")
+        require(self, "1 or more", lambda n: n >= 1, "attack_steps")
+        require(self, "0 or more", lambda x: x >= 0, "weight_decay", "radius_warmup_epochs")
+        require(self, "0 or more and below 1", lambda x: 0 <= x < 1, "label_smoothing", "momentum")
+        require(self, "between 0 and 1", lambda x: 0 <= x <= 1, "clean_weight")
         pixels(self.radius, "radius")
         if self.attack_step_size is not None:
             pixels(self.attack_step_size, "attack-step-size")
@@ -81,7 +80,7 @@ class ClassifierRecipe(TrainingSettings, ABC):
             )
 
     def augmentation(self, image_shape: tuple[int, int, int]) -> Literal["none", "crop", "flip-crop"]:
-        """What "auto" stands for."""
+        """The augmentation, with "auto" resolved."""
         if self.augment != "auto":
             return self.augment
         return "flip-crop" if image_shape[0] == 3 else "crop"
@@ -112,7 +111,7 @@ class SmallCNNRecipe(ClassifierRecipe):
             UserError: As for every classifier, or a width below 1.
         """
         super().__post_init__()
-        require(self, "width", self.width >= 1, "1 or more")
+        require(self, "1 or more", lambda n: n >= 1, "width")
 
     def net(self, image_shape: tuple[int, int, int], classes: int) -> "nn.Module":
         """The small CNN of this width."""

@@ -1,12 +1,11 @@
-"""What a trained VAE is measured by: bounds on its likelihood, and what its latents carry."""
+"""The measurements of a trained VAE: bounds on its likelihood, and what its latents carry."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from epslab.data import ImageSet
 from epslab.evaluation.estimators import Elbo, Estimator, ImportanceWeighted, PriorMonteCarlo
-from epslab.evaluation.latents import LatentReport, evaluate_latents
+from epslab.evaluation.latents import evaluate_latents
 from epslab.evaluation.likelihood import evaluate_likelihood
 from epslab.generative.vae import VAE
 from epslab.recipes.plan import Asked
@@ -14,7 +13,7 @@ from epslab.recipes.published import with_published
 from epslab.recipes.vae.pictures import draw_all
 from epslab.recipes.vae.published import FACTS
 from epslab.recipes.vae.settings import Estimates
-from epslab.runs import Measured, Measurement, Run
+from epslab.runs import Measured, Run
 
 
 def measure(vae: VAE, run: Run, images: ImageSet, asked: Asked) -> Measured:
@@ -30,7 +29,7 @@ def measure(vae: VAE, run: Run, images: ImageSet, asked: Asked) -> Measured:
     latents = evaluate_latents(vae, images, batch_size=asked.batch_size, seed=asked.seed)
     draw_all(vae, run, images, latents)
     measured = Measured(
-        [*likelihood.measurements(), *_of_latents(latents)],
+        [*likelihood.measurements(), *latents.measurements()],
         statements=[] if latents.collapsed else [latents.statement],
         warnings=[latents.statement] if latents.collapsed else [],
         conditions=_images_are(run.config),
@@ -39,7 +38,7 @@ def measure(vae: VAE, run: Run, images: ImageSet, asked: Asked) -> Measured:
 
 
 def _images_are(config: Mapping[str, Any]) -> str:
-    """What an image is to the likelihood: bounds of other images do not compare."""
+    """How the likelihood sees an image; bounds compare only between runs where this is the same."""
     if config["likelihood"] == "categorical":
         return f"{config['levels']} grey levels"
     if config["likelihood"] == "normal":
@@ -55,29 +54,3 @@ def estimators(asked: Estimates) -> dict[str, Estimator]:
     if asked.prior_samples is not None:
         found["prior_monte_carlo"] = PriorMonteCarlo(asked.prior_samples)
     return found
-
-
-def _of_latents(report: LatentReport) -> list[Measurement]:
-    information, marginal = report.mutual_information, report.marginal_kl
-    return [
-        Measurement(
-            "active_units", "active latent dimensions", value=report.active_units, note=f"of {len(report.active)}"
-        ),
-        Measurement(
-            "mutual_information",
-            "mutual information of image and code",
-            "nats",
-            information.mean,
-            standard_error=information.standard_error,
-            note=f"at most ln {information.n} = {math.log(information.n):.2f}",
-        ),
-        Measurement(
-            "marginal_kl",
-            "KL from all codes together to the prior",
-            "nats",
-            marginal.mean,
-            standard_error=marginal.standard_error,
-            better="lower",
-        ),
-        Measurement("decoder_spread", "variance of log p(x|z) over z from the prior", "nats²", report.decoder_spread),
-    ]

@@ -1,4 +1,4 @@
-"""The pictures that a trained VAE is judged by."""
+"""The pictures of a trained VAE."""
 
 from collections.abc import Iterator
 
@@ -43,7 +43,7 @@ def draw_all(vae: VAE, run: Run, images: ImageSet, latents: LatentReport) -> Non
 
 
 def _draw_plane(vae: VAE, run: Run, images: ImageSet, device: torch.device) -> None:
-    """What the decoder makes of the latent plane, and where images lie in it."""
+    """The decoded latent plane, and where images lie in it."""
     quantiles = torch.special.ndtri(torch.tensor([(i + 0.5) / 20 for i in range(20)])).tolist()
     run.show(
         "manifold",

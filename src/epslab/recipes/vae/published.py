@@ -1,29 +1,15 @@
-"""What others report for VAEs. The likelihoods of differently binarised images are not comparable, hence the care."""
+"""What others report for VAEs; likelihoods compare only between images that were made binary in the same way."""
 
 from epslab.recipes.published import Fact
 
 _COURSE = {
-    "recipe": "vae",
-    "data": "mnist",
-    "net": ("auto", "conv"),
-    "width": 32,
-    "likelihood": "categorical",
-    "levels": 16,
-    "prior": "normal",
-    "beta": 1.0,
-    "free_bits": 0.0,
-    "binarise": "none",
-    "init": (None, "torch"),
-}
+    "recipe": "vae", "data": "mnist", "net": ("auto", "conv"), "width": 32, "likelihood": "categorical", "levels": 16,
+    "prior": "normal", "beta": 1.0, "free_bits": 0.0, "binarise": "none", "init": (None, "torch"),
+}  # fmt: skip
 _PERCEPTRON = {
-    "recipe": "vae",
-    "data": "mnist",
-    "net": "perceptron",
-    "likelihood": "bernoulli",
-    "prior": "normal",
-    "beta": 1.0,
+    "recipe": "vae", "data": "mnist", "net": "perceptron", "likelihood": "bernoulli", "prior": "normal", "beta": 1.0,
     "free_bits": 0.0,
-}
+}  # fmt: skip
 _STATIC = {**_PERCEPTRON, "binarise": "static", "hidden": ([500],)}
 _DYNAMIC = {**_PERCEPTRON, "binarise": "dynamic", "hidden": ([200, 200],)}
 

@@ -10,12 +10,12 @@ from epslab.recipes.common import TrainingSettings
 
 @dataclass(frozen=True)
 class Estimates:
-    """What a VAE's likelihood is estimated by, besides the ELBO.
+    """Estimates of a VAE's likelihood, besides the ELBO.
 
     Args:
         samples: Draws of z per image for the ELBO.
-        importance_samples: Draws K per image for the importance-weighted bound; not computed if null.
-        prior_samples: Draws L per image for prior Monte Carlo; not computed if null.
+        importance_samples: Draws K per image for the importance-weighted bound; null: no such bound.
+        prior_samples: Draws L per image for prior Monte Carlo; null: no such estimate.
 
     Raises:
         UserError: A count below 1.
@@ -27,9 +27,7 @@ class Estimates:
 
     def __post_init__(self) -> None:
         """Check the counts."""
-        require(self, "samples", self.samples >= 1, "1 or more")
-        for field in ("importance_samples", "prior_samples"):
-            require(self, field, getattr(self, field) is None or getattr(self, field) >= 1, "1 or more, or null")
+        require(self, "1 or more", lambda n: n >= 1, "samples", "importance_samples", "prior_samples")
 
 
 @dataclass(frozen=True)
@@ -48,17 +46,17 @@ class VAERecipe(TrainingSettings):
         levels: Grey levels of the categorical likelihood, 2 to 256.
         std: Standard deviation of the normal likelihood, in units of the pixel range [0, 1].
         mixtures: Components per pixel of the logistic mixture.
-        binarise: How images become binary, required by the Bernoulli likelihood: "threshold" at one half; "static", one
-            seeded draw for all time; "dynamic", a fresh draw every epoch; "none" leaves them grey.
+        binarise: How images become binary, for the Bernoulli likelihood: "threshold" at one half; "static", one seeded
+            draw for the whole training; "dynamic", a fresh draw every epoch; "none" leaves them grey.
         prior: "normal": N(0, I); "mixture" of learnt normals; "vamp": the VampPrior (Tomczak & Welling, 2018).
         components: Components of the mixture prior, pseudo-inputs of the VampPrior.
         beta: Weight of the KL term in the loss; reported bounds always have weight 1.
-        free_bits: Nats of KL per latent dimension that the loss does not press down further.
+        free_bits: Nats of KL per latent dimension that cost nothing: the loss does not push the KL below them.
         warmup_epochs: Epochs over which the weight of the KL term rises from 0.
         samples: Draws of z per image in training.
-        init: Initial weights: "torch", drawn as torch does it (the course's); "he", normal with standard deviation
-            √(2/fan-in) and biases 0 (He et al., 2015), which learns faster.
-        sample_epochs: Epochs after which a grid of samples is drawn; 0 is before training; the last one always is.
+        init: Initial weights: "torch", torch's default (the course's); "he", normal with standard deviation √(2/fan-in)
+            and biases 0 (He et al., 2015), which learns faster.
+        sample_epochs: Epochs after which samples are drawn; 0 means before training. The last epoch always counts.
     """
 
     options: ClassVar[type | None] = Estimates
@@ -90,15 +88,11 @@ class VAERecipe(TrainingSettings):
             UserError: One sentence that names the setting, its value and what it may be.
         """
         super().__post_init__()
-        for field in ("latent_dim", "width", "mixtures", "components", "samples"):
-            require(self, field, getattr(self, field) >= 1, "1 or more")
-        for field in ("beta", "free_bits", "warmup_epochs"):
-            require(self, field, getattr(self, field) >= 0, "0 or more")
-        require(self, "std", self.std > 0, "more than 0")
-        require(self, "levels", 2 <= self.levels <= 256, "between 2 and 256")
-        require(
-            self, "hidden", len(self.hidden) >= 1 and min(self.hidden) >= 1, "one layer or more, each of 1 unit or more"
-        )
+        require(self, "1 or more", lambda n: n >= 1, "latent_dim", "width", "mixtures", "components", "samples")
+        require(self, "0 or more", lambda x: x >= 0, "beta", "free_bits", "warmup_epochs")
+        require(self, "more than 0", lambda x: x > 0, "std")
+        require(self, "between 2 and 256", lambda n: 2 <= n <= 256, "levels")
+        require(self, "one layer or more, each of 1 unit or more", lambda units: min(units, default=0) >= 1, "hidden")
         binary = self.likelihood == "bernoulli"
         if binary != (self.binarise != "none"):
             raise UserError(
@@ -114,7 +108,7 @@ class VAERecipe(TrainingSettings):
             )
 
     def net_for(self, image_shape: tuple[int, int, int]) -> Literal["conv", "perceptron"]:
-        """The net that "auto" stands for; sides below 4 are left to the convolutions, which refuse them."""
+        """The net, with "auto" resolved; sides below 4 go to the convolutions, which refuse them."""
         if self.net == "auto":
             return "perceptron" if 4 <= min(image_shape[1:]) < 16 else "conv"
         return self.net
