@@ -20,7 +20,7 @@ class VAEObjective:
     >>> from epslab.nets import PerceptronDecoder, PerceptronEncoder
     >>> from epslab.probability.likelihoods import Bernoulli
     >>> vae = VAE(PerceptronEncoder((1, 8, 8), 2), PerceptronDecoder((1, 8, 8), 2), Bernoulli())
-    >>> sorted(VAEObjective(vae, warmup_epochs=5).columns)
+    >>> sorted(VAEObjective(vae, warmup_epochs=5.0).columns)
     ['bits_per_dim', 'kl', 'loss', 'reconstruction']
 
     Args:

@@ -72,7 +72,7 @@ def bits_per_dim(nll: Float[Tensor, "*shape"], image_shape: Sequence[int]) -> Fl
 
 def prior_monte_carlo(
     model: LatentVariableModel,
-    images: Images,
+    images: Float[Tensor, "n *shape"],
     samples: int,
     generator: Generator | None = None,
     *,
@@ -103,7 +103,7 @@ def prior_monte_carlo(
 
 def importance_weighted(
     model: LatentVariableModel,
-    images: Images,
+    images: Float[Tensor, "n *shape"],
     samples: int,
     generator: Generator | None = None,
     *,
@@ -132,7 +132,7 @@ def importance_weighted(
 @torch.no_grad()
 def _log_mean_exp(
     log_values: Callable[..., Float[Tensor, "samples n"]],
-    images: Images,
+    images: Float[Tensor, "n *shape"],
     samples: int,
     generator: Generator | None,
     seeds: Seeds | None,
