@@ -321,14 +321,17 @@ def test_what_any_gradient_attack_breaks_counts_for_gradients() -> None:
 
 
 def test_a_target_or_one_step_is_no_iterative_attack() -> None:
-    """A weak attack is told of only where it should have beaten one step."""
+    """A weak attack is told of only where it should have beaten one step; the checks' own PGD is told of once."""
     whole = evidence(**{"one-step": first(60), "iterated": first(60)})
     for attack, told in ((PGD(BALL, steps=3), True), (APGD(BALL), True), (IterativeFGSM(BALL), True),
+                         (PGD(BALL, steps=2), True), (PGD(BALL, steps=1), False), (FGSM(BALL), False),
                          (PGD(BALL, steps=3, goal=least_likely), False), (RandomNoise(BALL), False)):  # fmt: skip
         given = {"mine": Outcome(attack, first(30), first(30), True)}
         finding = finding_of(replace(whole, given=given), NAMES[0])
         assert (finding.verdict == "fail") == told
         assert ("mine" in finding.numbers) == told
+    own = {"mine": whole.reference["iterated"]}
+    assert finding_of(replace(whole, given=own), NAMES[0]).numbers == {"PGD": 60, "one step": 60, "n": 100}
 
 
 def probing(**changes: Any) -> Evidence:
@@ -359,10 +362,32 @@ def test_the_limits_of_the_probes(change: dict[str, Tensor], name: str, verdict:
     assert finding_of(probing(**change), name).verdict == verdict
 
 
+def test_the_probes_findings_say_what_was_seen() -> None:
+    repeat = first(1) * 0.25 + first(2) * 0.25
+    said = finding_of(probing(flipped=first(3), repeat=repeat), NAMES[7])
+    assert said.numbers == {"change": 0.5, "flipped": 3, "n": 100}
+    assert said.evidence == (
+        "Asked twice, logits differ by up to 0.5 of the largest logit (up to 0.0003 is allowed), and 3 of 100"
+        " predictions change (none may). Let it draw from the seeds it is given, or attack the average over its noise."
+    )
+    assert finding_of(probing(flipped=first(3)), NAMES[7]).evidence.endswith("change (none may).")
+    said = finding_of(probing(zero=first(2), not_finite=first(3)), NAMES[5])
+    assert said.numbers == {"zero": 2, "not finite": 3, "n": 100}
+    normalised = finding_of(probing(total=first(100) * -2.0, normaliser=first(100) * 0.9e-3), NAMES[9])
+    assert "they are log-probabilities" in normalised.evidence
+    for size in (1.1e-3, -1.1e-3):
+        assert "rows do not sum to 1" in finding_of(probing(normaliser=first(1) * size), NAMES[9]).evidence
+    said = finding_of(probing(lowest=first(1) * -2.0, highest=first(1) * 3.0, normaliser=first(100) * 9.0), NAMES[9])
+    assert said.numbers == {"lowest": -2, "highest": 3}
+    assert said.evidence == "Outputs run from -2 to 3; their rows do not sum to 1."
+
+
 def test_alone_a_small_change_is_rounding_and_a_larger_one_is_not() -> None:
     for change, verdict in ((0.0099, "pass"), (0.0101, "fail")):
-        alone = {"repeat": first(1, 32) * change, "flipped": first(0, 32)}
-        assert finding_of(replace(evidence(), alone=alone), NAMES[8]).verdict == verdict
+        alone = {"repeat": first(1, 32) * change, "flipped": first(2, 32)}
+        finding = finding_of(replace(evidence(), alone=alone), NAMES[8])
+        assert finding.verdict == verdict
+        assert finding.numbers == {"change": pytest.approx(change), "flipped": 2, "n": 32}
 
 
 @pytest.mark.parametrize(("left", "verdict"), [(0, "pass"), (1, "pass"), (4, "pass"), (5, "fail")])
@@ -386,6 +411,9 @@ def test_paired_is_mcnemars_exact_test() -> None:
     # Of 2000 examples 8 are beyond chance, p = 2⁻⁸, but not beyond the margin of 1 %.
     assert not paired(first(0, 2000), first(8, 2000)).reversed
     assert paired(first(0, 2000), first(21, 2000)).reversed
+    # Of 700 the margin is 7.
+    assert not paired(first(0, 700), first(7, 700)).reversed
+    assert paired(first(0, 700), first(8, 700)).reversed
 
 
 def test_limits_are_those_of_clopper_and_pearson() -> None:
