@@ -8,7 +8,7 @@ import torch
 from robust_samples import Push, digits, trained
 from torch import Tensor, nn
 
-from epslab.attacks import Attack, Attacked
+from epslab.attacks import PGD, Attack, Attacked, RandomNoise, Restarts, WorstCase
 from epslab.evaluation import RadiusSweep, evaluate_robustness
 from epslab.evaluation.findings import evidence
 from epslab.evaluation.findings.evidence import reference_attacks
@@ -27,8 +27,7 @@ class Smoothed(nn.Module):
         self.met: list[tuple[Tensor | None, int]] = []
 
     def forward(self, images: Images, *, seeds: Seeds | None = None, counter: int = 0) -> Logits:
-        if not torch.is_grad_enabled():
-            self.met.append((seeds, counter))
+        self.met.append((seeds, counter))
         if seeds is None:
             return self.forward(images, seeds=torch.randint(0, 2**62, (len(images),)))
         drawn = images + 0.3 * noise(seeds, counter, tuple(images.shape[1:])).to(images)
@@ -43,13 +42,17 @@ class Blind(Push):
         return super().__call__(lambda x: x.flatten(1), images, labels, **rest)
 
 
-ATTACKS: dict[str, Attack] = {"push": Blind(Linf(0.1)), "more": Blind(Linf(0.2))}
+ATTACKS: dict[str, Attack] = {
+    "push": Blind(Linf(0.1)),
+    "pgd": PGD(Linf(0.1), steps=3),
+    "composite": WorstCase((RandomNoise(Linf(0.05)), Restarts(PGD(Linf(0.1), steps=2), 2))),
+}
 
 
-def evaluated(model: nn.Module, **arguments: Any) -> Any:
+def evaluated(model: nn.Module, n: int = 60, **arguments: Any) -> Any:
     x, y = digits()
     options: dict[str, Any] = {"sweep": RadiusSweep((0.05, 0.1), "linf", Blind), "findings": False, "batch_size": 30}
-    return evaluate_robustness(model, x[:60], y[:60], ATTACKS, **(options | arguments))
+    return evaluate_robustness(model, x[:n], y[:n], ATTACKS, **(options | arguments))
 
 
 def numbers(report: Any) -> list[Any]:
@@ -67,8 +70,10 @@ def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_answers_depend_on_the_example_alone_not_on_its_batch() -> None:
     whole = evaluated(Smoothed())
     assert 0.2 < whole.clean_accuracy < 1
-    for size in (60, 7):
-        assert numbers(evaluated(Smoothed(), batch_size=size)) == pytest.approx(numbers(whole), rel=1e-4, abs=1e-4)
+    assert 0 < whole.robust_accuracy["composite"] < whole.clean_accuracy
+    for size, n in ((60, 60), (7, 60), (1, 8)):
+        found = numbers(evaluated(Smoothed(), n, batch_size=size))
+        assert found == pytest.approx(numbers(whole)[: len(found)], rel=1e-4, abs=1e-4)
     assert numbers(evaluated(Smoothed(), seed=1)) != numbers(whole)
     same, y = digits()[0][:1].repeat(8, 1, 1, 1), digits()[1][:1].repeat(8)
     report = evaluate_robustness(Smoothed(), same, y, ATTACKS, sweep=None, findings=False)
@@ -77,7 +82,7 @@ def test_answers_depend_on_the_example_alone_not_on_its_batch() -> None:
 
 def test_a_resumed_evaluation_repeats_the_noise(tmp_path: Path) -> None:
     whole = evaluated(Smoothed(), out=tmp_path)
-    for file in ("clean/000000030", "attacks/push/000000000", "sweep/000000030"):
+    for file in ("clean/000000030", "attacks/pgd/000000000", "attacks/composite/000000030", "sweep/000000030"):
         (tmp_path / "results" / f"{file}.safetensors").unlink()
     torch.rand(3)
     assert numbers(evaluated(Smoothed(), out=tmp_path, resume=True)) == numbers(whole)

@@ -24,7 +24,7 @@ from epslab.attacks import FGSM, PGD
 from epslab.errors import UserError
 from epslab.evaluation import RadiusSweep, evaluate_robustness, robustness
 from epslab.evaluation.findings import evidence
-from epslab.evaluation.shares import Processes
+from epslab.evaluation.processes import Processes
 from epslab.geometry import Linf
 from epslab.types import Images, Logits
 

@@ -1,9 +1,9 @@
-"""What an evaluation was made of, in words that are the same in every process, so that a resume knows its folder again.
+"""Descriptions of models and attacks that are the same in every process, so that a resume can compare them.
 
 Models, attacks and functions are described by everything that can change their answers: weights and buffers, plain
 attributes, and code with its constants, defaults, enclosed variables and the globals it uses. What comes with Python,
-torch or epslab is known by its name. What has no description (a lock, an open file) is named: such an evaluation cannot
-be resumed, because a change in it would go unnoticed.
+torch or epslab is described by its name. Where something has no description (a lock, an open file), the evaluation
+cannot be resumed, because a change in it would go unnoticed.
 """
 
 import enum
@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
 from types import (
     BuiltinFunctionType,
+    CellType,
     CodeType,
     FunctionType,
     GetSetDescriptorType,
@@ -53,8 +54,8 @@ class Fingerprint(NamedTuple):
 def fingerprint(value: Any) -> Fingerprint:
     """Describe an attack, a ball, a goal or a model.
 
-    Attacks and other settings stand in words, with their fields. Modules, functions and other objects stand with their
-    names and a digest of all that they hold.
+    Attacks and other settings are written with their fields; modules, functions and other objects with their names and
+    a digest of all that they hold.
     """
     describing = _Describing()
     try:
@@ -82,9 +83,8 @@ def of_tensor(tensor: Tensor) -> str:
 class _Describing:
     """One description in the making.
 
-    Settings and containers stand in full wherever they are met. A module, a function, a class or any other object
-    stands in full where it is met first, and later as the number it then got: objects may refer to each other in
-    circles.
+    Settings and containers are written out wherever they occur. A module, a function, a class or any other object is
+    written out once and numbered, and is its number from then on: objects may refer to each other in circles.
     """
 
     def __init__(self) -> None:
@@ -141,7 +141,8 @@ class _Describing:
         if "__dataclass_fields__" not in vars(kind):
             return None
         fields = {name: getattr(value, name) for name in kind.__dataclass_fields__ if hasattr(value, name)}
-        words = ", ".join(f"{name}={self(part)}" for name, part in _lasting(kind, fields | _own(value)).items())
+        held = _lasting(kind, fields | getattr(value, "__dict__", {}))
+        words = ", ".join(f"{name}={self(part)}" for name, part in held.items())
         return f"{_name(kind)}({words}){'' if _is_installed(kind) else _digest([self(kind)])}"
 
     def _object(self, value: Any) -> str:
@@ -166,7 +167,7 @@ class _Describing:
         """The class, and a digest of weights, statistics, submodules, hooks and plain attributes; not of the mode."""
         if isinstance(compiled := module._modules.get("_orig_mod"), nn.Module):  # torch.compile's wrapper
             return self(compiled)
-        held = _lasting(type(module), _own(module))
+        held = _lasting(type(module), vars(module))
         own = {name: part for name, part in held.items() if name not in _OF_EVERY_MODULE}
         hooks = [list(vars(module)[name].values()) for name in ("_forward_pre_hooks", "_forward_hooks")]
         parts = (type(module), module._parameters, module._buffers, own, hooks, *module._modules.items())
@@ -178,13 +179,16 @@ class _Describing:
             return f"{_name(function)}()"
         if inspect.unwrap(function) is not function and _named(function) is function:
             function = inspect.unwrap(function)  # what its decorators enclose is left out: counters, caches
-        held = (function.__code__, function.__defaults__, function.__kwdefaults__, _enclosed(function))
-        return f"{_name(function)}{_digest(map(self, (*held, _globals(function))))}"
+        cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+        enclosed = {name: cell.cell_contents for name, cell in cells if cell != CellType()}  # but those without a value
+        held = (function.__code__, function.__defaults__, function.__kwdefaults__, enclosed, _globals(function))
+        return f"{_name(function)}{_digest(map(self, held))}"
 
     def _class(self, kind: type) -> str:
         """What the class and those of its bases define that are not installed."""
         skipped = _OF_EVERY_CLASS | (_OF_EVERY_DATACLASS if "__dataclass_fields__" in vars(kind) else set())
-        own = {name: part for name, part in vars(kind).items() if name not in skipped and not _is_slot(part)}
+        slots = MemberDescriptorType | GetSetDescriptorType
+        own = {key: part for key, part in vars(kind).items() if key not in skipped and not isinstance(part, slots)}
         return self((own, kind.__bases__))
 
     def _code(self, code: CodeType) -> str:
@@ -224,29 +228,13 @@ def _digest(parts: Iterable[str]) -> str:
     return f" {digest.hexdigest()}"
 
 
-def _own(value: Any) -> dict[str, Any]:
-    return dict(getattr(value, "__dict__", {}))
-
-
 def _lasting(kind: type, attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """The attributes but for those that are computed from the others when first asked for."""
+    """The attributes but for cached properties, which are computed from the others."""
     return {
         name: part
         for name, part in attributes.items()
         if not isinstance(inspect.getattr_static(kind, str(name), None), functools.cached_property)
     }
-
-
-def _enclosed(function: FunctionType) -> dict[str, Any]:
-    """The variables a function encloses, but for those without a value yet."""
-    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
-    values = {}
-    for name, cell in cells.items():
-        try:
-            values[name] = cell.cell_contents
-        except ValueError:
-            continue
-    return values
 
 
 def _globals(function: FunctionType) -> dict[str, Any]:
@@ -272,10 +260,6 @@ def _named(value: Any) -> Any:
     for name in value.__qualname__.split("."):
         found = inspect.getattr_static(found, name, None)
     return getattr(found, "__func__", found)
-
-
-def _is_slot(part: Any) -> bool:
-    return isinstance(part, MemberDescriptorType | GetSetDescriptorType)
 
 
 def _name(value: Any) -> str:

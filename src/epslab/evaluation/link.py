@@ -1,7 +1,7 @@
 """Connections between the processes of an evaluation, which notice at once when one of them is gone.
 
 A process group waits for a missing member until its timeout, half an hour. A connection ends with the process at its
-other end, however that ended, so that those who wait or work can be told within a second.
+other end, however that ended, so that the others can stop within a second.
 """
 
 import contextlib
@@ -17,11 +17,12 @@ from typing import Any
 
 from epslab.errors import UserError
 
-_GONE: Mapping[str, Any] = {"gone": True}
+KILLED = "Another process of this evaluation was killed, so this one ends too; what is finished is kept: resume it."
+FAILED = "The evaluation failed in another process, which says why; mend that, and resume."
 
 
 class _Interrupted(BaseException):
-    """Work is in vain; no ``except Exception`` of a model or an attack may stop it."""
+    """This process's work has become useless; no ``except Exception`` of a model or an attack may stop it."""
 
 
 class Link:
@@ -33,10 +34,10 @@ class Link:
 
     def __init__(self, sockets: list[socket.socket]) -> None:
         self._sockets = sockets
-        self._inboxes: list[queue.Queue[Mapping[str, Any]]] = [queue.Queue() for _ in sockets]
+        self._inboxes: list[queue.Queue[Mapping[str, Any] | None]] = [queue.Queue() for _ in sockets]
         self._lock = threading.Lock()
         self._at_work = False
-        self._bad_news: Mapping[str, Any] | None = None
+        self._bad_news: str | None = None
         for inbox, end in zip(self._inboxes, sockets, strict=True):
             threading.Thread(target=self._read, args=(end, inbox), daemon=True).start()
 
@@ -57,22 +58,20 @@ class Link:
             return cls([server.accept()[0] for _ in range(count - 1)])
 
     def tell(self, **message: Any) -> None:
-        """Send a message to the other end, or to all of them; to whom is gone it is lost."""
+        """Send a message to the other end, or to all of them; a process that is gone does not get it."""
         for end in self._sockets:
-            try:
+            with contextlib.suppress(OSError):
                 end.sendall(json.dumps(message).encode() + b"\n")
-            except OSError:
-                continue
 
     def hear(self) -> list[Mapping[str, Any]]:
-        """The next message of every other end, awaited.
+        """Wait for the next message of every other end.
 
         Raises:
             UserError: A process is gone.
         """
-        messages = [inbox.get() for inbox in self._inboxes]
-        if any("gone" in message for message in messages):
-            raise gone()
+        messages = [message for inbox in self._inboxes if (message := inbox.get()) is not None]
+        if len(messages) < len(self._inboxes):
+            raise UserError(KILLED)
         return messages
 
     def during(self, act: Callable[[], None]) -> None:
@@ -81,18 +80,15 @@ class Link:
         Raises:
             UserError: One is or has.
         """
-        try:
-            with self._interruptible():
-                if self._bad_news is None:
-                    act()
-        except _Interrupted:
-            pass
+        with contextlib.suppress(_Interrupted), self._interruptible():
+            if self._bad_news is None:
+                act()
         if self._bad_news is not None:
-            raise gone() if "gone" in self._bad_news else failed()
+            raise UserError(self._bad_news)
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """Within it bad news raises ``_Interrupted``, by way of the signal that Ctrl-C sends; Ctrl-C itself stays."""
+        """Within it bad news raises ``_Interrupted``, through the signal that Ctrl-C sends; Ctrl-C works as before."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -122,33 +118,18 @@ class Link:
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
 
-    def _read(self, end: socket.socket, inbox: "queue.Queue[Mapping[str, Any]]") -> None:
-        """Pass on messages as they come; interrupt the work of this process where it is in vain."""
-        try:
-            with end.makefile("rb") as lines:
-                for line in lines:
-                    self._pass_on(json.loads(line), inbox)
-        except (OSError, ValueError):  # cut off, within a message or between two
-            pass
-        self._pass_on(_GONE, inbox)
+    def _read(self, end: socket.socket, inbox: "queue.Queue[Mapping[str, Any] | None]") -> None:
+        """Pass on messages as they come, at the end None; interrupt this process's work when it is useless."""
+        with contextlib.suppress(OSError, ValueError), end.makefile("rb") as lines:  # cut off, also within a message
+            for line in lines:
+                message = json.loads(line)
+                self._pass_on(inbox, message, FAILED if message.get("failed") else None)
+        self._pass_on(inbox, None, KILLED)
 
-    def _pass_on(self, message: Mapping[str, Any], inbox: "queue.Queue[Mapping[str, Any]]") -> None:
+    def _pass_on(self, inbox: "queue.Queue[Mapping[str, Any] | None]", message: Any, bad_news: str | None) -> None:
         with self._lock:
-            if message.get("gone") or message.get("failed"):
-                self._bad_news = self._bad_news or message
-                if self._at_work:
-                    self._at_work = False
-                    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            self._bad_news = self._bad_news or bad_news
+            if self._bad_news and self._at_work:
+                self._at_work = False
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             inbox.put(message)
-
-
-def gone() -> UserError:
-    """What a process says when another is gone."""
-    return UserError(
-        "Another process of this evaluation was killed, so this one ends too; what is finished is kept: resume it."
-    )
-
-
-def failed() -> UserError:
-    """What a process says when another has failed."""
-    return UserError("The evaluation failed in another process, which says why; mend that, and resume.")

@@ -10,14 +10,14 @@ from epslab.attacks.attacked import Attack
 from epslab.errors import UserError
 from epslab.evaluation.fingerprints import fingerprint
 from epslab.evaluation.portions import TestSet
+from epslab.evaluation.processes import Processes
 from epslab.evaluation.progress import progress_bar
 from epslab.evaluation.radius_sweep import RadiusSweep
 from epslab.evaluation.robustness_inputs import placed, require, require_classes
-from epslab.evaluation.robustness_jobs import OnBatch, share, walk
+from epslab.evaluation.robustness_jobs import OnBatch, assigned, walk
 from epslab.evaluation.robustness_plan import Plan
 from epslab.evaluation.robustness_report import RobustnessReport
 from epslab.evaluation.robustness_store import FolderStore, MemoryStore, Store
-from epslab.evaluation.shares import Processes
 from epslab.types import Classifier
 
 
@@ -108,7 +108,7 @@ def evaluate_robustness(
                 store = folder = FolderStore(Path(out))
                 settings, unknown = plan.settings(known, examples)
                 processes.first(lambda: folder.prepare(settings, resume=resume, unknown=unknown))
-            mine = share(plan.jobs(model, len(images)), batch_size, processes.rank, processes.count)
+            mine = assigned(plan.jobs(model, len(images)), batch_size, processes.rank, processes.count)
             total = sum(len(indices) for _, batches in mine for indices in batches)
             with progress_bar("attacking", total, "examples", progress and processes.rank == 0) as advance:
                 processes.everywhere(lambda: walk(mine, examples, store, advance, on_batch))

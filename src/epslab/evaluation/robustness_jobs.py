@@ -49,12 +49,12 @@ class Job:
     counts: bool = True
 
 
-Share = Sequence[tuple[Job, Sequence[Int[Tensor, " _"]]]]
+Assigned = Sequence[tuple[Job, Sequence[Int[Tensor, " _"]]]]
 """Each job with the batches that one process does, given by their indices."""
 
 
-def share(jobs: Sequence[Job], batch_size: int, rank: int, processes: int) -> Share:
-    """The share of one process; batch k of a job is the same whatever is done already."""
+def assigned(jobs: Sequence[Job], batch_size: int, rank: int, processes: int) -> Assigned:
+    """What one process does; batch k of a job is the same whatever is done already."""
     own = []
     for number, job in enumerate(jobs):
         batches = torch.split(job.indices, len(job.indices) if job.whole else batch_size)
@@ -62,8 +62,8 @@ def share(jobs: Sequence[Job], batch_size: int, rank: int, processes: int) -> Sh
     return own
 
 
-def walk(mine: Share, examples: TestSet, store: Store, advance: Advance, on_batch: OnBatch | None = None) -> None:
-    """Do what is not yet done of a share, batch by batch.
+def walk(mine: Assigned, examples: TestSet, store: Store, advance: Advance, on_batch: OnBatch | None = None) -> None:
+    """Do what is not yet done of these jobs, batch by batch.
 
     Before each batch, torch's global generator is set from the seed, the job and the batch: a model that draws from it
     repeats its answers when an evaluation is resumed.

@@ -11,7 +11,7 @@ from lightning.fabric.strategies.launchers.subprocess_script import _ChildProces
 from lightning.fabric.strategies.strategy import Strategy
 
 from epslab.errors import UserError
-from epslab.evaluation.link import Link, failed
+from epslab.evaluation.link import FAILED, Link
 from epslab.training.surroundings import quiet
 
 
@@ -83,7 +83,7 @@ class Processes:
         if not self.rank:
             self._link.tell(failed=in_vain)
         if in_vain:
-            raise failed()
+            raise UserError(FAILED)
 
     def __enter__(self) -> "Processes":
         return self
