@@ -153,7 +153,7 @@ def evaluate(out: Path | None = None, *, n: int = 70, **arguments: Any) -> Robus
 
 
 def evaluate_and_die(out: Path, flushes: int, n: int) -> None:
-    """As ``evaluate``, resuming what is there; killed in the middle of writing its so-manieth file."""
+    """As ``evaluate``, resuming what is there; killed in the middle of writing file number ``flushes``."""
     flush, count = os.fsync, 0
 
     def die(handle: int) -> None:
@@ -223,5 +223,12 @@ def wait_for_ever(out: Path) -> None:
         sys.exit(2)
 
 
+def wait_as(rank: int, port: int, out: Path) -> None:
+    """As ``wait_for_ever``, in a process that something else than Fabric has started."""
+    os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    wait_for_ever(out)
+
+
 if __name__ == "__main__":
-    {"main": main, "wait": wait_for_ever}[sys.argv[2]](Path(sys.argv[1]))
+    main(Path(sys.argv[1]) / "two")
+    wait_for_ever(Path(sys.argv[1]))

@@ -5,18 +5,19 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from robust_samples import ATTACKS, Linear, digits, evaluate, evaluate_and_die, few, linear_task, trained
+from robust_samples import ATTACKS, Linear, digits, evaluate, evaluate_and_die, few, linear_task, trained, wait_as
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -265,22 +266,32 @@ def test_an_evaluation_killed_while_writing_resumes_to_the_same_files(tmp_path: 
     assert contents(tmp_path / "parts") == reference
 
 
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, "subprocess.Popen[str]"]]:
+    """Two processes, started by Fabric: they evaluate, write down what they saw, and begin what never ends."""
+    out = tmp_path_factory.mktemp("pair")
+    first = subprocess.Popen(
+        [sys.executable, "-W", "error", str(SCRIPT), str(out)], stderr=subprocess.PIPE, text=True
+    )  # fmt: skip
+    try:
+        wait_until(lambda: len(list(out.glob("begun-*"))) == 2 or first.poll() is not None, 240)
+        assert first.poll() is None, first.communicate()[1]
+        yield out, first
+    finally:
+        kill_all(out)
+        first.communicate(timeout=30)
+
+
 @pytest.mark.processes
-def test_two_processes_share_the_work_and_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(SCRIPT), str(tmp_path / "two"), "main"],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+def test_two_processes_share_the_work_and_agree(
+    pair: tuple[Path, "subprocess.Popen[str]"], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(evidence, "reference_attacks", few)
     told: Counter[str] = Counter()
     one = evaluate(
         tmp_path / "one", n=50, findings=True, on_batch=lambda job, n, right, fresh: told.update({job: n})
     )  # fmt: skip
-    two = contents(tmp_path / "two")
+    two = contents(pair[0] / "two")
     shares = [json.loads(two.pop(f"share-{rank}.json")) for rank in (0, 1)]
     refusals = [sentences for _, _, sentences in shares]
     assert [report for report, _, _ in shares] == [json.loads(json.dumps(one.to_dict()))] * 2
@@ -296,26 +307,47 @@ def test_two_processes_share_the_work_and_agree(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("victim", ["0", "1"])
-def test_where_one_process_is_killed_the_other_ends_with_a_sentence(tmp_path: Path, victim: str) -> None:
-    """In the middle of a batch that would never end, long before the process group's timeout of half an hour."""
-    first = subprocess.Popen([sys.executable, str(SCRIPT), str(tmp_path), "wait"], stderr=subprocess.PIPE, text=True)
-    other = str(1 - int(victim))
+def test_where_the_second_process_is_killed_the_first_ends_with_a_sentence(
+    pair: tuple[Path, "subprocess.Popen[str]"],
+) -> None:
+    """Although Fabric, which started it, would kill the first as well."""
+    out, first = pair
+    kill(out, "1")
+    assert first.wait(30) == 2
+
+
+@pytest.mark.processes
+def test_where_the_first_process_is_killed_the_second_ends_with_a_sentence(tmp_path: Path, context: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    both = [context.Process(target=wait_as, args=(rank, port, tmp_path)) for rank in (0, 1)]
+    for process in both:
+        process.start()
     try:
         wait_until(lambda: len(list(tmp_path.glob("begun-*"))) == 2, 120)
-        os.kill(int((tmp_path / f"pid-{victim}").read_text()), signal.SIGKILL)
-        killed = time.monotonic()
-        wait_until(lambda: (tmp_path / f"sentence-{other}").exists(), 30)
-        assert time.monotonic() - killed < 10
-        assert (tmp_path / f"sentence-{other}").read_text() == (
-            "Another process of this evaluation was killed, so this one ends too; what is finished is kept: resume it."
-        )
-        assert first.wait(30) == (-signal.SIGKILL if victim == "0" else 2)
+        kill(tmp_path, "0")
+        both[1].join(30)
+        assert both[1].exitcode == 2
     finally:
-        for file in tmp_path.glob("pid-*"):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(file.read_text()), signal.SIGKILL)
-        first.communicate(timeout=30)
+        kill_all(tmp_path)
+
+
+def kill(out: Path, victim: str) -> None:
+    """In the middle of a batch that would never end: the other hears of it, long before the group's timeout."""
+    sentence = out / f"sentence-{1 - int(victim)}"
+    os.kill(int((out / f"pid-{victim}").read_text()), signal.SIGKILL)
+    killed = time.monotonic()
+    wait_until(sentence.exists, 30)
+    assert time.monotonic() - killed < 10
+    assert sentence.read_text() == (
+        "Another process of this evaluation was killed, so this one ends too; what is finished is kept: resume it."
+    )
+
+
+def kill_all(out: Path) -> None:
+    for file in out.glob("pid-*"):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(file.read_text()), signal.SIGKILL)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> None:

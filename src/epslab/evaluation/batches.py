@@ -19,7 +19,7 @@ def batches(
     model: object, examples: Examples, batch_size: int, seed: int, prepare: Prepare | None = None
 ) -> Iterator[tuple[Float[Tensor, "n *shape"], Int[Tensor, " n"]]]:
     """The examples in order, in the model's dtype and on its device, prepared; each batch with its indices."""
-    like = _example_tensor(model)
+    like = tensor_like(model, torch.empty(()))
     for first in range(0, len(examples), batch_size):
         own = torch.arange(first, min(first + batch_size, len(examples)))
         x, indices = examples.batch(own)[0].to(like), own.to(like.device)
@@ -28,7 +28,7 @@ def batches(
         yield x, indices
 
 
-def _example_tensor(model: object) -> Tensor:
-    """A floating-point tensor of the model's dtype and device."""
+def tensor_like(model: object, default: Tensor) -> Tensor:
+    """A floating-point tensor of the model's dtype and device; the default for a function, or a module without one."""
     own = chain(model.parameters(), model.buffers()) if isinstance(model, nn.Module) else ()
-    return next((tensor for tensor in own if tensor.is_floating_point()), torch.empty(()))
+    return next((tensor for tensor in own if tensor.is_floating_point()), default)

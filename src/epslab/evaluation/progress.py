@@ -1,4 +1,4 @@
-"""The bar a long evaluation shows: what is done, how fast, and how long is left."""
+"""The progress bar of a long evaluation: what is done, how fast, and how long is left."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,22 +11,22 @@ from rich.text import Text
 
 @runtime_checkable
 class Advance(Protocol):
-    """What a bar is told."""
+    """A function that moves the bar on."""
 
     def __call__(self, done: int, note: str = "") -> None:
-        """So many more units are done; the note, if any, is shown beside the description from now on."""
+        """Add ``done`` units; a note, if there is one, follows the description from now on."""
         ...
 
 
 @contextmanager
 def progress_bar(description: str, total: int, unit: str, shown: bool = True) -> Iterator[Advance]:
-    """A function to call with the number of units just done; the bar goes to standard error.
+    """A bar on standard error, and the function that moves it on.
 
     Args:
         description: What is being done.
         total: Units in all.
         unit: Their name, in the plural.
-        shown: Whether there is a bar at all.
+        shown: Whether there is a bar.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(unit), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not shown) as progress:
@@ -41,7 +41,7 @@ def progress_bar(description: str, total: int, unit: str, shown: bool = True) ->
 
 
 class _Rate(ProgressColumn):
-    """Units a second."""
+    """Units per second."""
 
     def __init__(self, unit: str) -> None:
         super().__init__()

@@ -1,8 +1,7 @@
-"""What an evaluation is given: refused with a sentence where it cannot work, borrowed where it can."""
+"""What an evaluation is given: models are borrowed, and what cannot be evaluated is refused with a sentence."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import chain
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from epslab.attacks.attacked import Attack
 from epslab.attacks.checks import checked
 from epslab.errors import UserError
+from epslab.evaluation.batches import tensor_like
 from epslab.evaluation.portions import TestSet, answers
 from epslab.nets.modes import borrowed
 from epslab.types import Classifier, Images
@@ -26,13 +26,9 @@ def placed(model: Classifier, images: Images, device: torch.device | None) -> It
     """
     place = images.device if device is None else device
     with torch.enable_grad(), borrowed(model, device=place):
-        if not isinstance(model, nn.Module):
-            yield images.new_empty((), device=place)
-            return
-        if device is not None:
+        if device is not None and isinstance(model, nn.Module):
             model.to(device)
-        own = chain(model.parameters(), model.buffers())
-        yield next((tensor for tensor in own if tensor.is_floating_point()), images)
+        yield tensor_like(model, images.new_empty((), device=place))
 
 
 def require(images: Tensor, labels: Tensor, attacks: Mapping[str, Any], batch_size: int) -> None:

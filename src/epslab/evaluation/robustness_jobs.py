@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int
@@ -13,21 +12,13 @@ from epslab.evaluation.progress import Advance
 from epslab.evaluation.robustness_store import Store
 from epslab.training.surroundings import reseed
 
+OnBatch = Callable[[str, int, int | None, bool], None]
+"""Called when a batch is done.
 
-@runtime_checkable
-class OnBatch(Protocol):
-    """A function that is told of every batch when it is done."""
-
-    def __call__(self, job: str, examples: int, right: int | None, fresh: bool) -> None:
-        """A batch of a job is done.
-
-        Args:
-            job: "clean", "attacks/NAME", "sweep" or "checks/NAME".
-            examples: How many.
-            right: How many of them the model still gets right; None for a job that does not ask this.
-            fresh: Whether the batch was computed now, rather than before an interruption.
-        """
-        ...
+It is given the job ("clean", "attacks/NAME", "sweep" or "checks/NAME"), the number of examples, how many of them the
+model still gets right (None for a job that does not ask this), and whether the batch was computed now, rather than
+before an interruption.
+"""
 
 
 @dataclass(frozen=True, eq=False)
