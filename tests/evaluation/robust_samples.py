@@ -152,6 +152,12 @@ def evaluate(out: Path | None = None, *, n: int = 70, **arguments: Any) -> Robus
     return evaluate_robustness(trained(), x[:n], y[:n], ATTACKS, out=out, **options)
 
 
+@cache
+def evaluated() -> RobustnessReport:
+    """The report of ``evaluate()``."""
+    return evaluate()
+
+
 def evaluate_and_die(out: Path, flushes: int, n: int) -> None:
     """As ``evaluate``, resuming what is there; killed in the middle of writing file number ``flushes``."""
     flush, count = os.fsync, 0

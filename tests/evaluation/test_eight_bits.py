@@ -7,18 +7,25 @@ from typing import Any
 
 import pytest
 import torch
-from robust_samples import Linear, Nearest, digits, linear_task, trained
+from robust_samples import Linear, Nearest, digits, few, linear_task, trained
 from torch import Tensor, nn
 
 from epslab.attacks import FGSM, PGD, Attack
 from epslab.evaluation import evaluate_robustness
 from epslab.evaluation.eight_bits import Lattice, rounded
+from epslab.evaluation.findings import evidence
 from epslab.evaluation.portions import Portion
 from epslab.geometry import L1, L2, Ball, Linf
 from epslab.seeds import generator
 from epslab.types import Images, Logits
 
 SURVIVES = "adversarial images survive 8-bit rounding"
+
+
+@pytest.fixture(autouse=True)
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checks' own attacks are not the subject here: a step or two will do."""
+    monkeypatch.setattr(evidence, "reference_attacks", few)
 
 
 def portion_of(levels: Tensor, labels: Tensor) -> Portion:

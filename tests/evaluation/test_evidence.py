@@ -43,13 +43,17 @@ def test_a_probe_tells_gradients_that_are_zero_everywhere_or_not_finite_somewher
     assert not found["flipped"].any()
 
 
-def test_a_probe_compares_two_answers_relative_to_the_largest_logit() -> None:
+@pytest.mark.parametrize("size", [1.0, 1e-6])
+def test_a_probe_compares_two_answers_relative_to_the_largest_logit(size: float) -> None:
     answers = iter([[[9.0, 9.0]] * 2, [[1.0, 2.0], [-8.0, -9.0]], [[1.0, 4.5], [-9.0, -8.0]]])
-    found = probe(lambda images: torch.tensor(next(answers)), portion_of([[0.5] * 4] * 2, [0, 1]))
+    found = probe(lambda images: size * torch.tensor(next(answers)), portion_of([[0.5] * 4] * 2, [0, 1]))
     assert found["repeat"].tolist() == pytest.approx([2.5 / 9, 1 / 9])
     assert found["flipped"].tolist() == [False, True]
-    assert found["total"].tolist() == [3, -17]
-    assert (found["lowest"].tolist(), found["highest"].tolist()) == ([1, -9], [2, -8])
+    assert found["total"].tolist() == pytest.approx([3 * size, -17 * size])
+    assert found["lowest"].tolist() == pytest.approx([1 * size, -9 * size])
+    assert found["highest"].tolist() == pytest.approx([2 * size, -8 * size])
+    silent = probe(lambda images: torch.zeros(2, 3), portion_of([[0.5] * 4] * 2, [0, 1]))
+    assert silent["repeat"].tolist() == [0, 0]
 
 
 def test_alone_compares_the_batch_with_each_of_its_examples() -> None:
@@ -112,7 +116,9 @@ def test_one_image_that_is_not_of_8_bits_shows_in_the_evidence() -> None:
     for job in ("checks/probe", "checks/alone"):
         store.write(job, torch.arange(3), {"zero": torch.ones(3).bool()})
     assert not Checks({}, None, torch.arange(3)).evidence(store, 1e-7).eight_bit
-    assert Checks({}, None, torch.arange(2)).evidence(store, 1e-7).eight_bit
+    pair = Checks({}, None, torch.arange(2)).evidence(store, 1e-7)
+    assert pair.eight_bit
+    assert pair.alone is not None
 
 
 def test_what_any_of_several_attacks_breaks() -> None:

@@ -313,7 +313,7 @@ def test_linear_models_are_measured_exactly_beside_their_bounds(which: int, exac
     images = exact.images(40)
     x = images.images.double()
     model = linear_models(x)[which]
-    report = evaluate_likelihood(model, images, {"exact": Exact(), **bounds(5, 2000)}, batch_size=16)
+    report = evaluate_likelihood(model, images, {"exact": Exact(), **bounds(5, 400)}, batch_size=16)
     law = torch.distributions.MultivariateNormal(model.mean, model.weight @ model.weight.T + model.variance.diag())
     found = report.per_example
     torch.testing.assert_close(found["exact"], law.log_prob(x.flatten(1)), rtol=1e-8, atol=1e-8)
@@ -444,7 +444,7 @@ class Recorded:
 
 def test_what_is_decoded_at_once_does_not_grow_with_the_number_of_draws() -> None:
     most = []
-    for draws in (400, 2000):
+    for draws in (200, 800):
         model = Recorded(linear_vae())
         evaluate_likelihood(model, model.oracle.images(16), bounds(draws, draws), batch_size=16)
         most.append(model.most)

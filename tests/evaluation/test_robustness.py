@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from robust_samples import ATTACKS, Linear, Push, digits, evaluate, few, linear_task, trained
+from robust_samples import ATTACKS, Linear, Push, digits, evaluate, evaluated, few, linear_task, trained
 from torch import Generator, Tensor, nn
 
 from epslab import seeds
@@ -226,7 +226,7 @@ def test_images_that_are_not_of_8_bits_have_no_survival() -> None:
 
 
 def test_tables_have_a_cell_for_each_column_and_agree_with_the_accuracies() -> None:
-    report = evaluate()
+    report = evaluated()
     table = report.to_table()
     assert [row[0] for row in table.rows] == ["clean", "noise", "fgsm", "pgd", "worst-case"]
     for table_ in (table, report.curve(), report.per_class(), report.examples()):
@@ -382,7 +382,7 @@ def test_the_default_sweep_is_around_the_first_ball_and_there_is_none_without() 
 
 
 def test_files_say_what_the_report_says(tmp_path: Path) -> None:
-    report = evaluate()
+    report = evaluated()
     report.write(tmp_path / "new")
     folder = tmp_path / "new"
     assert json.loads((folder / "robustness.json").read_text()) == json.loads(json.dumps(report.to_dict()))
@@ -397,7 +397,7 @@ def test_files_say_what_the_report_says(tmp_path: Path) -> None:
 
 
 def test_without_a_folder_the_first_images_are_kept() -> None:
-    report = evaluate()
+    report = evaluated()
     x, _ = digits()
     images = report.adversarial("pgd", [5, 0, 63])
     assert torch.equal(trained()(images).argmax(1), report.attacks["pgd"].predictions[[5, 0, 63]])

@@ -4,6 +4,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,13 +18,24 @@ from typing import Any
 
 import pytest
 import torch
-from robust_samples import ATTACKS, Linear, digits, evaluate, evaluate_and_die, few, linear_task, trained, wait_as
+from robust_samples import (
+    ATTACKS,
+    Linear,
+    digits,
+    evaluate,
+    evaluate_and_die,
+    evaluated,
+    few,
+    linear_task,
+    trained,
+    wait_as,
+)
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from epslab.attacks import FGSM, PGD
 from epslab.errors import UserError
-from epslab.evaluation import RadiusSweep, evaluate_robustness, robustness
+from epslab.evaluation import RadiusSweep, RobustnessReport, evaluate_robustness, robustness
 from epslab.evaluation.findings import evidence
 from epslab.evaluation.processes import Processes
 from epslab.geometry import Linf
@@ -37,9 +49,21 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_folder_holds_images_and_numbers_of_every_example(tmp_path: Path) -> None:
-    report = evaluate(tmp_path / "new" / "folder")
-    folder = tmp_path / "new" / "folder"
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RobustnessReport]:
+    """The folder of a finished evaluation, and its report."""
+    folder = tmp_path_factory.mktemp("finished") / "new" / "folder"
+    return folder, evaluate(folder)
+
+
+@pytest.fixture
+def folder(finished: tuple[Path, RobustnessReport], tmp_path: Path) -> Path:
+    """A copy of the finished folder, to change."""
+    return Path(shutil.copytree(finished[0], tmp_path / "copy"))
+
+
+def test_a_folder_holds_images_and_numbers_of_every_example(finished: tuple[Path, RobustnessReport]) -> None:
+    folder, report = finished
     files = sorted((folder / "results/attacks/pgd").iterdir())
     assert [file.stem for file in files] == ["000000000", "000000020", "000000040", "000000060"]
     parts = [load_file(file) for file in files]
@@ -61,24 +85,25 @@ def test_a_folder_holds_images_and_numbers_of_every_example(tmp_path: Path) -> N
     assert not [path for path in folder.rglob(".*") if path.is_file()]
 
 
-def test_a_finished_evaluation_is_read_back_without_an_attack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = evaluate(tmp_path)
-    before = contents(tmp_path)
+def test_a_finished_evaluation_is_read_back_without_an_attack(
+    finished: tuple[Path, RobustnessReport], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = finished[1]
+    before = contents(folder)
 
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("attacked again")
 
     monkeypatch.setattr(FGSM, "__call__", refuse)
     monkeypatch.setattr(PGD, "__call__", refuse)
-    second = evaluate(tmp_path, resume=True)
+    second = evaluate(folder, resume=True)
     assert second.to_dict() == first.to_dict()
     assert second.examples() == first.examples()
-    assert contents(tmp_path) == before
+    assert contents(folder) == before
 
 
-def test_a_part_left_by_another_batch_size_is_used(tmp_path: Path) -> None:
-    evaluate(tmp_path)
-    for file in sorted((tmp_path / "results/attacks/fgsm").iterdir())[1:3]:
+def test_a_part_left_by_another_batch_size_is_used(folder: Path) -> None:
+    for file in sorted((folder / "results/attacks/fgsm").iterdir())[1:3]:
         file.unlink()
     told: list[tuple[str, int]] = []
 
@@ -86,14 +111,14 @@ def test_a_part_left_by_another_batch_size_is_used(tmp_path: Path) -> None:
         if fresh:
             told.append((job, examples))
 
-    evaluate(tmp_path, resume=True, batch_size=16, on_batch=on_batch)
+    evaluate(folder, resume=True, batch_size=16, on_batch=on_batch)
     assert told == [("attacks/fgsm", 16)] * 3  # 16..31, 32..47, 48..63, of which what was missing
     # A batch around what there is: its file holds examples before and after.
     for first in (0, 32):
-        (tmp_path / "results" / "attacks" / "fgsm" / f"{first:09d}.safetensors").unlink()
-    again = evaluate(tmp_path, resume=True, batch_size=100, on_batch=on_batch)
+        (folder / "results" / "attacks" / "fgsm" / f"{first:09d}.safetensors").unlink()
+    again = evaluate(folder, resume=True, batch_size=100, on_batch=on_batch)
     assert told[3:] == [("attacks/fgsm", 70)]
-    whole = evaluate()
+    whole = evaluated()
     assert again.examples().columns == whole.examples().columns
     for a, b in zip(again.examples().rows, whole.examples().rows, strict=True):
         assert a == pytest.approx(b, rel=1e-4, abs=1e-4)
@@ -206,14 +231,13 @@ def test_a_folder_of_an_earlier_version_is_not_resumed_and_left_as_it_is(tmp_pat
     assert contents(tmp_path) == before
 
 
-def test_a_damaged_file_is_named(tmp_path: Path) -> None:
-    evaluate(tmp_path)
-    file = tmp_path / "results" / "attacks" / "pgd" / "000000020.safetensors"
+def test_a_damaged_file_is_named(folder: Path) -> None:
+    file = folder / "results" / "attacks" / "pgd" / "000000020.safetensors"
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(UserError, match=r"000000020.safetensors' is damaged .*: delete it, and resume"):
-        evaluate(tmp_path, resume=True)
+        evaluate(folder, resume=True)
     file.unlink()
-    assert evaluate(tmp_path, resume=True).to_dict() == evaluate().to_dict()
+    assert evaluate(folder, resume=True).to_dict() == evaluated().to_dict()
 
 
 def test_a_random_model_repeats_its_answers_on_resume(tmp_path: Path) -> None:
