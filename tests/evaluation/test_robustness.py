@@ -567,7 +567,7 @@ def test_what_cannot_be_evaluated_is_refused_before_anything_is_written(
         ({"radii": (0.1, 0.1)}, "ascending order"),
         ({"radii": (0.0, 0.1)}, "ascending order"),
         ({"radii": (0.1, math.inf)}, "ascending order"),
-        ({"norm": "linf"}, "needs radii of its own"),
+        ({"norm": "linf"}, "needs radii too"),
     ],
 )
 def test_a_sweep_that_makes_no_sense_is_refused(arguments: dict[str, Any], sentence: str) -> None:

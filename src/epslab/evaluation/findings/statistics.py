@@ -28,11 +28,6 @@ class Paired(NamedTuple):
         """Whether the weaker is the stronger: by more than ``MARGIN`` of the examples, and not by chance."""
         return self.weaker - self.stronger > MARGIN * self.n and self.p < LEVEL
 
-    @property
-    def nothing(self) -> bool:
-        """Whether neither breaks anything, so that there is nothing to compare."""
-        return not self.stronger and not self.weaker
-
 
 def paired(stronger: Bool[Tensor, " n"], weaker: Bool[Tensor, " n"]) -> Paired:
     """Compare which examples two attacks break: McNemar's (1947) test, exact and one-sided, on those they differ in."""
