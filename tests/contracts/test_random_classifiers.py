@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from epslab.attacks import APGD, PGD, Attack, Attacked
+from epslab.attacks import APGD, PGD, Attack, Attacked, cross_entropy
+from epslab.attacks.attacked import Given
+from epslab.attacks.victim import asking
 from epslab.geometry import Linf
 from epslab.seeds import noise
 
@@ -104,6 +106,29 @@ def test_the_mean_gradient_is_the_mean_over_the_draws() -> None:
     moved = (found.images != x).flatten(1).any(1)
     assert moved.any()
     torch.testing.assert_close(found.images[moved], expected[moved], atol=1e-12, rtol=0.0)
+
+
+def test_an_answer_is_the_mean_over_the_draws() -> None:
+    """Logits, what is to rise, and its gradient; another query meets other noise."""
+    x, y = task()
+    model = Smoothed(std=0.3)
+    index = torch.arange(len(x))
+
+    def by_hand(own: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        logits = torch.stack([Smoothed(std=0.3)(points, seeds=own, counter=counter) for counter in range(3)])
+        return logits.mean(0), torch.stack([cross_entropy(one, y) for one in logits]).mean(0)
+
+    with asking(Given(model, x, y, None, SEEDS), draws=3) as victim:
+        asked = victim.ask(x, index)
+        logits, value, gradient = victim.differentiate(x, index, lambda z: cross_entropy(z, y))
+        assert victim.queries.tolist() == [6] * len(x)
+        assert victim.gradients.tolist() == [3] * len(x)
+    exact = {"atol": 1e-12, "rtol": 0.0}
+    torch.testing.assert_close(asked, by_hand(model.handed[0][0], x)[0], **exact)
+    at = x.clone().requires_grad_()
+    means, loss = by_hand(model.handed[3][0], at)
+    torch.testing.assert_close((logits, value), (means.detach(), loss.detach()), **exact)
+    torch.testing.assert_close(gradient, torch.autograd.grad(loss.sum(), at)[0], **exact)
 
 
 def test_a_lucky_draw_is_not_a_success_until_another_draw_confirms_it() -> None:

@@ -101,7 +101,7 @@ class Victim:
         for counter in range(1, self._draws):
             logits = logits + self._exact(points, index, counter)
         self.queries[index] += self._draws
-        return logits / self._draws if self._draws > 1 else logits
+        return logits / self._draws
 
     def differentiate(
         self, points: Float[Tensor, "k c h w"], index: Int[Tensor, " k"], rise: Callable[[Logits], PerExample]
