@@ -124,12 +124,69 @@ def test_pictures_are_captioned_and_ordered_by_the_folder(attacked):
     assert [picture.caption for picture in section(folder).pictures] == ["The first.", "The second."]
 
 
-@pytest.mark.parametrize("radius", [None, "inf"])
-def test_an_attack_without_a_ball_is_not_said_to_have_one(attacked, radius):
-    settings = {**CONTENT["settings"], "radius": radius, "norm": "l2"}
-    made = section(attacked(settings=settings))
-    assert made.lead.startswith("Worst-case accuracy 50.0 % [42.9, 57.1] over 200 test images")
+FREE = ["grey", 0.1, 0.06, 0.15, 0.9, 1.67, "l2", 14.0, 0.0, 0.1, 1.05, 2.3]
+
+
+def mixed(*rows, **attacks):
+    """Changes to a result: rows of attacks, and what each of them was allowed."""
+    columns = [*TABLE["columns"], "distance at 10 %", "distance at 90 %"]
+    clean, pgd, worst = ([*row, None, None] for row in TABLE["rows"])
+    table = {"columns": columns, "rows": [clean, *([pgd] if "pgd" in attacks else []), *rows, worst]}
+    return {"table": table, "attacks": attacks}
+
+
+GREY = {"norm": "l2", "radius": None}
+
+
+@pytest.mark.parametrize("radius", [None, "inf", "8/255"])
+def test_an_attack_without_a_ball_is_told_by_its_norm_and_distances(attacked, radius):
+    settings = {**CONTENT["settings"], "radius": radius, "attacks": ["grey"]}
+    made = section(attacked(settings=settings, **mixed(FREE, grey=GREY)))
+    assert made.lead == (
+        "Median distance that makes the model wrong: L2 1.67 (10 % within 1.05, 90 % within 2.3) by grey;"
+        " 50.0 % [42.9, 57.1] of 200 test images of digits stay right at any distance, 98.0 % [95.0, 99.5] without an"
+        " attack."
+    )
+    table = made.tables[0]
+    assert table.title == "Accuracy"
+    assert dict(zip(table.columns, table.rows[1], strict=True))["median distance"] == "1.67 [1.05, 2.3]"
+    assert "Median distance (L2)" in table.note
+    assert "ball" not in table.note.replace("without a ball", "")
+
+
+def test_a_folder_of_before_without_a_radius_has_no_ball(attacked):
+    """As one that names no attack's own norm and radius."""
+    made = section(attacked(settings={**CONTENT["settings"], "radius": None}))
+    assert made.lead.startswith("Median distance that makes the model wrong: L∞ 8/255 by pgd; 50.0 %")
+
+
+def test_an_attack_that_broke_nothing_has_no_distance(attacked):
+    row = ["grey", 0.98, 0.95, 0.99, 0.0, None, "l2", 14.0, 0.0, 0.98, None, None]
+    made = section(attacked(**mixed(row, grey=GREY)))
+    assert "makes the model wrong: none, as grey broke no image; " in made.lead
+    assert made.tables[0].rows[1][4] is None
+
+
+def test_attacks_in_a_ball_and_without_one_are_told_apart(attacked):
+    pgd = {"norm": "linf", "radius": 8 / 255}
+    made = section(attacked(**mixed(FREE, pgd=pgd, grey=GREY)))
+    assert made.lead == (
+        "Worst-case accuracy 50.0 % [42.9, 57.1] in the L∞ ball of radius 8/255 over 200 test images of digits;"
+        " median distance that makes the model wrong: L2 1.67 (10 % within 1.05, 90 % within 2.3) by grey;"
+        " 98.0 % [95.0, 99.5] without an attack."
+    )
     assert made.tables[0].title == "Accuracy"
+    assert [row[:2] for row in made.tables[0].rows] == [
+        ["clean", None], ["pgd", "L∞ 8/255"], ["grey", "L2 (no ball)"], ["worst-case", None]
+    ]  # fmt: skip
+    assert "withstands every attack in a ball." in made.tables[0].note
+
+
+def test_an_attack_with_a_ball_of_its_own_is_told_by_that(attacked):
+    own = {"pgd": {"norm": "linf", "radius": 8 / 255}, "grey": {"norm": "l2", "radius": 0.5}}
+    made = section(attacked(**mixed(FREE, **own)))
+    assert "in the L∞ ball of radius 8/255 or the L2 ball of radius 0.5 over" in made.lead
+    assert made.tables[0].rows[2][1] == "L2 0.5"
 
 
 @pytest.mark.parametrize(("radius", "text"), [("8/255", "8/255"), (8 / 255, "8/255"), ("0.15", "0.15"), (0.15, "0.15")])
@@ -169,7 +226,7 @@ def test_folders_without_a_finished_attack_are_refused(attacked, tmp_path, make_
     assert not is_attack(make_run().folder)
     with pytest.raises(UserError, match="no finished attack"):
         AuditFolder.load(tmp_path)
-    with pytest.raises(UserError, match="holds no attack"):
+    with pytest.raises(UserError, match="no finished attack"):
         AuditFolder.load(attacked(kind="study"))
 
 

@@ -5,14 +5,16 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from fractions import Fraction
+from math import inf
 from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
+from torch import Tensor
 
 from epslab import attacks
 from epslab.attacks import ATTACKS, Attack, WorstCase
-from epslab.audits.options import Choice
+from epslab.audits.options import Choice, parse_attacks
 from epslab.errors import UserError, unknown
 from epslab.geometry import Ball
 from epslab.names import imported, is_path
@@ -27,8 +29,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 """Objectives and goals by the name an option gives them."""
 
 
-def build(
-    choices: Sequence[Choice],
+def build_attacks(
+    choices: str | Sequence[Choice],
     ball: Ball,
     *,
     steps: int | None = None,
@@ -37,13 +39,13 @@ def build(
 ) -> dict[str, Attack]:
     """The attacks that are asked for, by the name the results give them.
 
-    >>> from epslab.audits.options import parse
+    >>> from epslab.audits import build_attacks
     >>> from epslab.geometry import Linf
-    >>> list(build(parse("fgsm,pgd:steps=100,objective=margin"), Linf(0.1)))
+    >>> list(build_attacks("fgsm,pgd:steps=100,objective=margin", Linf(0.1)))
     ['fgsm', 'pgd']
 
     Args:
-        choices: See ``epslab.audits.options``.
+        choices: As ``--attacks`` takes them, or what ``parse_attacks`` made of that.
         ball: The perturbations allowed; an attack that takes none is built without.
         steps: Gradient steps, for those that have the setting and do not set it themselves.
         restarts: Runs per example, likewise.
@@ -52,6 +54,7 @@ def build(
     Raises:
         UserError: An unknown name or option, a value of the wrong type, no attack at all, or a setting that none has.
     """
+    choices = parse_attacks(choices) if isinstance(choices, str) else choices
     if not choices:
         raise UserError(f"There is no attack to run: name one or more of {', '.join(ATTACKS)}.")
     common = {name: value for name, value in (("steps", steps), ("restarts", restarts)) if value is not None}
@@ -60,12 +63,19 @@ def build(
         if value < 1:
             raise UserError(f"--{setting} must be 1 or more, not {value}.")
         if not any(setting in settings(kind) for kind in kinds.values()):
-            raise UserError(f"{_have_no([c.name for c in choices])} --{setting}; leave it out, or attack with pgd.")
+            raise UserError(f"{have_no([c.name for c in choices])} --{setting}; leave it out, or attack with pgd.")
     made = {}
     for choice in choices:
         own = {name: value for name, value in common.items() if name in settings(kinds[choice.key])}
         made[choice.key] = make(choice.name, kinds[choice.key], ball, {**own, **choice.options})
     return {"+".join(made): WorstCase(tuple(made.values()))} if worst_case else made
+
+
+def bounded(attacks: Mapping[str, Attack]) -> Attack | None:
+    """The first of these attacks that has a ball; None if all of them may go any distance."""
+    return next(
+        (attack for attack in attacks.values() if isinstance(attack.radius, Tensor) or attack.radius < inf), None
+    )
 
 
 def make(name: str, kind: Any, ball: Ball, options: Mapping[str, Any]) -> Attack:
@@ -130,7 +140,8 @@ def _function(name: str, option: str, value: str) -> Any:
     raise unknown(f"{option} of {name}", value, FUNCTIONS)
 
 
-def _have_no(names: Sequence[str]) -> str:
+def have_no(names: Sequence[str]) -> str:
+    """How a sentence begins about what these attacks lack: "random and fgsm have no"."""
     return f"{names[0]} has no" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} have no"
 
 

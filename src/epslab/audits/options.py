@@ -8,8 +8,9 @@ key is what the results call an attack; its value holds the options, and ``attac
     on-the-margin: {attack: pgd, objective: margin}
 """
 
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ import yaml
 
 from epslab.errors import UserError
 
+_LONGEST = 80
+"""Characters of a folder's name that say which attacks."""
 _OPTION = re.compile(r"([A-Za-z_][\w-]*)\s*=\s*(.*)", re.DOTALL)
 
 
@@ -25,7 +28,7 @@ _OPTION = re.compile(r"([A-Za-z_][\w-]*)\s*=\s*(.*)", re.DOTALL)
 class Choice:
     """An attack that is asked for.
 
-    >>> [choice.key for choice in parse("fgsm,pgd:steps=100,restarts=5,apgd")]
+    >>> [choice.key for choice in parse_attacks("fgsm,pgd:steps=100,restarts=5,apgd")]
     ['fgsm', 'pgd', 'apgd']
 
     Args:
@@ -38,15 +41,30 @@ class Choice:
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        """The attack as a command line writes it: ``pgd:steps=100,restarts=5``."""
+        own = ",".join(f"{name}={value}" for name, value in self.options.items())
+        return f"{self.name}:{own}" if own else self.name
 
-def parse(text: str) -> list[Choice]:
+    @property
+    def words(self) -> str:
+        """The same, after what the results call it where that is another name: ``strong (pgd:steps=100)``."""
+        return str(self) if self.key == _short(self.name) else f"{self.key} ({self})"
+
+
+def is_file(text: str) -> bool:
+    """Whether this names a YAML file rather than attacks."""
+    return text.strip().endswith((".yaml", ".yml"))
+
+
+def parse_attacks(text: str) -> list[Choice]:
     """The attacks of a command line: names with options, or a file that ends with .yaml or .yml.
 
     Raises:
         UserError: An option without an attack, an option or an attack given twice, or a file that cannot be read so.
     """
-    if text.strip().endswith((".yaml", ".yml")):
-        return read(Path(text.strip()))
+    if is_file(text):
+        return _read(Path(text.strip()))
     found: list[tuple[str, dict[str, str]]] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, option = _split(part)
@@ -64,12 +82,27 @@ def parse(text: str) -> list[Choice]:
         if any((name, own) == (other.name, other.options) for other in choices):
             raise UserError(f"The attack '{name}' is named {found.count((name, own))} times; name it once.")
         same = sum(name == other.name for other in choices)
-        short = re.sub(r"[^\w.+-]", "_", name.rpartition(":")[2])
-        choices.append(Choice(f"{short}-{same + 1}" if same else short, name, own))
+        choices.append(Choice(f"{_short(name)}-{same + 1}" if same else _short(name), name, own))
     return choices
 
 
-def read(path: Path) -> list[Choice]:
+def label(text: str, choices: Sequence[Choice], *, worst_case: bool = False) -> str:
+    """What a folder calls these attacks: as they were written, or in short where they stand in a file or are long.
+
+    The short form ends with a hash of all that is asked for, so that another file of the same name has another folder.
+    """
+    words = ("+" if worst_case else "-").join(map(str, choices))
+    if is_file(text):
+        short = Path(text.strip()).stem
+    elif len(words) <= _LONGEST:
+        return words
+    else:
+        short = "-".join(choice.key for choice in choices)[:_LONGEST]
+    every = [(choice.key, str(choice)) for choice in choices]
+    return f"{short}-{hashlib.sha256(repr((every, worst_case)).encode()).hexdigest()[:6]}"
+
+
+def _read(path: Path) -> list[Choice]:
     """The attacks of a YAML file.
 
     Raises:
@@ -94,6 +127,11 @@ def read(path: Path) -> list[Choice]:
         options = {str(name).replace("-", "_"): value for name, value in (own or {}).items()}
         choices.append(Choice(str(key), str(options.pop("attack", key)), options))
     return choices
+
+
+def _short(name: str) -> str:
+    """The last part of an import path, or the name itself, as a file may be called."""
+    return re.sub(r"[^\w.+-]", "_", name.rpartition(":")[2])
 
 
 def _split(part: str) -> tuple[str, tuple[str, str] | None]:

@@ -1,7 +1,7 @@
 """What is to be seen of an attack: accuracies, the curve over radii, changed images, the least and most robust ones."""
 
 from collections.abc import Sequence
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from epslab import figures
+from epslab.classifiers import Proportion
 from epslab.classifiers.accuracy import logits
 from epslab.data import ImageSet
 from epslab.evaluation.robustness_report import RobustnessReport
@@ -22,45 +23,55 @@ ROWS = 4
 EXTREMES = 6
 """Images in a picture of the least or most robust ones."""
 
+DISTANCES = 25
+"""Points of a curve over distances."""
 
-def draw(report: RobustnessReport, model: Classifier, images: ImageSet, radius: str, folder: Path) -> None:
+
+def draw(report: RobustnessReport, model: Classifier, images: ImageSet, folder: Path, radius: str | None) -> None:
     """Draw a report into ``folder``.
 
     Args:
         report: With the adversarial images in its store.
         model: The classifier that was attacked.
         images: What it was attacked on.
-        radius: As it was asked for, e.g. "8/255".
         folder: Where the PNG files go.
+        radius: As it was asked for, e.g. "8/255"; None for attacks without a ball.
     """
     rows = report.to_table().rows
     bars = figures.accuracy_bars([str(row[0]) for row in rows], _interval(rows), first=1)
-    save_picture(
-        folder, "accuracies", bars, "Accuracy without an attack and under each, with 95 % confidence intervals."
-    )
+    told = "Accuracy without an attack and under each, with 95 % confidence intervals."
+    save_picture(folder, "accuracies", bars, told)
     if report.sweep is not None:
         curve = _curve(report, report.sweep.norm, radius, len(images.classes))
         save_picture(folder, "radius", curve, "Accuracy against the radius of the ball, with its 95 % confidence band.")
     for name, result in report.attacks.items():
+        if result.radius == inf and (result.broken & report.right).any():
+            told = f"Accuracy against how far {name} may change an image, with its 95 % confidence band."
+            save_picture(folder, f"distance-{name}", _by_distance(report, name, len(images.classes)), told)
         if chosen := _broken_first(result.broken & report.right, report.right):
             grid = _grid(report, name, chosen, model, images)
-            save_picture(
-                folder,
-                f"grid-{name}",
-                grid,
+            told = (
                 f"What {name} changed, magnified (mid-grey: nothing), and what the model says of each image, with its"
-                " confidence.",
+                " confidence."
             )
+            save_picture(folder, f"grid-{name}", grid, told)
     if report.sweep is not None and (least := report.least_robust(EXTREMES)):
-        radii = report.sweep.radii
-        save_picture(
-            folder,
-            "least-robust",
-            _extremes(least, images, radii),
-            "The images broken at the smallest radius, among those the model gets right.",
-        )
-        most = _extremes(report.most_robust(EXTREMES), images, radii)
+        told = "The images broken at the smallest radius, among those the model gets right."
+        save_picture(folder, "least-robust", _extremes(least, images, report.sweep.radii), told)
+        most = _extremes(report.most_robust(EXTREMES), images, report.sweep.radii)
         save_picture(folder, "most-robust", most, "The images that withstood the largest radius.")
+
+
+def _by_distance(report: RobustnessReport, name: str, classes: int) -> Figure:
+    """Accuracy if an attack without a ball were allowed no more than a distance: it stops at the least one it finds."""
+    result = report.attacks[name]
+    found = torch.where(result.broken, result.distance, inf)
+    found[~report.right] = 0.0
+    distances = torch.linspace(0, float(found[found < inf].max()), DISTANCES, dtype=torch.float64)
+    standing = [Proportion.of(report.right & (found > distance)) for distance in distances]
+    rows = [(name, float(one), *one.interval()) for one in standing]
+    x_label = f"{norm_text(result.norm)} distance, the pixel range is 1"
+    return figures.accuracy_curves(distances.numpy(), {name: _interval(rows)}, x_label=x_label, chance=1 / classes)
 
 
 def _interval(rows: Sequence[Sequence[object]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -69,17 +80,17 @@ def _interval(rows: Sequence[Sequence[object]]) -> tuple[np.ndarray, np.ndarray,
     return numbers[:, 0], numbers[:, 1], numbers[:, 2]
 
 
-def _curve(report: RobustnessReport, norm: str, radius: str, classes: int) -> Figure:
+def _curve(report: RobustnessReport, norm: str, radius: str | None, classes: int) -> Figure:
     rows = report.curve().rows
     # Radii of the maximum norm are known as 255ths; those of the others are not.
     scale, unit = (255, "1/255 of the pixel range") if norm == "linf" else (1, "the pixel range is 1")
-    own = {result.radius for result in report.attacks.values() if result.norm == norm and result.radius < float("inf")}
+    own = {result.radius for result in report.attacks.values() if result.norm == norm and result.radius < inf}
     return figures.accuracy_curves(
         scale * np.array([row[0] for row in rows], dtype=float),
         {"under attack (pgd)": _interval(rows)},
         x_label=f"{norm_text(norm)} radius, {unit}",
         chance=1 / classes,
-        marked=(radius, own.pop() * scale) if len(own) == 1 else None,
+        marked=(radius, own.pop() * scale) if radius is not None and len(own) == 1 else None,
     )
 
 

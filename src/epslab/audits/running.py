@@ -1,4 +1,4 @@
-"""An attack from start to end: evaluate, draw, write what the report and other programs read."""
+"""An audit from start to end: evaluate, draw, write what the report and other programs read."""
 
 import json
 import shutil
@@ -7,32 +7,33 @@ from pathlib import Path
 from typing import Any
 
 from epslab.attacks import Attack
+from epslab.audits.building import bounded
 from epslab.audits.pictures import draw
 from epslab.audits.targets import Target
 from epslab.errors import UserError
 from epslab.evaluation import RadiusSweep, RobustnessReport, evaluate_robustness
 from epslab.evaluation.robustness_jobs import OnBatch
 from epslab.files import write_atomic
+from epslab.runs import radius_text
 from epslab.training import Machine
 
 _RESULT, _BEGUN = "result.json", "evaluation.json"
 
 
-def attack(
+def audit(
     target: Target,
     attacks: Mapping[str, Attack],
     *,
-    out: Path,
-    radius: str,
-    settings: Mapping[str, Any],
+    out: Path | str,
+    settings: Mapping[str, Any] | None = None,
     command: str = "",
     batch_size: int = 256,
     seed: int = 0,
-    sweep: RadiusSweep | None = None,
+    sweep: RadiusSweep | None = RadiusSweep(),  # noqa: B008 - frozen
     findings: bool = True,
     resume: bool = False,
     on_batch: OnBatch | None = None,
-    machine: Machine | None = None,
+    machine: Machine = Machine(),  # noqa: B008 - frozen
 ) -> RobustnessReport:
     """Attack a classifier into a folder: numbers, tables, pictures and adversarial images.
 
@@ -42,9 +43,8 @@ def attack(
     Args:
         target: The classifier and its images.
         attacks: By name.
-        out: The folder; see ``require_free``.
-        radius: As it was asked for, e.g. "8/255"; how the pictures call it.
-        settings: What repeats the attack, as the page shows it.
+        out: The folder, new or of the same audit.
+        settings: What else repeats the audit, as its page shows it; a radius may be given as text, "8/255".
         command: The command that repeats it.
         batch_size: Images at a time.
         seed: Of all noise.
@@ -52,12 +52,14 @@ def attack(
         findings: Check whether the attacks deserve to be believed.
         resume: Carry on with what the folder holds.
         on_batch: Told of every batch as it is done.
-        machine: Processes that share the work; None: this one alone, where the model is.
+        machine: Processes that share the work; a model computes in its own precision.
 
     Raises:
-        UserError: What ``evaluate_robustness`` refuses.
+        UserError: What ``evaluate_robustness`` refuses, or another precision.
     """
-    machine = machine or Machine()
+    if machine.precision != Machine.precision:
+        raise UserError(f"precision={machine.precision}: an audit has none; convert the model, e.g. by model.half().")
+    out = Path(out)
     report = evaluate_robustness(
         target.model,
         target.images.images,
@@ -72,8 +74,23 @@ def attack(
         on_batch=on_batch,
         devices=machine.devices,
         accelerator=machine.accelerator,
+        strategy=machine.strategy,
+        num_nodes=machine.nodes,
     )
-    draw(report, target.model, target.images, radius, out / "figures")
+    asked = {**target.settings, **_asked(attacks), "seed": seed, "batch_size": batch_size, **(settings or {})}
+    draw(report, target.model, target.images, out / "figures", radius=asked["radius"])
+    _write(report, target, out, asked, command)
+    return report
+
+
+def _asked(attacks: Mapping[str, Attack]) -> dict[str, Any]:
+    """The attacks, and their ball if they have one."""
+    first = bounded(attacks)
+    radius = None if first is None else radius_text(float(first.radius))
+    return {"attacks": list(attacks), "norm": None if first is None else first.norm, "radius": radius}
+
+
+def _write(report: RobustnessReport, target: Target, out: Path, settings: Mapping[str, Any], command: str) -> None:
     classes = report.per_class(target.images.classes)
     write_atomic(out / "classes.csv", classes.to_csv())
     content = {
@@ -88,12 +105,6 @@ def attack(
         known = target.run.result().get("attacks", {})
         noted = {name: content[name] for name in ("settings", "clean_accuracy", "robust_accuracy", "worst_case")}
         target.run.update_result(attacks={**known, out.name: {"folder": str(out), **noted}})
-    return report
-
-
-def is_finished(folder: Path) -> bool:
-    """Whether an attack into this folder came to its end."""
-    return (folder / _RESULT).is_file()
 
 
 def require_free(folder: Path, *, resume: bool, overwrite: bool) -> None:
@@ -108,7 +119,7 @@ def require_free(folder: Path, *, resume: bool, overwrite: bool) -> None:
         return
     if overwrite:
         shutil.rmtree(folder)
-    elif not resume and is_finished(folder):
+    elif not resume and (folder / _RESULT).is_file():
         raise UserError(
             f"This attack is done already: `epslab report {folder}` shows it, --overwrite runs it once more, another"
             " --out keeps both."

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -37,8 +38,13 @@ class Target:
     split: str
     run: Run | None = None
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What was attacked, for a page and for ``jq``."""
+        return {"model": self.name, "data": self.data, "split": self.split, "images": len(self.images)}
 
-def find(
+
+def find_target(
     name: str,
     *,
     data: str | None = None,
@@ -58,7 +64,7 @@ def find(
         data: A data set's name or a folder of images by class; None: the run's own.
         data_root: Where data sets lie.
         split: "test", or "validation": what the run held out of the training images.
-        limit: Take so many images, drawn by the seed; all if None.
+        limit: Take this many images, drawn by the seed; all if None.
         seed: Of that draw.
         state: A file of weights for the model at an import path.
         mean: Its normalisation; a run's model has its own inside.
@@ -89,29 +95,29 @@ def find(
 
 
 def folder_name(
-    names: Sequence[str],
-    norm: str,
-    radius: str,
+    attacks: str,
+    norm: str | None,
+    radius: str | None,
     *,
     steps: int | None = None,
     restarts: int | None = None,
-    worst_case: bool = False,
     data: str = "",
     split: str = "test",
     limit: int | None = None,
     seed: int = 0,
 ) -> str:
-    """What the folder of such an attack is called: its settings, those left at their default unsaid.
+    """What the folder of such an audit is called: its settings, without those left at their default.
 
-    ``linf-8_255-random-fgsm-pgd``, ``l2-0.5-pgd-steps100-limit200``.
+    >>> folder_name("random-fgsm-pgd", "linf", "8/255"), folder_name("pgd", "l2", "0.5", steps=100, limit=200)
+    ('linf-8_255-random-fgsm-pgd', 'l2-0.5-pgd-steps100-limit200')
+
+    Norm and radius are None for attacks without a ball.
     """
-    parts = [norm, radius.replace("/", "_"), "+".join(names) if worst_case else "-".join(names)]
+    parts = [norm, radius and radius.replace("/", "_"), attacks]
     for label, value in (("steps", steps), ("restarts", restarts), ("limit", limit), ("seed", seed or None)):
-        if value is not None:
-            parts.append(f"{label}{value}")
-    parts += [data] if data else []
-    parts += [split] if split != "test" else []
-    return re.sub(r"[^\w.+-]+", "_", "-".join(parts))
+        parts.append(None if value is None else f"{label}{value}")
+    parts += [data, split if split != "test" else None]
+    return re.sub(r"[^\w.+-]+", "_", "-".join(filter(None, parts)))
 
 
 def _of_a_run(run: Run, data: str | None, data_root: str | Path | None, split: str, extras: Sequence[object]) -> Target:

@@ -34,13 +34,13 @@ def summary(title: str, facts: Mapping[str, str], then: Sequence[str] = ()) -> N
             out.print(Text(f"  {command}", style="cyan"), soft_wrap=True)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; its last column takes what width is left."""
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: bool = False) -> None:
+    """Print a table; its last column takes what width is left. ``numbers``: all columns but the first hold numbers."""
     out = console()
     out.print(Text(title, style="bold"))
     grid = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns[:-1]:
-        grid.add_column(column, no_wrap=True)
+    for i, column in enumerate(columns[:-1]):
+        grid.add_column(column, no_wrap=True, justify="right" if numbers and i else "left")
     grid.add_column(columns[-1], overflow="fold")
     for row in rows:
         grid.add_row(*(Text(cell) for cell in row))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from epslab.classifiers import Proportion
@@ -45,16 +44,17 @@ class RobustnessReport(RobustnessResult):
         Accuracies lie in 0..1, with the ends of their 95 % interval. ``broken`` is a part of the examples that are
         right without an attack. The quantiles of the distance are those of the broken examples, in the attack's norm:
         for an attack without a ball they are its result. Queries and gradients are means per example. ``accuracy in 8
-        bits`` is that on adversarial images of 8 bits.
+        bits`` is that on adversarial images of 8 bits. The worst case is that of the attacks in a ball where there are
+        any.
         """
         rows: list[tuple[Cell, ...]] = [
             ("clean", float(self.clean_accuracy), *self.interval("clean"), *[None] * (len(_ACCURACIES) - 4))
         ]
         for name, result in self.attacks.items():
-            distances = (*_quantiles(result.distance[result.broken & self.right]), result.norm)
+            distances = (*self._distances(result).values(), result.norm)
             rows.append((name, *self._accuracies(name, result, self.robust_accuracy[name], distances, [result])))
-        none, every = (None,) * 4, list(self.attacks.values())
-        rows.append(("worst-case", *self._accuracies("worst-case", self, self.worst_case, none, every)))
+        none = (None,) * 4
+        rows.append(("worst-case", *self._accuracies("worst-case", self, self.worst_case, none, self.joint)))
         return Table("Accuracy", _ACCURACIES, tuple(rows))
 
     def _accuracies(
@@ -159,6 +159,7 @@ class RobustnessReport(RobustnessResult):
                     "settings": attack.settings,
                     "norm": attack.norm,
                     "radius": attack.radius,
+                    "distance": self._distances(attack),
                     "overclaimed": int((attack.claimed & ~attack.broken).sum()),
                 }
                 for name, attack in self.attacks.items()
@@ -197,6 +198,13 @@ class RobustnessReport(RobustnessResult):
         except OSError as error:
             raise UserError(f"The report cannot be written to '{folder}': {error}.") from error
 
+    def _distances(self, result: AttackResult) -> dict[str, float | None]:
+        """The median and the lowest and highest tenth of the broken examples' distances: measured, not interpolated."""
+        parts, distances = {"median": 0.5, "10 %": 0.1, "90 %": 0.9}, result.distance[result.broken & self.right]
+        if not len(distances):
+            return dict.fromkeys(parts)
+        return {name: distances.quantile(q, interpolation="lower").item() for name, q in parts.items()}
+
     def _ranked(self) -> tuple[Example, ...]:
         """The examples right without an attack, the least robust first."""
         if self.sweep is None:
@@ -209,13 +217,6 @@ class RobustnessReport(RobustnessResult):
         )  # fmt: skip
         own = [Example(*row) for row in rows if row[1] == row[2]]
         return tuple(sorted(own, key=lambda example: (example.radius, example.margin, example.index)))
-
-
-def _quantiles(distances: Float[Tensor, " k"]) -> tuple[float | None, ...]:
-    """The median and the lowest and highest tenth of the distances: measured numbers, not interpolated ones."""
-    if not len(distances):
-        return (None, None, None)
-    return tuple(distances.quantile(q, interpolation="lower").item() for q in (0.5, 0.1, 0.9))
 
 
 def _finite(value: Any) -> Any:

@@ -104,18 +104,27 @@ class RobustnessResult:
 
     @cached_property
     def worst_case(self) -> Proportion:
-        """The part of the examples that no attack broke."""
+        """The part of the examples that no attack broke; see ``joint``."""
         return Proportion.of(~self.broken)
 
     @cached_property
+    def joint(self) -> tuple[AttackResult, ...]:
+        """The attacks that make the worst case: those in a ball, or all of them where none has one.
+
+        At any distance nearly every image falls: an attack without a ball would say nothing of the model in the ball.
+        """
+        every = tuple(self.attacks.values())
+        return tuple(result for result in every if result.radius < float("inf")) or every
+
+    @cached_property
     def broken(self) -> Bool[Tensor, " n"]:
-        """Which examples some attack broke, or are wrong without one."""
-        return torch.stack([result.broken for result in self.attacks.values()]).any(0)
+        """Which examples an attack of ``joint`` broke, or are wrong without one."""
+        return torch.stack([result.broken for result in self.joint]).any(0)
 
     @cached_property
     def broken_rounded(self) -> Bool[Tensor, " n"]:
         """As ``broken``, of images in 8 bits."""
-        return torch.stack([result.broken_rounded for result in self.attacks.values()]).any(0)
+        return torch.stack([result.broken_rounded for result in self.joint]).any(0)
 
     @cached_property
     def survival(self) -> Proportion | None:

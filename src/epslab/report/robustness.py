@@ -11,7 +11,8 @@ from typing import Any
 
 from epslab.errors import UserError
 from epslab.report.blocks import Picture, Section
-from epslab.runs import Cell, Table, norm_text, number, percent, pictures_in, radius_text
+from epslab.report.threat import Threat, balls, records, threats
+from epslab.runs import Cell, Table, number, percent, pictures_in, radius_text
 
 _SWEEP = "By PGD at each radius in turn; an image broken at one radius counts as broken at all larger ones."
 _MARKS = {"pass": "✓", "fail": "✗"}
@@ -75,7 +76,7 @@ def robustness_section(result: AuditFolder) -> Section:
             title=_title(content["settings"]),
             lead=headline(content),
             pictures=[Picture(one.caption, one.path, one.alt) for one in pictures_in(result.folder / "figures")],
-            tables=_filled(_accuracies(content), _findings(content["findings"]), _classes(content)),
+            tables=_filled(accuracies(content), _findings(content["findings"]), _classes(content)),
             warnings=[
                 f"Not passed: {finding['name']}. {finding['evidence']}"
                 for finding in content["findings"]
@@ -91,13 +92,18 @@ def robustness_section(result: AuditFolder) -> Section:
 
 
 def headline(content: Mapping[str, Any]) -> str:
-    """The result in one line: worst case with its interval, the images, clean accuracy."""
+    """The result in one line: the worst case in the ball, distances of attacks without a ball, clean accuracy."""
     settings = content["settings"]
-    return (
-        f"Worst-case accuracy {share(content['worst_case'])}{_where(settings)} over"
-        f" {number(settings['images'])} {settings['split']} images of {Path(str(settings['data'])).name};"
-        f" {share(content['clean_accuracy'])} without an attack."
-    )
+    found = threats(content)
+    on = f"{number(settings['images'])} {settings['split']} images of {Path(str(settings['data'])).name}"
+    clean = f"{share(content['clean_accuracy'])} without an attack."
+    worst = share(content["worst_case"])
+    anywhere = [threat.sentence for threat in found if not threat.radius]
+    distances = f"edian distance that makes the model wrong: {'; '.join(anywhere)}"
+    if len(anywhere) == len(found):
+        return f"M{distances}; {worst} of {on} stay right at any distance, {clean}"
+    told = f"; m{distances}" if anywhere else ""
+    return f"Worst-case accuracy {worst}{balls(found)} over {on}{told}; {clean}"
 
 
 def share(proportion: Mapping[str, float]) -> str:
@@ -109,48 +115,46 @@ def _title(settings: Mapping[str, Any]) -> str:
     return f"{Path(str(settings['model'])).name} under attack: {', '.join(settings['attacks'])}"
 
 
-def _where(settings: Mapping[str, Any]) -> str:
-    """The ball, if the attacks have one: " in the L∞ ball of radius 8/255"."""
-    radius = settings.get("radius")
-    if radius is None or radius in ("inf", float("inf")):
-        return ""
-    given = radius_text(radius) if isinstance(radius, float) else radius
-    return f" in the {norm_text(str(settings['norm']))} ball of radius {given}"
-
-
-def _accuracies(content: Mapping[str, Any]) -> Table:
-    rows: list[list[Cell]] = [
-        [
+def accuracies(content: Mapping[str, Any]) -> Table:
+    """What every attack left, where it searched and what it cost."""
+    found = {threat.attack: threat for threat in threats(content)}
+    mixed = len({(threat.norm, threat.radius) for threat in found.values()}) > 1
+    rows: list[list[Cell]] = []
+    for entry in records(content["table"]):
+        threat = found.get(entry["attack"])
+        rows.append([
             entry["attack"],
+            *([None if threat is None else f"{threat.norm} {threat.radius or '(no ball)'}"] if mixed else []),
             _percent(entry["accuracy"]),
             f"[{_percent(entry['low'])}, {_percent(entry['high'])}]",
             _percent(entry["accuracy in 8 bits"]),
-            _distances(entry),
+            (threat.distance or None) if threat else None,
             entry["queries"],
             entry["gradients"],
-        ]
-        for entry in _records(content["table"])
-    ]
+        ])  # fmt: skip
     columns = (
-        "attack", "accuracy, %", "95 % interval, %", "in 8 bits, %", "median distance", "queries", "gradients",
+        "attack", *(["norm and radius"] if mixed else []), "accuracy, %", "95 % interval, %", "in 8 bits, %",
+        "median distance", "queries", "gradients",
     )  # fmt: skip
     return Table(
-        f"Accuracy{_where(content['settings'])}",
-        columns,
-        rows,
-        "Intervals are Clopper and Pearson's. In the worst case an image counts as right only if it withstands every"
-        " attack. In 8 bits: on adversarial images of 8 bits, which lie in the ball. Median distance: of the"
-        " images that were broken, in brackets the distance that 10 % and 90 % of them do not exceed."
-        " Queries (forward passes) and gradients: means per image.",
+        "Accuracy" if mixed else f"Accuracy{balls([*found.values()])}", columns, rows, _note([*found.values()])
     )
 
 
-def _distances(entry: Mapping[str, Any]) -> str | None:
-    """The median, with the lowest and the highest tenth where they are known: "0.031 [0.02, 0.05]"."""
-    median, low, high = (entry.get(name) for name in ("median distance", "distance at 10 %", "distance at 90 %"))
-    if median is None or low is None or high is None:
-        return None if median is None else radius_text(median)
-    return f"{radius_text(median)} [{radius_text(low)}, {radius_text(high)}]"
+def _note(found: Sequence[Threat]) -> str:
+    """How to read the table of accuracies."""
+    bounded = any(threat.radius for threat in found)
+    free = any(not threat.radius for threat in found)
+    norms = " and ".join(dict.fromkeys(threat.norm for threat in found))
+    return " ".join([
+        "Intervals are Clopper and Pearson's. In the worst case an image counts as right only if it withstands every"
+        f" attack{' in a ball' if bounded and free else ''}.",
+        f"In 8 bits: on adversarial images of 8 bits{', which lie in the ball' if bounded else ''}.",
+        f"Median distance ({norms}): of the images that were broken, in brackets the distance that 10 % and 90 % of"
+        " them do not exceed.",
+        *(["An attack without a ball may go any distance: the distance is its result, not the accuracy."] * free),
+        "Queries (forward passes) and gradients: means per image.",
+    ])  # fmt: skip
 
 
 def _findings(findings: Sequence[Mapping[str, Any]]) -> Table:
@@ -171,7 +175,7 @@ def _classes(content: Mapping[str, Any]) -> Table:
 
 def _radii(content: Mapping[str, Any]) -> Table:
     sweep = content.get("sweep")
-    entries = _records(sweep["curve"]) if sweep else []
+    entries = records(sweep["curve"]) if sweep else []
     rows = [
         [
             radius_text(entry["radius"]),
@@ -195,11 +199,6 @@ def _settings(settings: Mapping[str, Any]) -> Table:
 def _filled(*tables: Table) -> tuple[Table, ...]:
     """Those that have rows."""
     return tuple(table for table in tables if table.rows)
-
-
-def _records(table: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A table's rows, each by column."""
-    return [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
 
 
 def _percent(part: float | None) -> str | None:
