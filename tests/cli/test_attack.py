@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -138,7 +139,7 @@ def test_an_import_path_with_weights_and_normalisation_is_attacked(epslab, modul
     assert outcome.code == 0, outcome.err
     folder = Path("runs/attacks/users_own-Net-digits/l2-0.5-pgd-steps3-limit12")
     assert result(folder)["settings"]["mean"] == [0.5]
-    assert "l2 radius 0.5" in outcome.out
+    assert "users_own:Net on 12 test images of digits: accuracy in the L2 ball of radius 0.5\n" in outcome.out
 
 
 def test_a_radius_is_a_fraction_or_a_number(epslab, run):
@@ -354,12 +355,69 @@ class Fade:
 '''
 
 
+FADE = ("--limit", "6", "--no-findings", "--attacks", "fading:Fade:shades=2")
+
+
 def test_an_attack_from_outside_without_a_ball_and_with_an_option(epslab, run, refused):
     Path("fading.py").write_text(OUTSIDE)
-    words = ("--limit", "6", "--no-sweep", "--no-findings")
-    outcome = epslab("attack", "run", *words, "--attacks", "fading:Fade:shades=2", "--out", "out")
+    outcome = epslab("attack", "run", *FADE)
     assert outcome.code == 0, outcome.err
-    assert list(result("out")["robust_accuracy"]) == ["Fade"]
-    assert "no radius, l2 distances" in outcome.out
-    wrong = refused("attack", "run", *words, "--attacks", "fading:Fade:shade=2")
+    (folder,) = (run / "attacks").iterdir()
+    assert folder.name == "fading_Fade_shades_2-limit6"
+    content = result(folder)
+    assert list(content["robust_accuracy"]) == ["Fade"]
+    assert "\nMedian distance that makes the model wrong: L2 " in outcome.out
+    found = content["attacks"]["Fade"]
+    assert (found["norm"], found["radius"]) == ("l2", None)
+    assert 0 < found["distance"]["10 %"] <= found["distance"]["median"] <= found["distance"]["90 %"]
+    wrong = refused("attack", "run", *FADE[:-1], "fading:Fade:shade=2")
     assert "Unknown option of fading:Fade 'shade'. Did you mean 'shades'?" in wrong
+    assert epslab("report", str(folder), "--out", "page.html").code == 0
+    page = Path("page.html").read_text()
+    assert "Accuracy against how far Fade may change an image" in page
+    for text in (outcome.out, (folder / "result.json").read_text(), page):
+        assert "linf" not in text
+        assert "L∞" not in text
+        assert "8/255" not in text
+
+
+@pytest.mark.parametrize("flag", [("--radius", "8/255"), ("--norm", "l1")])
+def test_a_radius_that_no_attack_has_is_refused(refused, run, flag):
+    Path("fading.py").write_text(OUTSIDE)
+    assert f"fading:Fade has no {flag[0]}; leave it out" in refused("attack", "run", *FADE, *flag)
+
+
+def test_a_sweep_may_have_a_norm_where_no_attack_has_a_radius(epslab, run):
+    Path("fading.py").write_text(OUTSIDE)
+    assert epslab("attack", "run", *FADE, "--radii", "0.5,1", "--norm", "l2", "--out", "out").code == 0
+    assert result("out")["sweep"]["norm"] == "l2"
+
+
+def test_the_worst_case_is_that_of_the_attacks_in_the_ball(epslab, run):
+    Path("fading.py").write_text(OUTSIDE)
+    words = (*QUICK, "--radius", "0.02", "--attacks")
+    assert epslab("attack", "run", *words, "fgsm,pgd,fading:Fade:shades=2", "--out", "both").code == 0
+    assert epslab("attack", "run", *words, "fgsm,pgd", "--out", "ball").code == 0
+    both, ball = result("both"), result("ball")
+    assert both["robust_accuracy"]["Fade"]["value"] < ball["worst_case"]["value"]
+    assert both["worst_case"] == ball["worst_case"]
+    assert both["survival"] == ball["survival"]
+    assert both["table"]["rows"][-1] == ball["table"]["rows"][-1]
+
+
+def test_a_file_of_attacks_and_a_long_line_have_folders_with_short_names(epslab, run):
+    words = ("--limit", "6", "--no-sweep", "--no-findings")
+    Path("mine.yaml").write_text("fgsm:\nstrong: {attack: pgd, steps: 3, objective: margin}\n")
+    assert epslab("attack", "run", *words, "--attacks", "mine.yaml").code == 0
+    (first,) = (run / "attacks").iterdir()
+    assert re.fullmatch(r"linf-8_255-mine-[0-9a-f]{6}-limit6", first.name)
+    assert result(first)["settings"]["attacks"] == ["fgsm", "strong (pgd:steps=3,objective=margin)"]
+    Path("mine.yaml").write_text("fgsm:\n")
+    assert epslab("attack", "run", *words, "--attacks", "mine.yaml").code == 0
+    long = ",".join(f"pgd:steps={n},restarts=1,objective=margin,goal=untargeted" for n in (1, 2, 3))
+    assert epslab("attack", "run", *words, "--attacks", long).code == 0
+    assert len(list((run / "attacks").iterdir())) == 3
+    assert any(
+        re.fullmatch(r"linf-8_255-pgd-pgd-2-pgd-3-[0-9a-f]{6}-limit6", path.name)
+        for path in (run / "attacks").iterdir()
+    )
