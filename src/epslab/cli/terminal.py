@@ -41,7 +41,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, 
     grid = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for i, column in enumerate(columns[:-1]):
         grid.add_column(column, no_wrap=True, justify="right" if numbers and i else "left")
-    grid.add_column(columns[-1], overflow="fold")
+    grid.add_column(columns[-1], overflow="fold", justify="right" if numbers else "left")
     for row in rows:
         grid.add_row(*(Text(cell) for cell in row))
     _print(out, grid)

@@ -73,7 +73,7 @@ def robustness_section(result: AuditFolder) -> Section:
     content = result.content
     try:
         return Section(
-            title=_title(content["settings"]),
+            title=_title(content),
             lead=headline(content),
             pictures=[Picture(one.caption, one.path, one.alt) for one in pictures_in(result.folder / "figures")],
             tables=_filled(accuracies(content), _findings(content["findings"]), _classes(content)),
@@ -111,8 +111,9 @@ def share(proportion: Mapping[str, float]) -> str:
     return percent(proportion["value"], (proportion["low"], proportion["high"]))
 
 
-def _title(settings: Mapping[str, Any]) -> str:
-    return f"{Path(str(settings['model'])).name} under attack: {', '.join(settings['attacks'])}"
+def _title(content: Mapping[str, Any]) -> str:
+    attacks = ", ".join(threat.attack for threat in threats(content))
+    return f"{Path(str(content['settings']['model'])).name} under attack: {attacks}"
 
 
 def accuracies(content: Mapping[str, Any]) -> Table:
