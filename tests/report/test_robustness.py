@@ -182,6 +182,14 @@ def test_attacks_in_a_ball_and_without_one_are_told_apart(attacked):
     assert "withstands every attack in a ball." in made.tables[0].note
 
 
+def test_a_distance_as_large_as_the_radius_is_written_as_that_is(attacked):
+    """0.2 in float32 is 51/255 to six digits."""
+    row = ["pgd", 0.5, 0.4287, 0.5713, 0.49, 0.20000000298, "linf", 31.5, 30.0, 0.51, 0.15, 0.2]
+    settings = {**CONTENT["settings"], "radius": "0.2"}
+    table = section(attacked(settings=settings, **mixed(row, pgd2={}))).tables[0]
+    assert dict(zip(table.columns, table.rows[1], strict=True))["median distance"] == "0.2 [0.15, 0.2]"
+
+
 def test_an_attack_with_a_ball_of_its_own_is_told_by_that(attacked):
     own = {"pgd": {"norm": "linf", "radius": 8 / 255}, "grey": {"norm": "l2", "radius": 0.5}}
     made = section(attacked(**mixed(FREE, **own)))
@@ -226,7 +234,7 @@ def test_folders_without_a_finished_attack_are_refused(attacked, tmp_path, make_
     assert not is_attack(make_run().folder)
     with pytest.raises(UserError, match="no finished attack"):
         AuditFolder.load(tmp_path)
-    with pytest.raises(UserError, match="no finished attack"):
+    with pytest.raises(UserError, match="holds no attack"):
         AuditFolder.load(attacked(kind="study"))
 
 

@@ -30,9 +30,15 @@ class Threat:
         return f"{self.norm} ball of radius {self.radius}" if self.radius else ""
 
     @property
+    def _texts(self) -> list[str]:
+        """The distances; one as large as the radius, but for rounding, is written as that is."""
+        radius = _number(self.radius) if self.radius else math.nan
+        return [self.radius if math.isclose(d, radius, rel_tol=1e-5) else radius_text(d) for d in self.distances]
+
+    @property
     def distance(self) -> str:
         """The median, with the other two in brackets: ``1.67 [1.05, 2.3]``; empty if nothing was broken."""
-        median, *others = map(radius_text, self.distances) if self.distances else ("",)
+        median, *others = self._texts or [""]
         return f"{median} [{', '.join(others)}]" if others else median
 
     @property
@@ -40,7 +46,7 @@ class Threat:
         """The same in words, with attack and norm."""
         if not self.distances:
             return f"none, as {self.attack} broke no image"
-        median, *others = map(radius_text, self.distances)
+        median, *others = self._texts
         tenths = f" (10 % within {others[0]}, 90 % within {others[1]})" if others else ""
         return f"{self.norm} {median}{tenths} by {self.attack}"
 
