@@ -8,6 +8,7 @@ by more than α/k, and k pixels or more share the step (Tramèr & Boneh, 2019; C
 
 import math
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -42,7 +43,7 @@ def uphill(
         return points.add(direction, alpha=alpha)
     if norm == "l1":
         return sparse(gradient, points, alpha, pixels)
-    return Ball(norm, alpha).farthest(gradient, points, BOX)
+    return Ball(norm, alpha).step(gradient, points, BOX)
 
 
 def sparse(
@@ -52,11 +53,8 @@ def sparse(
     pixels: int | Int[Tensor, " n"],
 ) -> Images:
     """An L1 step of length alpha in the box that moves no pixel by more than alpha/pixels."""
-    most = alpha / pixels
-    if isinstance(most, Tensor):
-        most = most.to(points.device).view(-1, 1, 1, 1)
-    low, high = BOX
-    return L1(alpha).farthest(gradient, points, ((points - most).clamp_min(low), (points + most).clamp_max(high)))
+    most = torch.as_tensor(alpha / pixels).to(points).view(-1, 1, 1, 1)
+    return L1(alpha).step(gradient, points, BOX, most)
 
 
 def pixels_at(step: int, steps: int, dimensions: int) -> int:

@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from epslab.errors import UserError, unknown
 from epslab.geometry import l1, l2, linf
 from epslab.geometry.norm import Box, Norm, Points, Projector, Radii
+from epslab.geometry.room import room, within
 from epslab.geometry.rounding import beside, length, placed
 from epslab.seeds import draw
 from epslab.types import PerExample, Seeds
@@ -111,7 +112,26 @@ class Ball:
             centre: The centres, [n *shape], in the box.
             box: As for ``projector``; None: the ball alone.
         """
-        return self._norm.farthest(gradient, centre, self._radii_beside(centre), box)
+        g, wide = gradient.double(), centre.double()
+        return within(placed(centre, self._moves(g, room(wide, g, box))), box)
+
+    def step(
+        self, gradient: Points, points: Points, box: Box | None = (0.0, 1.0), most: Tensor | None = None
+    ) -> Points:
+        """``farthest`` in the points' own precision, float32 at least: for a step that is projected afterwards.
+
+        Rounding may put the result outside the ball, but never outside the box.
+
+        Args:
+            gradient: g, [n *shape].
+            points: Where the step starts, [n *shape], in the box.
+            box: As for ``farthest``.
+            most: How far a coordinate may move, if less than the box leaves it; broadcasts to the points.
+        """
+        own = torch.promote_types(points.dtype, torch.float32)
+        g, wide = gradient.to(own), points.to(own)
+        space = room(wide, g, box)
+        return within((wide + self._moves(g, space if most is None else space.minimum(most))).to(points.dtype), box)
 
     def ascent(self, gradient: Points) -> Points:
         """The direction in which a linear function rises fastest: argmax of ⟨g, d⟩ over ‖d‖ ≤ 1, per example.
@@ -156,6 +176,12 @@ class Ball:
     def _radii_beside(self, points: Points) -> Float[Tensor, "n ..."]:
         """The radii with the points' number of axes, [n 1 …]."""
         return beside(self.radii(len(points), points.device), points)
+
+    def _moves(self, gradient: Tensor, space: Tensor) -> Tensor:
+        """The move along the gradient that gains most, no coordinate beyond its room."""
+        radii = self.radii(len(gradient), gradient.device)[:, None]
+        moved = self._norm.moves(gradient.abs().flatten(1), space.flatten(1), radii)
+        return torch.copysign(moved.view(gradient.shape), gradient)
 
     def _settings(self) -> tuple[str, float | tuple[float, ...]]:
         radius = tuple(self.radius.tolist()) if isinstance(self.radius, Tensor) else float(self.radius)

@@ -23,21 +23,17 @@ class _Clamp:
         return _Clamp(self.low[examples], self.high[examples])
 
 
-def _bounds(centre: Tensor, radii: Tensor, box: Box | None) -> _Clamp:
+def _projector(centre: Tensor, radii: Tensor, box: Box | None) -> Projector:
     return _Clamp(within(placed(centre, -radii), box), within(placed(centre, radii), box))
 
 
-def _projector(centre: Tensor, radii: Tensor, box: Box | None) -> Projector:
-    return _bounds(centre, radii, box)
-
-
-def _farthest(gradient: Tensor, centre: Tensor, radii: Tensor, box: Box | None) -> Tensor:
-    bounds = _bounds(centre, radii, box)
-    return torch.where(gradient > 0, bounds.high, torch.where(gradient < 0, bounds.low, centre))
+def _moves(size: Tensor, space: Tensor, radii: Tensor) -> Tensor:
+    """r, or up to the bound, wherever there is a gradient."""
+    return space.minimum(radii.to(size)).masked_fill_(size == 0, 0.0)
 
 
 def _draw(example_seeds: Tensor, counter: int, shape: tuple[int, ...]) -> Tensor:
     return seeds.uniform(example_seeds, counter, shape, torch.float64) * 2.0 - 1.0
 
 
-LINF = Norm(float("inf"), 1.0, _projector, torch.sign, _farthest, _draw)
+LINF = Norm(float("inf"), 1.0, _projector, torch.sign, _moves, _draw)

@@ -37,7 +37,7 @@ class Norm(NamedTuple):
     dual_p: float  # 1/p + 1/dual_p = 1
     projector: Callable[[Tensor, Tensor, Box | None], Projector]  # of centre, radii, box
     ascent: Callable[[Tensor], Tensor]  # argmax of <g, d> over ‖d‖ ≤ 1, of g
-    farthest: Callable[[Tensor, Tensor, Tensor, Box | None], Tensor]  # argmax of <g, x'>, of g, centre, radii, box
+    moves: Callable[[Tensor, Tensor, Tensor], Tensor]  # argmax of <|g|, m> over 0 ≤ m ≤ room, ‖m‖ ≤ r, of |g|, room, r
     draw: Callable[[Tensor, int, tuple[int, ...]], Tensor]  # of seeds, counter, shape: uniform in the unit ball
 
 

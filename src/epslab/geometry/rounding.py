@@ -13,7 +13,8 @@ def placed(centre: Tensor, delta: Tensor) -> Tensor:
     """The points c + δ in the centre's type, rounded so that no coordinate is further than |δ| from c in float64."""
     wide = centre.double()
     points = (wide + delta).to(centre.dtype)
-    return torch.where((points.double() - wide).abs() > delta.abs(), _one_step(points, centre), points)
+    further = torch.sub(points.double(), wide).abs_() > delta.abs()
+    return torch.where(further, _one_step(points, centre), points)
 
 
 def _one_step(points: Tensor, centre: Tensor) -> Tensor:
