@@ -174,6 +174,52 @@ def length_of(rows: np.ndarray, norm: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("make", MAKERS, ids=ids)
+@pytest.mark.parametrize("radius", [0.3, 3.0, 50.0])
+def test_in_many_dimensions_an_optimum_is_found_whether_few_or_all_coordinates_have_to_move(
+    make: Maker, radius: float
+) -> None:
+    ball, c, g = make(radius), centres(8, 300), normal(8, 300)
+    g[0] = g[0].sign()  # all are equally steep
+    g[1] = g[1].sign() * torch.where(torch.arange(300) < 20, 2.0, 1.0)  # behind the steepest, equals
+    g[2, 5:] = 0.0
+    room = torch.where(g > 0, 1 - c, c)
+    c[3] = torch.where(room[3] > 0, c[3] + g[3].sign() * (room[3] - 0.004).clamp_min(0.0), c[3])  # hardly any room
+    z = ball.farthest(g, c)
+    assert_inside(z, c, ball, radius)
+    for i in range(len(c)):
+        best = greatest(g[i].numpy(), c[i].numpy(), str(ball.norm), radius)
+        assert abs((g[i] @ z[i]).item() - best) < 1e-8 * max(1.0, radius)
+        assert torch.equal(ball.farthest(g[i : i + 1], c[i : i + 1])[0], z[i])
+
+
+def test_on_ties_the_first_coordinates_move_in_l1_whoever_else_is_in_the_batch() -> None:
+    c, g = torch.full((2, 300), 0.5, dtype=torch.float64), torch.ones(2, 300, dtype=torch.float64)
+    c[1, 1:] = 1.0 - 1e-3  # the second example needs every coordinate
+    z = L1(1.0).farthest(g, c)
+    torch.testing.assert_close(z[0] - c[0], torch.tensor([0.5] * 2 + [0.0] * 298, dtype=torch.float64))
+    torch.testing.assert_close(z[1], torch.ones(300, dtype=torch.float64))
+    assert torch.equal(L1(1.0).farthest(g[:1], c[:1])[0], z[0])
+
+
+@pytest.mark.parametrize("make", MAKERS, ids=ids)
+@pytest.mark.parametrize("dtype", TYPES)
+def test_a_step_is_the_farthest_point_up_to_rounding_and_stays_in_the_box(make: Maker, dtype: torch.dtype) -> None:
+    c, g = centres(8, 48).to(dtype), normal(8, 48).to(dtype)
+    radii = torch.tensor([0.0, 1e-3, 0.1, 0.3, 1.0, 3.0, 10.0, 50.0], dtype=torch.float64)
+    eps, ball = torch.finfo(dtype).eps, make(radii)
+    z = ball.step(g, c, (0.0, 1.0))
+    assert z.dtype == dtype
+    assert ((z >= 0) & (z <= 1)).all()
+    rounding = max(eps, 1e-12) if dtype != torch.float32 else 1e-5
+    torch.testing.assert_close(z, ball.farthest(g, c), rtol=0, atol=2 * rounding)
+    # No coordinate further than ``most``: a smaller box.
+    most = torch.linspace(0.01, 0.08, 8).to(dtype)[:, None]
+    low, high = (c.double() - most.double()).clamp_min(0), (c.double() + most.double()).clamp_max(1)
+    exact = ball.farthest(g.double(), c.double(), (low, high))
+    torch.testing.assert_close(ball.step(g, c, (0.0, 1.0), most).double(), exact, rtol=0, atol=2 * max(eps, 1e-5))
+
+
+@pytest.mark.parametrize("make", MAKERS, ids=ids)
 @pytest.mark.parametrize("scale", [1e-300, 1e-20, 1e20, 1e300])
 def test_the_scale_of_the_gradient_does_not_matter(make: Maker, scale: float) -> None:
     ball, c, g = make(0.8), centres(6), normal(6)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -63,14 +63,6 @@ class APGD(InBall):
         require_counts(steps=self.steps, restarts=self.restarts, model_draws=self.model_draws)
         if self.targets < 0:
             raise UserError(f"targets is {self.targets}, but must be 0 or more.")
-
-    def part(self, index: Tensor) -> "APGD":
-        """The same attack for the examples with these indices."""
-        return replace(self, ball=self.ball[index])
-
-    def thorough(self) -> "APGD":
-        """The same attack for the greatest loss, without targets."""
-        return replace(self, leave_early=False)
 
     def _attack(self, given: Given) -> Attacked:
         with asking(given, self.model_draws) as victim:

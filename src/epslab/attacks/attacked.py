@@ -1,6 +1,7 @@
 """What an attack is, and what it returns."""
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Bool, Float64, Int64
@@ -79,6 +80,9 @@ class Given(NamedTuple):
 
 
 T = TypeVar("T")
+S = TypeVar("S", bound="InBall")
+W = TypeVar("W", bound="OfOne")
+D = TypeVar("D", bound="Called")
 
 
 @runtime_checkable
@@ -115,8 +119,13 @@ class Called(ABC):
     def _attack(self, given: Given) -> Attacked: ...
 
 
+def replaced(attack: D, /, **changes: Any) -> D:
+    """The attack with other fields."""
+    return replace(attack, **changes)  # type: ignore[type-var]
+
+
 class InBall(Called):
-    """An attack with a field ``ball``, whose norm and radius are its own."""
+    """An attack with a field ``ball``, whose norm and radius it has, and a field ``leave_early``."""
 
     ball: Ball
 
@@ -129,3 +138,31 @@ class InBall(Called):
     def radius(self) -> float | Tensor:
         """The ball's radius; a tensor [n] for a radius per example."""
         return self.ball.radius if isinstance(self.ball.radius, Tensor) else float(self.ball.radius)
+
+    def part(self: S, index: Tensor) -> S:
+        """The same attack for the examples with these indices."""
+        return replaced(self, ball=self.ball[index])
+
+    def thorough(self: S) -> S:
+        """The same attack for the greatest loss of every example."""
+        return replaced(self, leave_early=False)
+
+
+class OfOne(Called):
+    """An attack made of another one, the field ``attack``, whose norm and radius it has."""
+
+    attack: Attack
+
+    @property
+    def norm(self) -> str:
+        """The attack's."""
+        return self.attack.norm
+
+    @property
+    def radius(self) -> float | Tensor:
+        """The attack's."""
+        return self.attack.radius
+
+    def part(self: W, index: Tensor) -> W:
+        """The same attack for the examples with these indices."""
+        return replaced(self, attack=self.attack.part(index))

@@ -8,7 +8,7 @@ from itertools import repeat
 import torch
 from torch import Tensor
 
-from epslab.attacks.attacked import Attack, Attacked, Called, Given
+from epslab.attacks.attacked import Attack, Attacked, Called, Given, OfOne
 from epslab.attacks.checks import require_counts
 from epslab.attacks.objectives import margin
 from epslab.attacks.victim import asking
@@ -18,7 +18,7 @@ from epslab.seeds import fork
 
 
 @dataclass(frozen=True)
-class Restarts(Called):
+class Restarts(OfOne):
     """One attack several times, each with other noise; of each example the worst run is kept.
 
     A success is worse than a failure, and a greater margin worse than a smaller one; on ties the earlier run is kept.
@@ -46,20 +46,6 @@ class Restarts(Called):
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
         require_counts(restarts=self.restarts)
-
-    @property
-    def norm(self) -> str:
-        """The attack's."""
-        return self.attack.norm
-
-    @property
-    def radius(self) -> float | Tensor:
-        """The attack's."""
-        return self.attack.radius
-
-    def part(self, index: Tensor) -> "Restarts":
-        """The same attack for the examples with these indices."""
-        return replace(self, attack=self.attack.part(index))
 
     def thorough(self) -> "Restarts":
         """Every run for the greatest loss, and all runs for every example."""

@@ -10,13 +10,13 @@ reaches it, and many do in Linf; in L2 and L1 they only approach it, so that it 
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from epslab.attacks.attacked import Attacked, Called, Given, InBall, part_of
+from epslab.attacks.attacked import Attacked, Given, InBall, OfOne, part_of, replaced
 from epslab.attacks.checks import require_counts
 from epslab.attacks.goals import Goal, least_likely, untargeted
 from epslab.attacks.keeping import Index, Worst
@@ -83,11 +83,7 @@ class PGD(InBall):
 
     def part(self: Self, index: Tensor) -> Self:
         """The same attack for the examples with these indices."""
-        return _replaced(self, ball=self.ball[index], goal=part_of(self.goal, index))
-
-    def thorough(self: Self) -> Self:
-        """The same attack for the greatest loss of every example."""
-        return _replaced(self, leave_early=False)
+        return replaced(self, ball=self.ball[index], goal=part_of(self.goal, index))
 
     def going_on_from(self, points: Tensor) -> "GoingOn":
         """This attack, its first run started at these points, one per image, instead of at random or at the image.
@@ -150,7 +146,7 @@ class PGD(InBall):
 
 
 @dataclass(frozen=True, eq=False)
-class GoingOn(Called):
+class GoingOn(OfOne):
     """PGD from where another attack has come to, e.g. at a smaller radius; made by ``PGD.going_on_from``.
 
     Args:
@@ -163,16 +159,6 @@ class GoingOn(Called):
 
     attack: PGD
     points: Tensor
-
-    @property
-    def norm(self) -> str:
-        """PGD's."""
-        return self.attack.norm
-
-    @property
-    def radius(self) -> float | Tensor:
-        """PGD's."""
-        return self.attack.radius
 
     def part(self, index: Tensor) -> "GoingOn":
         """The same attack for the examples with these indices, from their points."""
@@ -255,10 +241,6 @@ class LeastLikely(PGD):
     def part(self, index: Tensor) -> "LeastLikely":
         """The same attack for the examples with these indices."""
         return replace(self, ball=self.ball[index])
-
-
-def _replaced(attack: Self, **changes: Any) -> Self:
-    return replace(attack, **changes)
 
 
 def _mean_size(gradient: Float[Tensor, "k c h w"]) -> Tensor:

@@ -1,6 +1,6 @@
 """Random noise: the baseline that any use of the gradient must beat."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -46,14 +46,6 @@ class RandomNoise(InBall):
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
         require_counts(draws=self.draws)
-
-    def part(self, index: Tensor) -> "RandomNoise":
-        """The same attack for the examples with these indices."""
-        return replace(self, ball=self.ball[index])
-
-    def thorough(self) -> "RandomNoise":
-        """The same attack for the greatest loss of every example."""
-        return replace(self, leave_early=False)
 
     def _attack(self, given: Given) -> Attacked:
         with asking(given) as victim:

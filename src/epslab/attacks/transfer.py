@@ -3,15 +3,14 @@
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
-from epslab.attacks.attacked import Attack, Attacked, Called, Given
+from epslab.attacks.attacked import Attack, Attacked, Given, OfOne
 from epslab.attacks.victim import asking
 from epslab.types import Classifier
 
 
 @dataclass(frozen=True)
-class Transfer(Called):
+class Transfer(OfOne):
     """Attack a surrogate, then look whether the model is fooled, too (Papernot et al., 2017): no gradient of the model.
 
     The surrogate is attacked for the greatest loss (``leave_early=False``, where the attack has the choice): an image
@@ -37,20 +36,6 @@ class Transfer(Called):
     surrogate: Classifier
     attack: Attack
     leave_early: bool = True
-
-    @property
-    def norm(self) -> str:
-        """That of the attack on the surrogate."""
-        return self.attack.norm
-
-    @property
-    def radius(self) -> float | Tensor:
-        """That of the attack on the surrogate."""
-        return self.attack.radius
-
-    def part(self, index: Tensor) -> "Transfer":
-        """The same attack for the examples with these indices."""
-        return replace(self, attack=self.attack.part(index))
 
     def thorough(self) -> "Transfer":
         """The same attack, also on images that the model gets wrong as they are."""

@@ -134,7 +134,8 @@ class Victim:
         if not value.requires_grad:  # the model cut its graph: there is no gradient to follow
             return logits, value, torch.zeros_like(points)
         (gradient,) = torch.autograd.grad(value.sum(), x, materialize_grads=True)
-        return logits.detach(), value.detach(), gradient.nan_to_num()
+        # In the points' memory format: to mix formats is slow, and the folded copy's gradients have another one.
+        return logits.detach(), value.detach(), torch.empty_like(points).copy_(gradient).nan_to_num_()
 
     def _exact(self, points: Tensor, index: Int[Tensor, " k"] | slice, counter: int = 0) -> Logits:
         with torch.autocast(points.device.type, enabled=False):

@@ -64,6 +64,8 @@ def _one_largest(gradient: Tensor) -> Tensor:
 
 def _moves(size: Tensor, space: Tensor, radii: Tensor) -> Tensor:
     """The largest first, on ties the first, each up to its room; coordinates without a gradient stay."""
+    if not len(size):
+        return size
     budget = (radii * INSIDE).to(size)
     size = size.masked_fill(space == 0, 0.0)
     several = int((budget / space.amax(1, keepdim=True).clamp_min(TINY)).nan_to_num().clamp(0, size.shape[1]).amax())
