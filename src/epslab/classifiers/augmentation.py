@@ -18,7 +18,7 @@ class Augmentation:
     place. This shifts the image by −pad..pad pixels along each axis, all shifts equally likely. Black is 0: augment
     before normalising.
 
-    The change of an example is a function of its seed alone, not of the batch, its order or its memory format.
+    The change of an example depends on its seed alone, not on the batch, its order or its memory format.
 
     >>> augment = Augmentation(flip=True, pad=2)
     >>> augment(torch.rand(5, 3, 8, 8), torch.arange(5)).shape

@@ -52,6 +52,9 @@ def binarise(image_set: ImageSet, how: str, seed: int = 0) -> ImageSet:
 def bernoulli_draw(images: Images, seeds: Seeds) -> Images:
     """One draw of every pixel, 0 or 1, with its intensity as the probability of 1.
 
+    >>> bernoulli_draw(torch.tensor([0.0, 1.0]).view(1, 1, 1, 2), torch.tensor([7])).flatten()
+    tensor([0., 1.])
+
     Args:
         images: [n c h w] in [0, 1]; 0 is never and 1 always drawn as 1.
         seeds: One seed per image, [n]; the draw is a function of the image and its seed alone.

@@ -23,7 +23,7 @@ class Cifar10:
 
     Args:
         per_batch: Images in each of the six batches.
-        mirrors: Addresses of the binary layout's archive, tried in turn.
+        mirrors: Addresses of the binary layout's archive; tried in this order.
         name: The name users type.
         classes: The classes' names, by label.
         image_shape: Channels, height, width.

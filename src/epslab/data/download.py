@@ -1,4 +1,4 @@
-"""Downloads that survive a bad network: mirrors in turn, resumed where they stopped, checked before they count."""
+"""Downloads over a bad network: several mirrors, resumed after a cut, checked at the end."""
 
 import hashlib
 from collections.abc import Callable, Sequence

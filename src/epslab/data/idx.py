@@ -33,7 +33,7 @@ class IdxSource:
         name: The name users type, and the folder below the data root.
         classes: The classes' names, by label.
         checksums: Of the uncompressed files: training images and labels, test images and labels.
-        mirrors: Addresses the gzipped files' names are appended to, tried in turn.
+        mirrors: Addresses to which the names of the gzipped files are appended; tried in this order.
         disk: Bytes of the gzipped files.
         image_shape: Channels (1), height, width.
         lengths: How many training and test images.

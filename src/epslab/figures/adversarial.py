@@ -1,4 +1,4 @@
-"""Pictures of attacks: what was changed in an image and what the model made of it, and how accuracy falls with it."""
+"""Pictures of attacks: the changes of images, the model's answers, and accuracy under attack."""
 
 from collections.abc import Mapping, Sequence
 

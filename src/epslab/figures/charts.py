@@ -26,6 +26,11 @@ def lines(
 ) -> Figure:
     """Curves over a common x, each with its spread as a band.
 
+    >>> from epslab.figures import lines
+    >>> drawing = lines([1, 2, 4], {"ELBO": [0.9, 0.5, 0.4]}, x_label="epochs", y_label="bits/dim", log_x=True)
+    >>> drawing.axes[0].get_xscale()
+    'log'
+
     Args:
         x: Where the curves are known, [n].
         series: Curves by name.

@@ -18,6 +18,11 @@ def image_grid(
 ) -> Figure:
     """Images [n c h w] row by row on a grid.
 
+    >>> import torch
+    >>> from epslab.figures import image_grid, png
+    >>> png(image_grid(torch.rand(16, 1, 8, 8), title="Noise"))[1:4]
+    b'PNG'
+
     Args:
         images: In [0, 1]; values outside are shown as black or white.
         columns: Images per row; None makes the grid about square.

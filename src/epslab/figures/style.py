@@ -87,7 +87,7 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
 
 
 class Drawing(Figure):
-    """A figure that is saved under the style it was drawn in, whatever matplotlib's own settings are."""
+    """A figure that is saved in the style it was drawn in, not with matplotlib's own settings."""
 
     def savefig(self, fname: Any, *, transparent: bool | None = None, **options: Any) -> None:
         """As ``Figure.savefig``."""

@@ -25,6 +25,11 @@ class Picture:
 class Section:
     """One part of a page: the result first, then pictures, tables, and how to repeat it.
 
+    >>> from epslab.report import Page, render
+    >>> section = Section("Errors", "2 % at best.", tables=[Table("By class", ("class", "errors"), [("cat", 12)])])
+    >>> "2 % at best." in render(Page("My models", sections=[section]))
+    True
+
     Args:
         title: The heading, also the anchor's text.
         lead: One line that says the result.

@@ -10,7 +10,7 @@ from epslab.runs import Cell, Table
 
 
 def base_of(out: Path) -> Path:
-    """What the paths of a page are relative to: the current folder if the page lies in it, else the page's own."""
+    """The folder that the paths of a page are relative to: the current one if it holds the page, else the page's."""
     here, there = Path.cwd(), out.absolute().parent
     return here if there.is_relative_to(here) else there
 

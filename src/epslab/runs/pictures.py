@@ -41,7 +41,7 @@ def save_picture(
 
     Args:
         folder: It is made if it does not exist.
-        name: A file name without ``.png``, e.g. "samples-2". It takes the place of an earlier one of this name.
+        name: A file name without ``.png``, e.g. "samples-2". It replaces an earlier picture of this name.
         figure: A matplotlib figure, or the bytes of a PNG.
         caption: What to see in it, a sentence.
         alt: A description for readers who cannot see it.
