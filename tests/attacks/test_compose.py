@@ -36,6 +36,14 @@ def test_the_worst_case_is_the_worst_of_its_parts() -> None:
     assert (found.gradients[~found.success] == 1 + 2).all()
 
 
+def test_the_radius_of_a_worst_case_is_the_greatest_for_each_example() -> None:
+    radii = torch.tensor([0.1, 0.3], dtype=torch.float64)
+    assert WorstCase((FGSM(Linf(0.2)),)).radius == 0.2
+    assert WorstCase((FGSM(Linf(0.2)), WEAK)).radius == 0.2
+    for parts in ((FGSM(Linf(0.2)), FGSM(Linf(radii))), (FGSM(Linf(radii)), FGSM(Linf(0.2)))):
+        assert torch.equal(torch.as_tensor(WorstCase(parts).radius), torch.tensor([0.2, 0.3], dtype=torch.float64))
+
+
 def test_transfer_asks_the_model_once_and_takes_no_gradient_of_it() -> None:
     surrogate = conv_net(seed=1)
     found = Transfer(surrogate, PGD(Linf(8 / 255), steps=5))(MODEL, X, Y, seeds=SEEDS)

@@ -30,6 +30,8 @@ def test_the_copy_is_the_same_function_without_batchnorm() -> None:
     assert fast is not model
     assert norms(model) == 2
     assert [node.target for node in fast.graph.nodes if node.op == "call_module"] == ["0", "2", "3", "5", "6", "7"]  # type: ignore[attr-defined]
+    assert not any(parameter.requires_grad for parameter in fast.parameters())  # type: ignore[attr-defined]
+    assert all(parameter.requires_grad for parameter in model.parameters())
     other = images(16, seed=1)
     torch.testing.assert_close(fast(other), model(other), rtol=1e-5, atol=1e-5)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
