@@ -1,5 +1,6 @@
 """``evaluate_latents`` on posteriors whose information, KL and active units are known."""
 
+import json
 import math
 
 import pytest
