@@ -49,8 +49,10 @@ def of_vae() -> vae.Found:
         epochs=2,
         images=360,
         draws=50,
-        measured={name: (estimate(value),) for name, value in quantities.items()},
-        metrics=({"epoch": (0.0, 1.0, 2.0), **dict.fromkeys(columns, (4.0, 3.0, 2.0))},),
+        seeds=1,
+        measured={name: estimate(value) for name, value in quantities.items()},
+        curves={"epoch": [0.0, 1.0, 2.0], **{name: [4.0, 3.0, 2.0] for name in columns}},
+        spread=None,
         columns={name: Column(name.replace("_", " "), "nats", "lower") for name in columns},
         samples=dict.fromkeys((0, 2), figures.png(figures.bars([1.0]))),
         published="",
@@ -59,7 +61,7 @@ def of_vae() -> vae.Found:
 
 def of_manifold() -> manifold.Found:
     models = [
-        manifold.Model(D, (estimate(bits),), (estimate(kl),), (active,))
+        manifold.Model(D, estimate(bits), estimate(kl), (active,))
         for D, bits, kl, active in ((2, 2.2, 3.0, 2), (20, 2.0, 10.0, 18))
     ]
     labels = torch.arange(30) % 3
@@ -69,7 +71,7 @@ def of_manifold() -> manifold.Found:
 
 def of_beta() -> beta.Found:
     models = tuple(
-        beta.Model(weight, (estimate(rate),), (estimate(distortion),), (estimate(bits),), (active,), statement)
+        beta.Model(weight, estimate(rate), estimate(distortion), estimate(bits), (active,), statement)
         for weight, rate, distortion, bits, active, statement in (
             (0.1, 40.0, 70.0, 2.5, 20, "The posterior has not collapsed."),
             (1.0, 10.0, 80.0, 2.0, 15, "The posterior has not collapsed."),
@@ -131,7 +133,7 @@ def of_fgsm_or_pgd() -> fgsm_or_pgd.Found:
         counts = dict.fromkeys(names, right) | {"FGSM": right + 4}
         return fgsm_or_pgd.Tried(outcomes_of(19, counts, gradients | {"FGSM": 1.0}), 0.0, 64)
 
-    return fgsm_or_pgd.Found("small-cnn", "0.15", {"undefended": tried(1), "defended": tried(12)})
+    return fgsm_or_pgd.Found("small-cnn", "0.15", fgsm_or_pgd.STEPS, {"undefended": tried(1), "defended": tried(12)})
 
 
 def of_defence() -> defence.Found:

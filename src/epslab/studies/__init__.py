@@ -11,7 +11,7 @@ Names and questions load without torch, so that help answers at once; a study lo
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from epslab.studies.names import ADVERSARIAL, GENERATIVE, NAMES, STUDIES, question
+from epslab.studies.names import NAMES, STUDIES, question
 
 if TYPE_CHECKING:
     from epslab.studies.context import Context as Context
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _LAZY = {"Context": "context", "run_study": "running", "tour": "running"}
 
-__all__ = ["ADVERSARIAL", "GENERATIVE", "NAMES", "STUDIES", "question", *_LAZY]
+__all__ = ["NAMES", "STUDIES", "question", *_LAZY]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,29 +19,14 @@ QUESTION = "What does the weight β of the KL term trade off, and when does the 
 
 @dataclass(frozen=True)
 class Model:
-    """Models trained with one β, one per training seed."""
+    """Models trained with one β; estimates are over training seeds."""
 
     beta: float  #: weight of the KL term in training
-    rates: tuple[Estimate, ...]  #: KL from posterior to prior, nats
-    distortions: tuple[Estimate, ...]  #: −E log p(x|z), nats
-    bits: tuple[Estimate, ...]  #: bits/dim of the ELBO, with weight 1
-    active: tuple[int, ...]  #: active units
+    rate: Estimate  #: KL from posterior to prior, nats
+    distortion: Estimate  #: −E log p(x|z), nats
+    bits: Estimate  #: bits/dim of the ELBO, with weight 1
+    active: tuple[int, ...]  #: active units, one per seed
     statement: str  #: whether the first seed's posterior has collapsed, a sentence
-
-    @property
-    def rate(self) -> Estimate:
-        """Over training seeds."""
-        return over_seeds(self.rates)
-
-    @property
-    def distortion(self) -> Estimate:
-        """Over training seeds."""
-        return over_seeds(self.distortions)
-
-    @property
-    def bits_per_dim(self) -> Estimate:
-        """Over training seeds."""
-        return over_seeds(self.bits)
 
 
 @dataclass(frozen=True)
@@ -64,27 +49,6 @@ def measure(context: Context) -> Found:
     )
 
 
-def tell(found: Found) -> StudyResult:
-    """What β trades, and where the posterior collapses."""
-    return StudyResult(
-        name="beta",
-        question=QUESTION,
-        answer=" ".join([_trade(found), _best(found), _at_last(found)]),
-        figures={
-            "Rate against distortion: with a small β images are reconstructed faithfully from a costly code; at rate 0"
-            " the code says nothing.": _rate_distortion(found),
-            f"Active units of {found.latent_dim}: those whose posterior mean has a variance above 0.01 over"
-            " images.": figures.bars(
-                [count(model.active) for model in found.models],
-                labels=[f"{model.beta:g}" for model in found.models],
-                x_label="β",
-                y_label="active units",
-            ),
-        },
-        tables=(_table(found), _statements(found)),
-    )
-
-
 def _model(beta: float, context: Context) -> Model:
     # The course's own model has β = 1: it is trained once for all studies.
     name = "vae" if beta == 1 else f"beta-{beta:g}"
@@ -94,44 +58,61 @@ def _model(beta: float, context: Context) -> Model:
     likelihoods = [evaluate_likelihood(model, test, {"elbo": Elbo()}, seed=context.seed) for model in models]
     latents = [evaluate_latents(model, test, seed=context.seed) for model in models]
     return Model(
-        beta=beta,
-        rates=tuple(report.part("kl") for report in likelihoods),
-        distortions=tuple(report.part("reconstruction") for report in likelihoods),
-        bits=tuple(report.bits_per_dim() for report in likelihoods),
+        beta,
+        rate=over_seeds([report.part("kl") for report in likelihoods]),
+        distortion=over_seeds([report.part("reconstruction") for report in likelihoods]),
+        bits=over_seeds([report.bits_per_dim() for report in likelihoods]),
         active=tuple(report.active_units for report in latents),
         statement=latents[0].statement,
     )
 
 
-def _trade(found: Found) -> str:
+def tell(found: Found) -> StudyResult:
+    """What β trades, and where the posterior collapses."""
+    labels = [f"{model.beta:g}" for model in found.models]
+    active = [count(model.active) for model in found.models]
+    return StudyResult(
+        name="beta",
+        question=QUESTION,
+        answer=_answer(found),
+        figures={
+            "Rate against distortion: with a small β images are reconstructed faithfully from a costly code; at rate 0"
+            " the code says nothing.": _rate_distortion(found),
+            f"Active units of {found.latent_dim}: those whose posterior mean has a variance above 0.01 over"
+            " images.": figures.bars(active, labels=labels, x_label="β", y_label="active units"),
+        },
+        tables=(
+            _table(found),
+            Table(
+                "Has the posterior collapsed?",
+                ("β", "statement"),
+                [(label, model.statement) for label, model in zip(labels, found.models, strict=True)],
+            ),
+        ),
+    )
+
+
+def _answer(found: Found) -> str:
     low, high = found.models[0], found.models[-1]
+    best = min(found.models, key=lambda model: model.bits.mean)
     falls = all(a.rate.mean > b.rate.mean for a, b in pairwise(found.models))
     return (
         f"From β={low.beta:g} to β={high.beta:g} the rate goes from {text(low.rate)} to {text(high.rate)} nats"
         f" ({'it falls' if falls else 'it does not fall'} at every step), the distortion from {text(low.distortion)} to"
         f" {text(high.distortion)} nats, and the active units from {number(count(low.active))} to"
-        f" {number(count(high.active))} of {found.latent_dim}."
+        f" {number(count(high.active))} of {found.latent_dim}. The bound is best at β={best.beta:g}:"
+        f" {text(best.bits)} bits/dim. At β={high.beta:g}, {high.statement[:1].lower()}{high.statement[1:]}"
     )
 
 
-def _best(found: Found) -> str:
-    best = min(found.models, key=lambda model: model.bits_per_dim.mean)
-    return f"The bound is best at β={best.beta:g}: {text(best.bits_per_dim)} bits/dim."
-
-
-def _at_last(found: Found) -> str:
-    last = found.models[-1]
-    return f"At β={last.beta:g}, {last.statement[:1].lower()}{last.statement[1:]}"
-
-
 def _rate_distortion(found: Found) -> Figure:
-    rates, distortions = ([getattr(model, name) for model in found.models] for name in ("rate", "distortion"))
+    models = found.models
     return figures.rate_distortion(
-        [rate.mean for rate in rates],
-        [distortion.mean for distortion in distortions],
-        [f"β={model.beta:g}" for model in found.models],
-        rate_spread=[rate.standard_error for rate in rates],
-        distortion_spread=[distortion.standard_error for distortion in distortions],
+        [model.rate.mean for model in models],
+        [model.distortion.mean for model in models],
+        [f"β={model.beta:g}" for model in models],
+        rate_spread=[model.rate.standard_error for model in models],
+        distortion_spread=[model.distortion.standard_error for model in models],
     )
 
 
@@ -140,14 +121,9 @@ def _table(found: Found) -> Table:
         f"{found.images:,} test images",
         ("β", "rate, nats", "distortion, nats", "bits/dim", "active units"),
         [
-            (f"{model.beta:g}", text(model.rate), text(model.distortion), text(model.bits_per_dim), count(model.active))
+            (f"{model.beta:g}", text(model.rate), text(model.distortion), text(model.bits), count(model.active))
             for model in found.models
         ],
         note="Rate: KL from posterior to prior. Distortion: −E log p(x|z). Bits/dim of the ELBO, which weighs the KL by"
-        f" 1 whatever β was in training. {meaning(len(found.models[0].rates))}",
+        f" 1 whatever β was in training. {meaning(len(found.models[0].active))}",
     )
-
-
-def _statements(found: Found) -> Table:
-    rows = [(f"{model.beta:g}", model.statement) for model in found.models]
-    return Table("Has the posterior collapsed?", ("β", "statement"), rows)

@@ -19,77 +19,62 @@ DRAWS = 8
 """Answers that an attack through noise averages (expectation over transformation)."""
 
 
-class Scaled(nn.Module):
-    """The net's logits times ``SCALE``: no answer changes."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, images: Images) -> Logits:
-        """Scaled logits."""
-        logits: Tensor = self.net(images)
-        return SCALE * logits
-
-
-class Rounded(nn.Module):
-    """The net behind a step that rounds every pixel to one of ``LEVELS`` values: its derivative is zero.
+class Behind(nn.Module):
+    """A net behind a defence.
 
     Args:
         net: Images to logits.
-        straight_through: Let the gradient pass as if nothing were rounded (the attacker's version).
+        answer: The net and images to logits.
     """
 
-    def __init__(self, net: nn.Module, *, straight_through: bool = False) -> None:
+    def __init__(self, net: nn.Module, answer: Callable[[nn.Module, Images], Logits]) -> None:
         super().__init__()
         self.net = net
-        self.straight_through = straight_through
+        self.answer = answer
 
     def forward(self, images: Images) -> Logits:
-        """Logits of the rounded images."""
-        rounded = (images * (LEVELS - 1)).round() / (LEVELS - 1)
-        logits: Tensor = self.net(images + (rounded - images).detach() if self.straight_through else rounded)
-        return logits
+        """Logits, as the defence gives them."""
+        return self.answer(self.net, images)
 
 
-class Noisy(nn.Module):
-    """The net at images with new noise at every question.
-
-    Args:
-        net: Images to logits.
-        std: Standard deviation of the noise, in units of the pixel range.
-        draws: Answers that are averaged: 1, or more for the attacker.
-    """
-
-    def __init__(self, net: nn.Module, std: float, *, draws: int = 1) -> None:
-        super().__init__()
-        self.net = net
-        self.std = std
-        self.draws = draws
-
-    def forward(self, images: Images) -> Logits:
-        """Logits, averaged over the draws."""
-        noise = torch.randn(self.draws, *images.shape).to(images)
-        logits: Tensor = self.net((images + self.std * noise).flatten(0, 1))
-        return logits.view(self.draws, len(images), -1).mean(0)
+def scaled(net: nn.Module, images: Images) -> Logits:
+    """Logits times ``SCALE``: no answer changes."""
+    logits: Tensor = net(images)
+    return SCALE * logits
 
 
-class Probabilities(nn.Module):
-    """The net's softmax: whoever takes a cross-entropy of it takes the softmax twice."""
+def rounded(net: nn.Module, images: Images) -> Logits:
+    """Logits of the image with every pixel rounded to one of ``LEVELS`` values: the derivative is zero."""
+    logits: Tensor = net((images * (LEVELS - 1)).round() / (LEVELS - 1))
+    return logits
 
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
 
-    def forward(self, images: Images) -> Logits:
-        """Probabilities."""
-        logits: Tensor = self.net(images)
-        return logits.softmax(1)
+def straight_through(net: nn.Module, images: Images) -> Logits:
+    """The logits of ``rounded``, with the gradient as if nothing were rounded: the attacker's version."""
+    logits: Tensor = net(images + ((images * (LEVELS - 1)).round() / (LEVELS - 1) - images).detach())
+    return logits
+
+
+def noisy(std: float, draws: int = 1) -> Callable[[nn.Module, Images], Logits]:
+    """Logits under new noise at every question, averaged over draws (1, or more for the attacker)."""
+
+    def answer(net: nn.Module, images: Images) -> Logits:
+        noise = torch.randn(draws, *images.shape).to(images)
+        logits: Tensor = net((images + std * noise).flatten(0, 1))
+        return logits.view(draws, len(images), -1).mean(0)
+
+    return answer
+
+
+def probabilities(net: nn.Module, images: Images) -> Logits:
+    """The softmax: a cross-entropy of it takes the softmax twice."""
+    logits: Tensor = net(images)
+    return logits.softmax(1)
 
 
 @dataclass(frozen=True)
 class Wrapped:
-    """A defence round a net.
+    """A defence.
 
     Args:
         name: In a table's heading.
@@ -106,34 +91,38 @@ class Wrapped:
     way: str
 
 
+def _net(net: nn.Module, _: float) -> nn.Module:
+    return net
+
+
 DEFENCES = (
-    Wrapped("honest", "nothing", lambda net, _: net, lambda net, _: net, "the net itself"),
+    Wrapped("honest", "nothing", _net, _net, "the net itself"),
     Wrapped(
         "scaled",
         f"logits times {SCALE:,.0f}, so that the cross-entropy saturates",
-        lambda net, _: Scaled(net),
-        lambda net, _: net,
+        lambda net, _: Behind(net, scaled),
+        _net,
         "the logits before scaling",
     ),
     Wrapped(
         "rounded",
         f"pixels rounded to {LEVELS} levels, which has no derivative",
-        lambda net, _: Rounded(net),
-        lambda net, _: Rounded(net, straight_through=True),
+        lambda net, _: Behind(net, rounded),
+        lambda net, _: Behind(net, straight_through),
         "the rounding's gradient taken as 1",
     ),
     Wrapped(
         "noisy",
         "new noise on the image for every answer, its standard deviation the radius",
-        Noisy,
-        lambda net, radius: Noisy(net, radius, draws=DRAWS),
+        lambda net, radius: Behind(net, noisy(radius)),
+        lambda net, radius: Behind(net, noisy(radius, DRAWS)),
         f"the mean of {DRAWS} answers",
     ),
     Wrapped(
         "softmax",
         "probabilities for logits",
-        lambda net, _: Probabilities(net),
-        lambda net, _: net,
+        lambda net, _: Behind(net, probabilities),
+        _net,
         "the logits before the softmax",
     ),
 )

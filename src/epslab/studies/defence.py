@@ -1,9 +1,9 @@
 """Two defences by adversarial training, each with and without augmentation, from scratch and from given weights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -80,7 +80,7 @@ def tell(found: Found) -> StudyResult:
     return StudyResult(
         name="defence",
         question=QUESTION,
-        answer=" ".join([_robust(found), _clean(found), *_published(found), same(found.sameness.gaps)]),
+        answer=_answer(found),
         figures={
             "Accuracy without an attack: what a defence costs.": _matrix(found, "clean"),
             "Accuracy under PGD-10: what it buys (intervals are in the table).": _matrix(found, "PGD-10"),
@@ -94,21 +94,16 @@ def _plain(found: Found, defence: str) -> Outcomes:
     return found.outcomes[Trained(defence, False, False).name]
 
 
-def _robust(found: Found) -> str:
-    none, loss, batch = (_plain(found, defence).accuracy("PGD-10") for defence in DEFENCES)
+def _answer(found: Found) -> str:
+    plain = [_plain(found, defence) for defence in DEFENCES]
+    clean, (none, loss, batch) = [one.clean for one in plain], [one.accuracy("PGD-10") for one in plain]
+    rows = [found.outcomes[way.name].accuracy("PGD-10") for way in ROWS]
     return (
         f"Trained from scratch and attacked by PGD-10 with L∞ radius {found.radius}, the classifier without a defence"
-        f" is right on {none} of images, with the FGSM loss on {loss}, with the PGD batch on {batch}."
+        f" is right on {none} of images, with the FGSM loss on {loss}, with the PGD batch on {batch}. Without an attack"
+        f" the three are right on {clean[0]}, {clean[1]} and {clean[2]}."
+        f"{f' {order(rows)}' if found.comparable else ''} {same(found.sameness.gaps)}"
     )
-
-
-def _clean(found: Found) -> str:
-    none, loss, batch = (_plain(found, defence).clean for defence in DEFENCES)
-    return f"Without an attack the three are right on {none}, {loss} and {batch}."
-
-
-def _published(found: Found) -> list[str]:
-    return [order([found.outcomes[way.name].accuracy("PGD-10") for way in ROWS])] if found.comparable else []
 
 
 def order(shares: Sequence[Proportion]) -> str:
@@ -155,13 +150,8 @@ def _matrix(found: Found, name: str) -> Figure:
         [_right(found, Trained(defence, *way), name).double().mean().item() for way in ways.values()]
         for defence in DEFENCES
     ]
-    return figures.transfer_matrix(
-        np.array(shares),
-        list(DEFENCES),
-        list(ways),
-        row_label="defence",
-        column_label="images and weights trained on",
-    )
+    labels = {"row_label": "defence", "column_label": "images and weights trained on"}
+    return figures.transfer_matrix(np.array(shares), list(DEFENCES), list(ways), **labels)
 
 
 def _accuracies(found: Found) -> Table:
@@ -195,19 +185,19 @@ def _note(found: Found) -> str:
 
 
 def _effects(found: Found) -> Table:
-    pairs = {
-        f"{defence} instead of none": [
-            (way, way._replace(defence="none")) for way in FACTORIAL if way.defence == defence
-        ]
-        for defence in DEFENCES
-        if defence != "none"
+    def pairs(changed: Callable[[Trained], bool], **before: Any) -> list[tuple[Trained, Trained]]:
+        return [(way, way._replace(**before)) for way in FACTORIAL if changed(way)]
+
+    changes = {
+        "FGSM loss instead of none": pairs(lambda way: way.defence == "FGSM loss", defence="none"),
+        "PGD batch instead of none": pairs(lambda way: way.defence == "PGD batch", defence="none"),
+        "augmentation": pairs(lambda way: way.augmented, augmented=False),
+        "given weights instead of scratch": pairs(lambda way: way.given, given=False),
     }
-    pairs["augmentation"] = [(way, way._replace(augmented=False)) for way in FACTORIAL if way.augmented]
-    pairs["given weights instead of scratch"] = [(way, way._replace(given=False)) for way in FACTORIAL if way.given]
     return Table(
         "What each factor does, averaged over the others",
         ("change", "clean", *ATTACKS),
-        [(name, *map(str, effect(found, own))) for name, own in pairs.items()],
+        [(name, *map(str, effect(found, own))) for name, own in changes.items()],
         note="Mean over the pairs of classifiers that differ in this factor alone, with 95 % intervals over the same"
         " test images; these leave out how much training seeds differ.",
     )

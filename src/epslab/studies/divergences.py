@@ -137,7 +137,7 @@ def tell(found: Found) -> StudyResult:
     return StudyResult(
         name="divergences",
         question=QUESTION,
-        answer=" ".join([_infinite(found), _saturated(found), _linear(found), _few(found)]),
+        answer=_answer(found),
         figures={
             "Two uniform distributions that share half their support, and none of it.": _pair(),
             "Uniform distributions U(0, 1) and U(s, s + 1). Both KL divergences and Jeffreys are infinite for every"
@@ -158,33 +158,24 @@ def tell(found: Found) -> StudyResult:
     )
 
 
-def _infinite(found: Found) -> str:
-    first = next(s for s, values in zip(SHIFTS, found.uniform, strict=True) if math.isinf(values["KL(p‖q)"]))
+def _answer(found: Found) -> str:
+    uniform = dict(zip(SHIFTS, found.uniform, strict=True))
+    first = next(s for s, values in uniform.items() if math.isinf(values["KL(p‖q)"]))
+    reached = next((s for s, values in uniform.items() if values["Jensen–Shannon"] > math.log(2) - 1e-9), None)
+    saturated = (
+        "never reaches ln 2"
+        if reached is None
+        else f"reaches ln 2 = {math.log(2):.4f} at s={reached:g} and says no more from there on"
+    )
+    bent = max(abs(values["Wasserstein-1"] - s) for s, values in uniform.items())
+    (narrow, two), (wide, many) = sorted(found.landings.items())
     return (
         "Two uniform distributions of width 1 are moved apart by s. KL and Jeffreys are infinite from the first step,"
-        f" s={first:g}."
-    )
-
-
-def _saturated(found: Found) -> str:
-    values = [values["Jensen–Shannon"] for values in found.uniform]
-    reached = next((s for s, value in zip(SHIFTS, values, strict=True) if value > math.log(2) - 1e-9), None)
-    if reached is None:
-        return "Jensen–Shannon never reaches ln 2."
-    return f"Jensen–Shannon reaches ln 2 = {math.log(2):.4f} at s={reached:g} and says no more from there on."
-
-
-def _linear(found: Found) -> str:
-    bent = max(abs(values["Wasserstein-1"] - s) for s, values in zip(SHIFTS, found.uniform, strict=True))
-    return f"Wasserstein-1 {'is s, exactly' if bent < 1e-12 else f'differs from s by up to {number(bent)}'}."
-
-
-def _few(found: Found) -> str:
-    (narrow, two), (wide, many) = sorted(found.landings.items())
-    fewer = "fewer" if many.effective < two.effective else "not fewer"
-    return (
-        f"Of {DRAWS:,} draws from the prior, effectively {two.effective:.1f} count for the posterior of the median test"
-        f" image with D={narrow} and {many.effective:.1f}, {fewer}, with D={wide}."
+        f" s={first:g}. Jensen–Shannon {saturated}."
+        f" Wasserstein-1 {'is s, exactly' if bent < 1e-12 else f'differs from s by up to {number(bent)}'}."
+        f" Of {DRAWS:,} draws from the prior, effectively {two.effective:.1f} count for the posterior of the median"
+        f" test image with D={narrow} and {many.effective:.1f},"
+        f" {'fewer' if many.effective < two.effective else 'not fewer'}, with D={wide}."
     )
 
 
@@ -217,15 +208,8 @@ def _table_of_uniforms(found: Found) -> Table:
         "U(0, 1) against U(s, s + 1)",
         ("shift s", "common support", "KL, nats", "Jeffreys, nats", "Jensen–Shannon / ln 2", "Wasserstein-1"),
         [
-            (
-                s,
-                max(0.0, 1 - s),
-                values["KL(p‖q)"],
-                values["Jeffreys"],
-                values["Jensen–Shannon"] / math.log(2),
-                values["Wasserstein-1"],
-            )
-            for s, values in shown.items()
+            (s, max(0.0, 1 - s), kl, jeffreys, js / math.log(2), w1)
+            for s, (kl, _, jeffreys, js, w1) in ((s, values.values()) for s, values in shown.items())
         ],
         note="KL(p‖q) and KL(q‖p) are equal here.",
     )

@@ -103,7 +103,7 @@ def tell(found: Found) -> StudyResult:
     return StudyResult(
         name="estimators",
         question=QUESTION,
-        answer=f"{_misses(found)} {_order(found)} {_trained(found)}",
+        answer=_answer(found),
         figures={
             "Estimate minus exact log p(x) on the linear-Gaussian model. One nat is a factor e in probability; bands"
             " are one standard error.": _errors(found, (prior, elbo, weighted[-1])),
@@ -114,39 +114,23 @@ def tell(found: Found) -> StudyResult:
     )
 
 
-def _misses(found: Found) -> str:
-    prior, elbo, *_, best = found.budget.names
+def _answer(found: Found) -> str:
+    budget, trained = found.budget, found.trained
+    prior, elbo, *_, best = budget.names
     at, last = max(found.missed.items())
     lost = next((D for D, missed in found.missed.items() if missed[prior].mean < -1), None)
     onset = f"more than a nat from D={lost} on" if lost else "never more than a nat"
+    known, unknown = (
+        "holds" if by[prior].mean < by[elbo].mean < by[best].mean else "does not hold" for by in (last, trained.nats)
+    )
+    values = [text(trained.nats[name]) for name in (prior, elbo, best)]
     return (
-        f"At D={at}, where log p(x) is known exactly, prior Monte Carlo with {found.budget.prior:,} draws misses it by"
+        f"At D={at}, where log p(x) is known exactly, prior Monte Carlo with {budget.prior:,} draws misses it by"
         f" {text(last[prior])} nats ({onset}), the ELBO by {number(last[elbo].mean)} and importance weighting with"
-        f" K={found.budget.importance[-1]:,} by {text(last[best])}."
+        f" K={budget.importance[-1]:,} by {text(last[best])}. The order prior < ELBO < importance weighting {known}"
+        f" there. On the trained VAE (D={trained.latent_dim}) the three give {values[0]}, {values[1]} and {values[2]}"
+        f" nats per image: the order {unknown}."
     )
-
-
-def _order(found: Found) -> str:
-    holds = _rising(found.missed[max(found.missed)], found.budget)
-    return f"The order prior < ELBO < importance weighting {_verdict(holds)} there."
-
-
-def _trained(found: Found) -> str:
-    nats = found.trained.nats
-    prior, elbo, *_, best = found.budget.names
-    return (
-        f"On the trained VAE (D={found.trained.latent_dim}) the three give {text(nats[prior])}, {text(nats[elbo])} and"
-        f" {text(nats[best])} nats per image: the order {_verdict(_rising(nats, found.budget))}."
-    )
-
-
-def _rising(estimates: Mapping[str, Estimate], budget: Budget) -> bool:
-    prior, elbo, *_, best = budget.names
-    return estimates[prior].mean < estimates[elbo].mean < estimates[best].mean
-
-
-def _verdict(holds: bool) -> str:
-    return "holds" if holds else "does not hold"
 
 
 def _errors(found: Found, names: Sequence[str]) -> Figure:

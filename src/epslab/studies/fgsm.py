@@ -63,14 +63,15 @@ def measure(context: Context) -> Found:
 
 def tell(found: Found) -> StudyResult:
     """What one step of FGSM leaves, and what noise of the same size leaves."""
+    caption = "An image, the change FGSM makes, and the result, with the classifier's answer and its confidence."
     return StudyResult(
         name="fgsm",
         question=QUESTION,
-        answer=f"{_accuracies(found)} {_gap(found)}",
+        answer=_answer(found),
         figures={
             "Accuracy against the radius, with 95 % intervals: the direction of the change matters, not its"
             " size.": _curves(found),
-            **_pictures(found.changed),
+            **({} if found.changed is None else {caption: found.changed.figure()}),
         },
         tables=(_by_radius(found), _together(found)),
     )
@@ -96,17 +97,14 @@ def _changed(model: Classifier, images: ImageSet, report: RobustnessReport) -> C
     return Changed.of(model, before, report.adversarial(key("FGSM"), chosen), images.classes)
 
 
-def _accuracies(found: Found) -> str:
-    outcomes = found.outcomes
+def _answer(found: Found) -> str:
+    outcomes, fgsm, noise = found.outcomes, key("FGSM"), key("noise")
     return (
         f"Without an attack {NETS[found.net]} is right on {outcomes.clean} of {outcomes.images:,} test images. After"
-        f" one step of FGSM with L∞ radius {found.radius} it is right on {outcomes.accuracy(key('FGSM'))}; after noise"
-        f" that moves every pixel just as far, on {outcomes.accuracy(key('noise'))}."
+        f" one step of FGSM with L∞ radius {found.radius} it is right on {outcomes.accuracy(fgsm)}; after noise"
+        f" that moves every pixel just as far, on {outcomes.accuracy(noise)}. FGSM breaks"
+        f" {outcomes.more(fgsm, noise)} more of these images than noise does."
     )
-
-
-def _gap(found: Found) -> str:
-    return f"FGSM breaks {found.outcomes.more(key('FGSM'), key('noise'))} more of these images than noise does."
 
 
 def _curves(found: Found) -> Figure:
@@ -119,27 +117,20 @@ def _curves(found: Found) -> Figure:
         {kind: with_intervals(shares) for kind, shares in curves.items()},
         x_label=f"L∞ radius, {'1/255 of the pixel range' if whole else 'the pixel range is 1'}",
         chance=1 / found.classes,
-        marked=(found.radius, radius),
+        marked=(f"radius {found.radius}", radius),
     )
-
-
-def _pictures(changed: Changed | None) -> dict[str, Figure]:
-    caption = "An image, the change FGSM makes, and the result, with the classifier's answer and its confidence."
-    return {} if changed is None else {caption: changed.figure()}
 
 
 def _by_radius(found: Found) -> Table:
     outcomes = found.outcomes
+    rows = [
+        (times(factor, found.radius), *(str(outcomes.accuracy(key(kind, factor))) for kind in KINDS))
+        for factor in FACTORS
+    ]
     return Table(
         "Accuracy by radius",
         ("L∞ radius", *KINDS),
-        [
-            ("0", *(str(outcomes.clean) for _ in KINDS)),
-            *(
-                (times(factor, found.radius), *(str(outcomes.accuracy(key(kind, factor))) for kind in KINDS))
-                for factor in FACTORS
-            ),
-        ],
+        [("0", *[str(outcomes.clean)] * len(KINDS)), *rows],
         note="Brackets: 95 % intervals (Clopper–Pearson). Noise: one draw of ± radius for every pixel. The net was"
         f" trained for {found.epochs} epochs; its cross-entropy on the test images is {found.cross_entropy:.3f} nats.",
     )

@@ -1,6 +1,6 @@
 """One step, several steps, a random start, restarts: what each gradient buys, and what leaving early saves."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,7 @@ class Found:
 
     net: str
     radius: str
+    steps: tuple[int, ...]  #: of the attacks, in rising order
     tried: Mapping[str, Tried]
 
 
@@ -51,7 +52,7 @@ def measure(context: Context) -> Found:
     runs = {"undefended": undefended(context), "defended": train_defended(context, "PGD batch")}
     images = images_to_attack(context, context.pick(360, 1000))
     tried = {name: context.once(name, tries, loaded(run, context), images, context) for name, run in runs.items()}
-    return Found(context.classifier_net, context.radius_text, tried)
+    return Found(context.classifier_net, context.radius_text, STEPS, tried)
 
 
 def tries(model: Classifier, images: ImageSet, context: Context) -> Tried:
@@ -71,7 +72,7 @@ def attack(family: str, ball: Ball, steps: int) -> PGD | IterativeFGSM:
     return PGD(ball, steps=steps, restarts=RESTARTS if family == FAMILIES[2] else 1)
 
 
-def key(family: str, steps: int = STEPS[-1]) -> str:
+def key(family: str, steps: int) -> str:
     """The name of an attack."""
     return f"{family} {steps}"
 
@@ -94,41 +95,37 @@ def tell(found: Found) -> StudyResult:
     return StudyResult(
         name="fgsm-or-pgd",
         question=QUESTION,
-        answer=f"{_undefended(found)} {_defended(found)}",
+        answer=_answer(found),
         figures={
             f"The {name} classifier's accuracy against gradients per image, with 95 % intervals. Each marker is a"
-            f" number of steps: {', '.join(map(str, STEPS))}.": _costs(tried.outcomes)
+            f" number of steps: {', '.join(map(str, found.steps))}. One step of iterated FGSM is FGSM.": _costs(
+                tried.outcomes, found.steps
+            )
             for name, tried in found.tried.items()
         },
         tables=(*(_table(found, name) for name in found.tried), _table_of_savings(found)),
     )
 
 
-def _undefended(found: Found) -> str:
-    outcomes = found.tried["undefended"].outcomes
-    pgd = key(FAMILIES[1])
+def _answer(found: Found) -> str:
+    most = found.steps[-1]
+    pgd = key(FAMILIES[1], most)
+    plain, held = (found.tried[name].outcomes for name in ("undefended", "defended"))
+    fewer = []
+    for outcomes in (plain, held):
+        times = _times(outcomes, most)
+        fewer.append(
+            f"{times:.1f} times fewer than if solved images stayed in the batch"
+            if times
+            else "no image had to be attacked"
+        )
     return (
-        f"Without a defence FGSM leaves {outcomes.accuracy('FGSM')} of images right and PGD-{STEPS[-1]}"
-        f" {outcomes.accuracy(pgd)}: PGD breaks {outcomes.more(pgd, 'FGSM')} more, with"
-        f" {outcomes.gradients[pgd]:.1f} gradients per image instead of {outcomes.gradients['FGSM']:.1f}"
-        f" ({_fewer(outcomes)})."
+        f"Without a defence FGSM leaves {plain.accuracy('FGSM')} of images right and PGD-{most}"
+        f" {plain.accuracy(pgd)}: PGD breaks {plain.more(pgd, 'FGSM')} more, with"
+        f" {plain.gradients[pgd]:.1f} gradients per image instead of {plain.gradients['FGSM']:.1f} ({fewer[0]}). On"
+        f" {NETS[found.net]} trained against PGD it breaks {held.more(pgd, 'FGSM')} more than FGSM, with"
+        f" {held.gradients[pgd]:.1f} gradients per image ({fewer[1]})."
     )
-
-
-def _defended(found: Found) -> str:
-    outcomes = found.tried["defended"].outcomes
-    pgd = key(FAMILIES[1])
-    return (
-        f"On {NETS[found.net]} trained against PGD it breaks {outcomes.more(pgd, 'FGSM')} more than FGSM, with"
-        f" {outcomes.gradients[pgd]:.1f} gradients per image ({_fewer(outcomes)})."
-    )
-
-
-def _fewer(outcomes: Outcomes) -> str:
-    times = _times(outcomes, STEPS[-1])
-    if times is None:
-        return "no image had to be attacked"
-    return f"{times:.1f} times fewer than if solved images stayed in the batch"
 
 
 def _times(outcomes: Outcomes, steps: int) -> float | None:
@@ -137,43 +134,30 @@ def _times(outcomes: Outcomes, steps: int) -> float | None:
     return outcomes.gradients[key(STAYING, steps)] / spent if spent else None
 
 
-def _costs(outcomes: Outcomes) -> Figure:
-    names = {"FGSM": ["FGSM"], **{family: [key(family, steps) for steps in STEPS] for family in FAMILIES}}
-    return figures.accuracy_costs(
-        {
-            family: (
-                [outcomes.gradients[name] for name in own],
-                with_intervals([outcomes.accuracy(name) for name in own]),
-            )
-            for family, own in names.items()
-        },
-        x_label="gradients per image",
-    )
+def _costs(outcomes: Outcomes, steps: Sequence[int]) -> Figure:
+    curves = {}
+    for family in FAMILIES:
+        own = [key(family, n) for n in steps]
+        curves[family] = [outcomes.gradients[name] for name in own], with_intervals(map(outcomes.accuracy, own))
+    return figures.accuracy_costs(curves, x_label="gradients per image")
 
 
 def _table(found: Found, classifier: str) -> Table:
     tried = found.tried[classifier]
-    outcomes = tried.outcomes
 
     def cells(name: str) -> tuple[str, float]:
-        return str(outcomes.accuracy(name)), outcomes.gradients[name]
+        return str(tried.outcomes.accuracy(name)), tried.outcomes.gradients[name]
 
+    rows = [(str(n), *(cell for family in FAMILIES for cell in cells(key(family, n)))) for n in found.steps]
+    same = ": the same {} images bit for bit at every number of steps."
+    differ = " only nearly: {} images differ by up to {:.1g}."
     return Table(
         f"The {classifier} classifier, L∞ radius {found.radius}: accuracy, and gradients per image",
         ("steps", *(column for family in FAMILIES for column in (family, "gradients"))),
-        [
-            ("FGSM", *cells("FGSM"), *("", None) * (len(FAMILIES) - 1)),
-            *((str(steps), *(cell for family in FAMILIES for cell in cells(key(family, steps)))) for steps in STEPS),
-        ],
-        note=_sameness(tried),
+        [("FGSM", *cells("FGSM"), *("", None) * (len(FAMILIES) - 1)), *rows],
+        note="PGD that starts at the image itself, as the course's does, is iterated FGSM"
+        + (differ if tried.apart else same).format(tried.compared, tried.apart),
     )
-
-
-def _sameness(tried: Tried) -> str:
-    beginning = "PGD that starts at the image itself, as the course's does, is iterated FGSM"
-    if tried.apart == 0:
-        return f"{beginning}: the same {tried.compared} images bit for bit at every number of steps."
-    return f"{beginning} only nearly: {tried.compared} images differ by up to {tried.apart:.1g}."
 
 
 def _table_of_savings(found: Found) -> Table:
@@ -181,7 +165,7 @@ def _table_of_savings(found: Found) -> Table:
     rows: list[tuple[str | int | float | None, ...]] = []
     for name, tried in found.tried.items():
         outcomes = tried.outcomes
-        for steps in STEPS:
+        for steps in found.steps:
             both = [key(FAMILIES[1], steps), key(STAYING, steps)]
             cells = [cell for one in both for cell in (str(outcomes.accuracy(one)), outcomes.gradients[one])]
             rows.append((name, steps, *cells, _times(outcomes, steps)))

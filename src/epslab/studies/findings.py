@@ -85,28 +85,21 @@ def tell(found: Found) -> StudyResult:
     return StudyResult(
         name="findings",
         question=QUESTION,
-        answer=f"{_flattered(found)} {_caught(found)}",
+        answer=_answer(found),
         tables=(_accuracies(found), _tricks(found), _verdicts(found), _evidence(found)),
     )
 
 
-def _flattered(found: Found) -> str:
+def _answer(found: Found) -> str:
     name, most = max(found.sham.items(), key=lambda item: item[1].straight.accuracy(STRAIGHT))
-    honest = found.judged[HONEST].straight.accuracy(STRAIGHT)
-    return (
-        f"Under {STRAIGHT} the undefended net is right on {honest} of images. Of {len(found.sham)} sham defences"
-        f" '{name}' seems best, with {most.straight.accuracy(STRAIGHT)}; an attack through it leaves"
-        f" {most.careful.accuracy(THROUGH)}."
-    )
-
-
-def _caught(found: Found) -> str:
-    caught = sum(bool(judged.failed) for judged in found.sham.values())
     honest = found.judged[HONEST]
     counts = ", ".join(f"'{name}' fails {len(judged.failed)}" for name, judged in found.sham.items())
     return (
-        f"The checks catch {caught} of {len(found.sham)}. Of {len(honest.checks)} checks {counts}, and the honest net"
-        f" {len(honest.failed) or 'none'}."
+        f"Under {STRAIGHT} the undefended net is right on {honest.straight.accuracy(STRAIGHT)} of images. Of"
+        f" {len(found.sham)} sham defences '{name}' seems best, with {most.straight.accuracy(STRAIGHT)}; an attack"
+        f" through it leaves {most.careful.accuracy(THROUGH)}. The checks catch"
+        f" {sum(bool(judged.failed) for judged in found.sham.values())} of {len(found.sham)}. Of {len(honest.checks)}"
+        f" checks {counts}, and the honest net {len(honest.failed) or 'none'}."
     )
 
 
@@ -134,17 +127,10 @@ def _tricks(found: Found) -> Table:
 
 def _verdicts(found: Found) -> Table:
     columns = [judged.checks for judged in found.judged.values()]
-    return Table(
-        "Verdicts of the checks",
-        ("check", *found.judged),
-        [(row[0].name, *(_MARKS[check.verdict] for check in row)) for row in zip(*columns, strict=True)],
-        note="✓ passes, ✗ fails, – cannot be checked.",
-    )
+    rows = [(row[0].name, *(_MARKS[check.verdict] for check in row)) for row in zip(*columns, strict=True)]
+    return Table("Verdicts of the checks", ("check", *found.judged), rows, "✓ passes, ✗ fails, – cannot be checked.")
 
 
 def _evidence(found: Found) -> Table:
-    return Table(
-        "What the failed checks saw",
-        ("defence", "check", "evidence"),
-        [(name, check.name, check.evidence) for name, judged in found.judged.items() for check in judged.failed],
-    )
+    rows = [(name, check.name, check.evidence) for name, judged in found.judged.items() for check in judged.failed]
+    return Table("What the failed checks saw", ("defence", "check", "evidence"), rows)

@@ -24,12 +24,12 @@ MOST_CODES = 5000
 
 @dataclass(frozen=True)
 class Model:
-    """Models with the same number of latent dimensions, one per training seed."""
+    """Models with the same number of latent dimensions; estimates are over training seeds."""
 
     latent_dim: int
-    bits: tuple[Estimate, ...]  #: bits/dim of the ELBO
-    kl: tuple[Estimate, ...]  #: nats
-    active: tuple[int, ...]  #: units
+    bits: Estimate  #: bits/dim of the ELBO
+    kl: Estimate  #: nats
+    active: tuple[int, ...]  #: units, one per seed
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,21 +71,6 @@ def measure(context: Context) -> Found:
     )
 
 
-def tell(found: Found) -> StudyResult:
-    """Whether codes lie by class, and what two dimensions cost."""
-    return StudyResult(
-        name="manifold",
-        question=QUESTION,
-        answer=f"{_neighbours(found)} {_price(found)}",
-        figures={
-            _caption_of_plane(found): figures.image_grid(found.plane, columns=_grid(found)),
-            f"Codes (posterior means) of {len(found.codes):,} test images, coloured by class. The model has never seen"
-            " a label.": figures.latent_scatter(found.codes, found.labels, found.classes),
-        },
-        tables=(_table(found),),
-    )
-
-
 def neighbours_agree(codes: Latents, labels: Labels) -> float:
     """The share of codes whose nearest other code has their label, from 0 to 1; memory grows with 500·n."""
     same = 0
@@ -99,7 +84,7 @@ def neighbours_agree(codes: Latents, labels: Labels) -> float:
 
 def _measured(runs: Sequence[Run], latent_dim: int, context: Context) -> Model:
     numbers = [recipes.evaluate(run, data_root=context.data_root, seed=context.seed) for run in runs]
-    bits, kl = (tuple(estimate(one[name]) for one in numbers) for name in ("bits_per_dim", "kl"))
+    bits, kl = (over_seeds([estimate(one[name]) for one in numbers]) for name in ("bits_per_dim", "kl"))
     return Model(latent_dim, bits, kl, tuple(int(one["active_units"].value) for one in numbers))
 
 
@@ -108,45 +93,42 @@ def _codes(vae: VAE, images: Images) -> Float[Tensor, "n 2"]:
     return torch.cat([vae.encode(images[i : i + 500])[0] for i in range(0, len(images), 500)])
 
 
-def _grid(found: Found) -> int:
-    return math.isqrt(len(found.plane))
+def tell(found: Found) -> StudyResult:
+    """Whether codes lie by class, and what two dimensions cost."""
+    grid = math.isqrt(len(found.plane))
+    reach = torch.special.ndtri(torch.tensor(1 - 0.5 / grid)).item()
+    return StudyResult(
+        name="manifold",
+        question=QUESTION,
+        answer=_answer(found),
+        figures={
+            "The latent plane: mean images (not samples), decoded at the normal quantiles"
+            f" (i + ½)/{grid}, so that every tile has the same prior mass. z₁ runs from left to right and z₂ from top"
+            f" to bottom, from −{reach:.1f} to {reach:.1f}.": figures.image_grid(found.plane, columns=grid),
+            f"Codes (posterior means) of {len(found.codes):,} test images, coloured by class. The model has never seen"
+            " a label.": figures.latent_scatter(found.codes, found.labels, found.classes),
+        },
+        tables=(_table(found),),
+    )
 
 
-def _neighbours(found: Found) -> str:
+def _answer(found: Found) -> str:
     by_class = found.agreement > 2 * found.chance
+    narrow, wide = found.narrow.bits, found.wide.bits
+    difference = narrow.mean - wide.mean
     return (
         f"{100 * found.agreement:.0f} % of test images have a nearest neighbour of their own class; by chance it would"
         f" be {100 * found.chance:.0f} %. So codes {'do' if by_class else 'do not'} lie by class, though the model has"
-        " never seen a label."
-    )
-
-
-def _price(found: Found) -> str:
-    two, wide = over_seeds(found.narrow.bits), over_seeds(found.wide.bits)
-    difference = two.mean - wide.mean
-    return (
-        f"A test image costs {text(two)} bits/dim with two dimensions and {text(wide)} with D={found.wide.latent_dim}:"
-        f" {abs(difference):.3f} {'more' if difference > 0 else 'less'} with two."
-    )
-
-
-def _caption_of_plane(found: Found) -> str:
-    grid = _grid(found)
-    reach = torch.special.ndtri(torch.tensor(1 - 0.5 / grid)).item()
-    return (
-        f"The latent plane: mean images (not samples), decoded at the normal quantiles (i + ½)/{grid}, so that every"
-        f" tile has the same prior mass. z₁ runs from left to right and z₂ from top to bottom, from −{reach:.1f} to"
-        f" {reach:.1f}."
+        f" never seen a label. A test image costs {text(narrow)} bits/dim with two dimensions and {text(wide)} with"
+        f" D={found.wide.latent_dim}: {abs(difference):.3f} {'more' if difference > 0 else 'less'} with two."
     )
 
 
 def _table(found: Found) -> Table:
+    models = (found.narrow, found.wide)
     return Table(
         f"{found.images:,} test images",
         ("latent dimensions", "bits/dim", "KL, nats", "active units"),
-        [
-            (model.latent_dim, text(over_seeds(model.bits)), text(over_seeds(model.kl)), count(model.active))
-            for model in (found.narrow, found.wide)
-        ],
-        note=f"Bits/dim of the ELBO. {meaning(len(found.narrow.bits))}",
+        [(model.latent_dim, text(model.bits), text(model.kl), count(model.active)) for model in models],
+        note=f"Bits/dim of the ELBO. {meaning(len(found.narrow.active))}",
     )

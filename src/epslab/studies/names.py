@@ -6,11 +6,10 @@ from pathlib import Path
 
 from epslab.names import Names
 
-GENERATIVE = ("vae", "manifold", "beta", "estimators", "reparameterisation", "divergences")
-"""The studies of generative models, in reading order."""
-ADVERSARIAL = ("fgsm", "fgsm-or-pgd", "defence", "transfer", "findings")
-"""Those of classifiers under attack."""
-NAMES = (*GENERATIVE, *ADVERSARIAL)
+NAMES = (
+    *("vae", "manifold", "beta", "estimators", "reparameterisation", "divergences"),
+    *("fgsm", "fgsm-or-pgd", "defence", "transfer", "findings"),
+)
 """The studies of the tour, in reading order."""
 STUDIES = Names("epslab.studies", {name: f"epslab.studies:{name.replace('-', '_')}" for name in NAMES}, kind="study")
 """Every study by name."""

@@ -1,6 +1,6 @@
 """Pictures that several studies of classifiers show."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,10 +32,10 @@ class Changed:
         return figures.perturbations(self.before, self.after, self.said_before, self.said_after)
 
 
-def with_intervals(shares: Sequence[Proportion]) -> Interval:
+def with_intervals(shares: Iterable[Proportion]) -> Interval:
     """The shares, and the lower and upper ends of their 95 % intervals."""
-    low, high = zip(*(share.interval() for share in shares), strict=True)
-    return np.array(shares, dtype=float), np.array(low), np.array(high)
+    value, low, high = np.array([(float(share), *share.interval()) for share in shares]).T
+    return value, low, high
 
 
 def _answers(model: Classifier, images: Images, classes: Sequence[str]) -> tuple[str, ...]:

@@ -103,11 +103,6 @@ class Found:
         ours = self.quality[ESTIMATORS[0]]
         return [q.variance_mean / r.variance_mean for q, r in zip(self.quality[estimator], ours, strict=True)]
 
-    @property
-    def furthest(self) -> float:
-        """The largest bias of all, in standard errors."""
-        return max(q.bias for qualities in self.quality.values() for q in qualities)
-
 
 def measure(context: Context) -> Found:
     """Measure the three estimators against D."""
@@ -118,43 +113,34 @@ def measure(context: Context) -> Found:
 
 def tell(found: Found) -> StudyResult:
     """How much noisier the score function is, and that nothing is biased."""
-    notes = {"variance_mean": "", "variance_log_std": _meaning_of_multiples(found)}
+    meaning = (
+        f"Variance of one coordinate, averaged over the D coordinates, from {found.repeats:,} estimates. A multiple"
+        " says how many times as many draws that estimator needs for the same noise."
+    )
     return StudyResult(
         name="reparameterisation",
         question=QUESTION,
-        answer=f"{_noise(found)} {_bias(found)}",
+        answer=_answer(found),
         figures={
             f"Variance of one coordinate of the ELBO's gradient with respect to {name}, {DRAWS} draws per estimate;"
             " note the logarithmic scale.": _variances(found, field)
             for field, name in PARAMETERS.items()
         },
-        tables=(*(_table(found, field, note) for field, note in notes.items()), _table_of_biases(found)),
+        tables=(*(_table(found, field, meaning) for field in PARAMETERS), _table_of_biases(found)),
     )
 
 
-def _noise(found: Found) -> str:
+def _answer(found: Found) -> str:
     baseline, score = (found.ratios(name) for name in ESTIMATORS[1:])
+    coordinates = len(ESTIMATORS) * sum(2 * D for D in DIMENSIONS)
+    furthest = max(quality.bias for own in found.quality.values() for quality in own)
     return (
         f"With {DRAWS} draws per estimate, the score-function gradient for the mean has {number(score[0])} times the"
         f" variance of the reparameterised one at D=1 and {number(score[-1])} times at D={DIMENSIONS[-1]}; a"
         f" leave-one-out baseline reduces that to {number(baseline[-1])} times. The ratio"
-        f" {'grows' if score[-1] > score[0] else 'does not grow'} with D."
-    )
-
-
-def _bias(found: Found) -> str:
-    coordinates = len(ESTIMATORS) * sum(2 * D for D in DIMENSIONS)
-    biased = found.furthest >= LIMIT
-    return (
-        f"Of {coordinates:,} averaged coordinates the furthest is {found.furthest:.1f} standard errors from the exact"
-        f" gradient: {'one of the estimators is' if biased else 'no estimator is'} biased."
-    )
-
-
-def _meaning_of_multiples(found: Found) -> str:
-    return (
-        f"Variance of one coordinate, averaged over the D coordinates, from {found.repeats:,} estimates. A multiple"
-        " says how many times as many draws that estimator needs for the same noise."
+        f" {'grows' if score[-1] > score[0] else 'does not grow'} with D. Of {coordinates:,} averaged coordinates the"
+        f" furthest is {furthest:.1f} standard errors from the exact gradient:"
+        f" {'one of the estimators is' if furthest >= LIMIT else 'no estimator is'} biased."
     )
 
 

@@ -78,7 +78,7 @@ def tour(
         data_root: Where data sets lie.
         accelerator: Lightning's accelerator.
         devices: Devices to train on.
-        progress: Show a line a study, with the seconds it took.
+        progress: Show a line per study, with the seconds it took.
 
     Raises:
         UserError: The data cannot be read, or ``out`` cannot be written.

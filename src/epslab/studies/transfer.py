@@ -98,7 +98,7 @@ def tell(found: Found) -> StudyResult:
     return StudyResult(
         name="transfer",
         question=QUESTION,
-        answer=f"{_white(found)} {_transferred(found)} {_beyond_noise(found)}",
+        answer=_answer(found),
         figures={
             f"Accuracy under {kind}: rows say on which model the attack was made, columns on which it was tried; the"
             " diagonal is the white box.": _matrix(found, kind)
@@ -108,27 +108,17 @@ def tell(found: Found) -> StudyResult:
     )
 
 
-def _white(found: Found) -> str:
-    white = found.target.accuracy(key(STRONGEST, found.names[0]))
+def _answer(found: Found) -> str:
+    target, (own, same, other) = found.target, found.names
+    white, gray, black = (target.accuracy(key(STRONGEST, name)) for name in (own, same, other))
+    best = max(KINDS, key=lambda kind: int(target.broken[key(kind, other)].sum()))
     return (
-        f"Without an attack {NETS[found.net]} is right on {found.target.clean} of test images, and on {white} after"
-        f" {STRONGEST} with L∞ radius {found.radius} on its own weights."
+        f"Without an attack {NETS[found.net]} is right on {target.clean} of test images, and on {white} after"
+        f" {STRONGEST} with L∞ radius {found.radius} on its own weights. If the attack is made on a second net like it,"
+        f" trained on the other half of the images, it is right on {gray}; if it is made on {NETS[found.other]}, on"
+        f" {black}. Made on {NETS[found.other]}, {best} breaks {target.more(key(best, other), 'noise')} more than"
+        " random noise of the same size."
     )
-
-
-def _transferred(found: Found) -> str:
-    gray, black = (found.target.accuracy(key(STRONGEST, name)) for name in found.names[1:])
-    return (
-        f"If the attack is made on a second net like it, trained on the other half of the images, it is right on"
-        f" {gray}; if it is made on {NETS[found.other]}, on {black}."
-    )
-
-
-def _beyond_noise(found: Found) -> str:
-    surrogate = found.names[2]
-    best = max(KINDS, key=lambda kind: int(found.target.broken[key(kind, surrogate)].sum()))
-    more = found.target.more(key(best, surrogate), "noise")
-    return f"Made on {NETS[found.other]}, {best} breaks {more} more than random noise of the same size."
 
 
 def _matrix(found: Found, kind: str) -> Figure:
@@ -138,24 +128,21 @@ def _matrix(found: Found, kind: str) -> Figure:
 
 
 def _threats(found: Found) -> Table:
-    target = found.target
-    known = (
-        "its own weights",
-        "the same architecture, the other half, another seed",
-        f"{NETS[found.other]}, the other half, another seed",
-    )
+    target, elsewhere = found.target, "the other half, another seed"
+    known = ("its own weights", f"the same architecture, {elsewhere}", f"{NETS[found.other]}, {elsewhere}")
     rows = []
     for threat, surrogate, about in zip(THREATS, found.names, known, strict=True):
         accuracies = [str(target.accuracy(key(kind, surrogate))) for kind in KINDS]
         rows.append((threat, about, *accuracies, str(target.more(key(STRONGEST, surrogate), "noise"))))
+    for threat, about, accuracy in (
+        ("random noise", "nothing", target.accuracy("noise")),
+        ("no attack", "", target.clean),
+    ):
+        rows.append((threat, about, *[str(accuracy)] * len(KINDS), ""))
     return Table(
         f"What an attacker of '{found.names[0]}' knows, L∞ radius {found.radius}",
         ("threat model", "the attack is made on", *KINDS, "more than noise"),
-        [
-            *rows,
-            ("random noise", "nothing", *[str(target.accuracy("noise"))] * len(KINDS), ""),
-            ("no attack", "", *[str(target.clean)] * len(KINDS), ""),
-        ],
+        rows,
         note=f"Accuracy on {target.images:,} test images with 95 % intervals. More than noise: what {STRONGEST} breaks"
         " beyond one draw of ± radius for every pixel, on the same images. Transferred attacks seek the surrogate's"
         " greatest loss and do not stop at its decision boundary.",

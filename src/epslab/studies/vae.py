@@ -32,15 +32,13 @@ class Found:
     epochs: int  #: of training
     images: int  #: test images
     draws: int  #: K of the importance-weighted bound
-    measured: Mapping[str, tuple[Estimate, ...]]  #: test means of ``QUANTITIES``, one per seed
-    metrics: tuple[Mapping[str, tuple[float, ...]], ...]  #: the columns of each run's ``metrics.csv``
+    seeds: int  #: training seeds
+    measured: Mapping[str, Estimate]  #: ``QUANTITIES`` on the test images, over training seeds
+    curves: Mapping[str, list[float]]  #: the columns of ``metrics.csv``, means over training seeds
+    spread: Mapping[str, list[float]] | None  #: their standard deviations; None for one seed
     columns: Mapping[str, Column]  #: what these columns are
     samples: Mapping[int, bytes]  #: PNG of the first seed's samples, by epoch
     published: str  #: what others report for the same settings, with sources; may be empty
-
-    def mean(self, quantity: str) -> Estimate:
-        """A quantity over training seeds."""
-        return over_seeds(self.measured[quantity])
 
 
 def measure(context: Context) -> Found:
@@ -51,6 +49,7 @@ def measure(context: Context) -> Found:
     numbers = [
         recipes.evaluate(run, data_root=context.data_root, importance_samples=draws, seed=context.seed) for run in runs
     ]
+    curves, spread = curves_over_seeds([run.metrics() for run in runs])
     first = runs[0]
     c, h, w = first.config["provenance"]["image_shape"]
     epochs = sorted({epoch for epoch in (*recipe.sample_epochs, recipe.epochs) if epoch <= recipe.epochs})
@@ -61,8 +60,10 @@ def measure(context: Context) -> Found:
         epochs=recipe.epochs,
         images=int(first.result()["images"]),
         draws=draws,
-        measured={name: tuple(estimate(one[name]) for one in numbers) for name in QUANTITIES},
-        metrics=tuple({name: tuple(column) for name, column in run.metrics().items()} for run in runs),
+        seeds=len(runs),
+        measured={name: over_seeds([estimate(one[name]) for one in numbers]) for name in QUANTITIES},
+        curves=curves,
+        spread=spread,
         columns=dict(first.columns()),
         samples={epoch: (first.figures / f"samples-epoch-{epoch:04d}.png").read_bytes() for epoch in epochs},
         published=numbers[0]["bits_per_dim"].published,
@@ -71,64 +72,49 @@ def measure(context: Context) -> Found:
 
 def tell(found: Found) -> StudyResult:
     """What an image costs, before and after; the curves and the samples."""
-    curves, spread = curves_over_seeds(found.metrics)
+    bands = f" Bands: standard deviation over {found.seeds} training seeds." if found.seeds > 1 else ""
+    quantities = ("bits_per_dim", "reconstruction", "kl")
+    when = {epoch: f"after epoch {epoch}" if epoch else "before training" for epoch in found.samples}
     return StudyResult(
         name="vae",
         question=QUESTION,
-        answer=" ".join([_cost(found, before=curves["val/bits_per_dim"][0]), _tighter(found), *_elsewhere(found)]),
+        answer=_answer(found),
         figures={
-            _caption_of_curves(len(found.metrics)): figures.curves(
-                curves, columns=found.columns, spread=spread, quantities=("bits_per_dim", "reconstruction", "kl")
+            "Training and validation: the bound in bits/dim, then its two terms. The KL rises as the model learns to"
+            f" use z.{bands}": figures.curves(
+                found.curves, columns=found.columns, spread=found.spread, quantities=quantities
             ),
-            **{_caption_of_samples(epoch): picture for epoch, picture in found.samples.items()},
+            **{
+                f"Samples {when[epoch]}: z is drawn from the prior, then every pixel from p(x|z).": picture
+                for epoch, picture in found.samples.items()
+            },
         },
         tables=(_table(found),),
     )
 
 
-def _cost(found: Found, before: float) -> str:
+def _answer(found: Found) -> str:
+    bits, tighter, kl = (found.measured[name] for name in (*list(QUANTITIES)[:2], "kl"))
+    gained = bits.mean - tighter.mean
+    published = f" Published for these settings: {found.published}." if found.published else ""
     return (
-        f"Before training an image costs {before:.2f} bits/dim. After {found.epochs} epochs the ELBO puts a test image"
-        f" at {text(found.mean('bits_per_dim'))} bits/dim; {found.mean('kl').mean:.1f} nats of that encode z."
+        f"Before training an image costs {found.curves['val/bits_per_dim'][0]:.2f} bits/dim. After {found.epochs}"
+        f" epochs the ELBO puts a test image at {text(bits)} bits/dim; {kl.mean:.1f} nats of that encode z. The"
+        f" importance-weighted bound with K={found.draws} gives {text(tighter)} bits/dim, {abs(gained):.3f}"
+        f" {'less' if gained > 0 else 'more'}.{published}"
     )
-
-
-def _tighter(found: Found) -> str:
-    tighter = found.mean("bits_per_dim_importance_weighted")
-    gained = found.mean("bits_per_dim").mean - tighter.mean
-    return (
-        f"The importance-weighted bound with K={found.draws} gives {text(tighter)} bits/dim,"
-        f" {abs(gained):.3f} {'less' if gained > 0 else 'more'}."
-    )
-
-
-def _elsewhere(found: Found) -> list[str]:
-    return [f"Published for these settings: {found.published}."] if found.published else []
-
-
-def _caption_of_curves(seeds: int) -> str:
-    bands = f" Bands: standard deviation over {seeds} training seeds." if seeds > 1 else ""
-    return (
-        "Training and validation: the bound in bits/dim, then its two terms. The KL rises as the model learns to use z."
-        + bands
-    )
-
-
-def _caption_of_samples(epoch: int) -> str:
-    when = f"after epoch {epoch}" if epoch else "before training"
-    return f"Samples {when}: z is drawn from the prior, then every pixel from p(x|z)."
 
 
 def _table(found: Found) -> Table:
-    columns: tuple[str, ...] = ("quantity", "this run")
-    rows = [(label, text(found.mean(name))) for name, label in QUANTITIES.items()]
-    settings = f"{NETS[found.net]}, D={found.latent_dim}, {found.levels} grey levels, {found.epochs} epochs."
-    note = f"{meaning(len(found.metrics))} Importance weighting with K={found.draws} draws of z. {settings}"
-    if not found.published:
-        return Table(
-            f"{found.images:,} test images", columns, rows, f"{note} No number is published for these settings."
-        )
-    beside = {QUANTITIES["bits_per_dim"]: found.published}
+    beside = {"bits_per_dim": found.published} if found.published else {}
+    missing = "" if beside else " No number is published for these settings."
     return Table(
-        f"{found.images:,} test images", (*columns, "published"), [(*row, beside.get(row[0], "")) for row in rows], note
+        f"{found.images:,} test images",
+        ("quantity", "this run", *["published"] * len(beside)),
+        [
+            (label, text(found.measured[name]), *[beside.get(name, "")] * len(beside))
+            for name, label in QUANTITIES.items()
+        ],
+        note=f"{meaning(found.seeds)} Importance weighting with K={found.draws} draws of z. {NETS[found.net]},"
+        f" D={found.latent_dim}, {found.levels} grey levels, {found.epochs} epochs.{missing}",
     )
