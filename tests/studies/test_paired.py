@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from epslab.studies.paired import difference, mean_difference
+from epslab.studies.paired import Difference, difference, mean_difference
 
 
 def _outcomes(both: int, gained: int, lost: int, neither: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -46,3 +46,8 @@ def test_a_mean_of_differences() -> None:
     half = 1.959964 * values.std().item() / 2
     assert found == pytest.approx((0.25, 0.25 - half, 0.25 + half))
     assert str(found).startswith("25.0 points [−")
+
+
+def test_nothing_is_written_as_minus_zero() -> None:
+    assert str(Difference(0.01, -0.0004, 0.02)) == "1.0 points [0.0, 2.0]"
+    assert str(Difference(-0.01, -0.02, -0.0006)) == "−1.0 points [−2.0, −0.1]"

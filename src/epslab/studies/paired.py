@@ -20,7 +20,8 @@ class Difference(NamedTuple):
 
     def __str__(self) -> str:
         """``73.3 points [68.2, 77.4]``: in percentage points."""
-        value, low, high = (f"{100 * part:.1f}".replace("-", "−") for part in self)
+        # Adding 0 makes the −0 that rounding may leave a 0.
+        value, low, high = (f"{round(100 * part, 1) + 0.0:.1f}".replace("-", "−") for part in self)
         return f"{value} points [{low}, {high}]"
 
 
