@@ -280,6 +280,12 @@ def test_accuracy_that_rises_on_the_way_is_no_fall() -> None:
     assert "100 at 0, 50 at 0.05, 70 at 0.1, 20 at 0.2, 0 at the whole box" in finding.evidence
 
 
+@pytest.mark.parametrize("before", [0, 100])
+def test_accuracy_that_falls_at_the_end_or_at_once_has_fallen(before: int) -> None:
+    radii = dict.fromkeys(("half", "iterated", "double"), first(before))
+    assert finding_of(evidence(**radii, unbounded=first(100)), NAMES[3]).verdict == "pass"
+
+
 @pytest.mark.parametrize(("survive", "verdict"), [(40, "pass"), (34, "pass"), (28, "fail")])
 def test_survival_is_that_of_the_broken_examples(survive: int, verdict: str) -> None:
     """34 of 40 is less than 90 %, but not beyond doubt: it happens in a fifth of all cases where 90 % survive."""
