@@ -11,7 +11,7 @@ from epslab.cli import main
 from epslab.data import load
 from epslab.evaluation import evaluate_robustness
 from epslab.geometry import Linf
-from epslab.runs import Run
+from epslab.runs import Run, radius_text
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +62,16 @@ def test_a_least_distance_and_options_are_on_the_command_line_and_on_the_page(cl
     assert {"towards-grey", "salt", "pgd"} <= set(result["robust_accuracy"])
     assert main(["report", "attacked"]) == 0
     page = Path("attacked/report.html").read_text()
-    for text in ("towards-grey", "salt", "halvings", "share"):
+    for text in ("towards-grey", "salt", "halvings", "share", "test images", "of stripes", "L∞ ball of radius 0.1"):
         assert text in page
+    grey = result["attacks"]["towards-grey"]
+    assert (grey["norm"], grey["radius"]) == ("l2", None)
+    assert f"makes the model wrong: L2 {radius_text(grey['distance']['median'])} (10 % within" in page
+
+
+def test_the_help_names_them(installed, capsys):
+    assert main(["attack", "--help"]) == 0
+    assert "towards-grey" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
