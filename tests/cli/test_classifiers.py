@@ -54,7 +54,7 @@ def test_the_help_names_every_setting_with_what_it_means(epslab, recipe):
     text = " ".join(epslab("train", name_of(recipe), "--help").out.split())
     for field in dataclasses.fields(recipe):
         assert f"--{field.name.replace('_', '-')} " in text
-    assert "Radius of its ball, in units of the pixel range [0, 1], e.g. 0.3 or 8/255 (default: 8/255)" in text
+    assert "Radius of the attack's ball, in units of the pixel range [0, 1], e.g. 0.3 or 8/255 (default: 8/255)" in text
     assert name_of(recipe) in epslab("train", "--help").out
 
 

@@ -29,7 +29,8 @@ def test_a_data_set_is_trained_and_evaluated_on_by_name(classifier):
     assert load("stripes", "test").classes == ("horizontal", "vertical")
 
 
-def test_data_list_shows_who_brought_a_set_and_the_help_says_where_to_look(installed, capsys):
+def test_data_list_shows_who_brought_a_set_and_the_help_says_where_to_look(installed, capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)  # set where test files run in parallel
     assert main(["data", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     for name in ("moons", "stripes"):
