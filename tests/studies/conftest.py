@@ -7,18 +7,21 @@ import pytest
 
 from epslab import studies
 from epslab.report import StudyResult
-from epslab.studies import classifiers, context, trained
+from epslab.studies import classifiers, context, estimators, fgsm_or_pgd, trained
 
 TINY = replace(context.QUICK, hidden=(128,), epochs=10, sample_epochs=(0, 3, 10))
 TINY_NETS = {
-    "small-cnn": replace(classifiers.QUICK["small-cnn"], epochs=4),
-    "resnet18": replace(classifiers.QUICK["resnet18"], epochs=1),
+    "small-cnn": replace(classifiers.QUICK["small-cnn"], epochs=3),
+    # Another net that learns faster than a ResNet, under its name.
+    "resnet18": replace(classifiers.QUICK["small-cnn"], width=4, epochs=3),
 }
-IMAGES = 90
+IMAGES = 60
 
 
 def shrink(patch: pytest.MonkeyPatch) -> None:
-    """Let every study train nets that learn within a second, and attack few images."""
+    """Let every study train nets that learn within a second, attack few images, and take few steps."""
+    patch.setattr(fgsm_or_pgd, "STEPS", (1, 2, 5, 10))
+    patch.setattr(estimators, "DIMENSIONS", (1, 5, 20))
     patch.setattr(context, "QUICK", TINY)
     patch.setattr(classifiers, "QUICK", TINY_NETS)
     patch.setattr(classifiers, "FULL", {name: replace(net, epochs=1) for name, net in TINY_NETS.items()})
@@ -36,13 +39,6 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every study trains nets that learn within a second, at full scale for one epoch."""
     shrink(monkeypatch)
     monkeypatch.setattr(context, "COURSE", replace(TINY, epochs=1, sample_epochs=(0, 1)))
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The first test that needs the tour waits for all of it."""
-    for item in items:
-        if "toured" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.timeout(1200))
 
 
 @pytest.fixture(scope="session")
