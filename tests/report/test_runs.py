@@ -214,8 +214,8 @@ def test_the_direction_says_which_run_is_best(make_run, measured, tmp_path):
     [
         ({}, {"latent_dim": 2}, "Best of 2"),
         ({}, {"data": "digits"}, "measured on different data"),
-        ({"conditions": "2 grey levels"}, {}, "under different conditions: 16 grey levels; 2 grey levels."),
-        ({"conditions": ""}, {}, "under different conditions: 16 grey levels; none of these."),
+        ({"conditions": "2 grey levels"}, {}, "under the same conditions (16 grey levels or 2 grey levels)."),
+        ({"conditions": ""}, {}, "under the same conditions (16 grey levels)."),
         ({"key": "other"}, {}, ""),
         ({"unit": "nats"}, {}, ""),
         ({"better": "higher"}, {}, ""),

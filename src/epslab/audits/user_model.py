@@ -29,7 +29,7 @@ class LogitsOf(nn.Module):
         self.net = net
 
     def forward(self, images: Tensor) -> Any:
-        """The logits, wherever the output has them; an output without any is returned as it came."""
+        """The logits, wherever the output has them; an output without logits is returned unchanged."""
         output = self.net(images)
         if isinstance(output, Mapping):
             return output.get("logits", output)

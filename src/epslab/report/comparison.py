@@ -97,8 +97,8 @@ def _note(runs: Sequence[Run], found: Sequence[dict[str, Measurement]]) -> str:
     if len({_data(run) for run in runs}) > 1:
         notes.append("These runs were measured on different data: their numbers do not compare.")
     elif len(conditions) > 1:
-        listed = "; ".join(one or "none of these" for one in conditions)
-        notes.append(f"The runs are not ranked, because they were measured under different conditions: {listed}.")
+        listed = " or ".join(filter(None, conditions))
+        notes.append(f"The runs are not ranked, because not all were measured under the same conditions ({listed}).")
     return " ".join(filter(None, notes))
 
 

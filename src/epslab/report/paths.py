@@ -18,7 +18,7 @@ def base_of(out: Path) -> Path:
 def relative_to(base: Path) -> Callable[[str], str]:
     """Rewrites the absolute paths of a text that lie in ``base``, or next to it; all other text stays.
 
-    >>> relative_to(Path("/home/ada/work"))("epslab report /home/ada/work/runs/vae --out '/home/ada/page.html'")
+    >>> relative_to(Path("/Users/ada/lab"))("epslab report /Users/ada/lab/runs/vae --out '/Users/ada/page.html'")
     "epslab report runs/vae --out '../page.html'"
     """
     # Paths relative to a top-level folder ("/", "/tmp") would say little.
@@ -26,7 +26,7 @@ def relative_to(base: Path) -> Callable[[str], str]:
 
     def rewrite(text: str) -> str:
         for folder, instead in folders:
-            # A whole path, not a part of one: "/data/home/ada" and "/home/ada2" are other places than "/home/ada".
+            # A whole path, not a part of one: "/data/Users/ada" and "/Users/ada2" are other places than "/Users/ada".
             start = rf"(?<![\w./-]){re.escape(str(folder))}"
             text = re.sub(rf"{start}/(?=[\w.])", "" if instead == "." else "../", text)
             text = re.sub(rf"{start}/?(?![\w./-])", instead, text)
