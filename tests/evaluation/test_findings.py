@@ -256,6 +256,20 @@ def first(count: int, of: int = 100) -> Tensor:
     return torch.arange(of) < count
 
 
+@pytest.mark.parametrize("ball", [BALL, None])
+@pytest.mark.parametrize(("surviving", "verdict"), [(50, "pass"), (10, "fail")])
+def test_what_is_lost_in_8_bits_is_said_where_it_is_lost(surviving: int, verdict: str, ball: Ball | None) -> None:
+    given = Outcome(FGSM(BALL), first(50), first(surviving), True)
+    found = replace(
+        evidence(), ball=ball, given={"fgsm": given}, reference={} if ball is None else evidence().reference
+    )
+    finding = next(finding for finding in judge(found) if finding.name == "adversarial images survive 8-bit rounding")
+    assert finding.verdict == verdict
+    assert finding.numbers == {"survive": surviving, "broken": 50}
+    assert ("lies between the levels" in finding.evidence) == (verdict == "fail")
+    assert ("in the ball" in finding.evidence) == (ball is not None)
+
+
 def test_where_no_attack_breaks_anything_there_is_nothing_to_compare() -> None:
     verdicts = {finding.name: finding.verdict for finding in judge(evidence())}
     compared = ("iterative beats one-step", "white-box beats black-box", "random noise is weaker than the gradient")

@@ -125,9 +125,10 @@ def survives_rounding(evidence: Evidence) -> Answer:
         return Answer(None, "No attack breaks any of the examples, so there is nothing to round.")
     measured = Proportion.of(given.survives[given.broken])
     failed, why = at_least(measured, SURVIVING)
+    where = "" if evidence.ball is None else " in the ball"
     return Answer(
         failed,
-        f"Of {measured.n} broken examples, {measured.successes} are also broken by an image of 8 bits in the ball."
+        f"Of {measured.n} broken examples, {measured.successes} are also broken by an image of 8 bits{where}."
         f" {why}" + (" What fools the model lies between the levels of real pixels." if failed else ""),
         {"survive": measured.successes, "broken": measured.n},
     )
