@@ -33,7 +33,22 @@ class Loss(Protocol):
 
 @runtime_checkable
 class LossWithLogits(Loss, Protocol):
-    """A loss that can also return the logits it computed, so that the error costs no forward pass."""
+    """A loss that can also return the logits it computed, so that the error costs no forward pass.
+
+    A class that extends it writes ``with_logits`` alone.
+    """
+
+    def __call__(
+        self,
+        model: Classifier,
+        images: Images,
+        labels: Labels,
+        generator: Generator | None = None,
+        *,
+        seeds: Seeds | None = None,
+    ) -> PerExample:
+        """The loss of each example, nats, [n]; see ``with_logits``."""
+        return self.with_logits(model, images, labels, generator, seeds=seeds)[0]
 
     def with_logits(
         self,
@@ -58,7 +73,7 @@ class Augment(Protocol):
 
 
 @dataclass(frozen=True)
-class CrossEntropy:
+class CrossEntropy(LossWithLogits):
     """−Σ_k q_k log softmax(model(x))_k in nats, with q = (1 − s)·onehot(y) + s/classes.
 
     The model's output is logits: the logarithm of the softmax is taken here. Label smoothing: Szegedy et al. (2016),
@@ -79,18 +94,6 @@ class CrossEntropy:
     def __post_init__(self) -> None:
         if not 0 <= self.label_smoothing <= 1:
             raise UserError(f"label_smoothing={self.label_smoothing}: it must lie in [0, 1], e.g. 0.1.")
-
-    def __call__(
-        self,
-        model: Classifier,
-        images: Images,
-        labels: Labels,
-        generator: Generator | None = None,
-        *,
-        seeds: Seeds | None = None,
-    ) -> PerExample:
-        """The cross-entropy of each example, [n]; nothing here is random."""
-        return self.with_logits(model, images, labels)[0]
 
     def with_logits(
         self,

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from epslab.attacks import FGSM, Attack
 from epslab.attacks.checks import checked, checked_logits
 from epslab.attacks.goals import untargeted
+from epslab.classifiers.objective import LossWithLogits
 from epslab.errors import UserError
 from epslab.nets.modes import borrowed
 from epslab.nets.random import ask
@@ -24,7 +25,7 @@ from epslab.types import Classifier, Images, Labels, Logits, PerExample, Seeds
 
 
 @dataclass(frozen=True)
-class AdversarialLoss:
+class AdversarialLoss(LossWithLogits):
     """α·J(x) + (1 − α)·J(x_adv), in two passes (Goodfellow et al., 2015, section 6, with any attack).
 
     With α = 0 it is the training of Madry et al. (2018), and the model is not asked about the clean images.
@@ -54,26 +55,6 @@ class AdversarialLoss:
             raise UserError(f"clean_weight is {self.clean_weight}, but must lie between 0 and 1.")
         _check_smoothing(self.label_smoothing)
 
-    def __call__(
-        self,
-        model: Classifier,
-        images: Images,
-        labels: Labels,
-        generator: Generator | None = None,
-        *,
-        seeds: Seeds | None = None,
-    ) -> PerExample:
-        """The loss of each example, nats, [n].
-
-        Args:
-            model: Images in [0, 1] to logits.
-            images: [n c h w] in [0, 1].
-            labels: The true classes, [n].
-            generator: Draws the attack's seeds (None: torch's default).
-            seeds: The examples' own seeds instead, [n].
-        """
-        return self.with_logits(model, images, labels, generator, seeds=seeds)[0]
-
     def with_logits(
         self,
         model: Classifier,
@@ -83,7 +64,15 @@ class AdversarialLoss:
         *,
         seeds: Seeds | None = None,
     ) -> tuple[PerExample, Logits | None]:
-        """The loss [n], and the logits of the clean images if it asked for them (α > 0); arguments as above."""
+        """The loss of each example in nats, [n], and the logits of the clean images if it asked for them (α > 0).
+
+        Args:
+            model: Images in [0, 1] to logits.
+            images: [n c h w] in [0, 1].
+            labels: The true classes, [n].
+            generator: Draws the attack's seeds (None: torch's default).
+            seeds: The examples' own seeds instead, [n].
+        """
         alpha, logits = self.clean_weight, None
         x_adv = _attacked(self.attack, model, images, labels, generator, seeds)
         loss = (1 - alpha) * _cross_entropy(model(x_adv), labels, self.label_smoothing)
@@ -94,7 +83,7 @@ class AdversarialLoss:
 
 
 @dataclass(frozen=True)
-class AdversarialBatch:
+class AdversarialBatch(LossWithLogits):
     """½·J(x) + ½·J(x_adv) in one pass over a batch of twice the size (Kurakin et al., 2017, section 3).
 
     Without BatchNorm its gradient is that of ``AdversarialLoss`` at α = ½ with the same attack. With it the two differ:
@@ -115,18 +104,6 @@ class AdversarialBatch:
         """Refuse settings that cannot work."""
         _check_smoothing(self.label_smoothing)
 
-    def __call__(
-        self,
-        model: Classifier,
-        images: Images,
-        labels: Labels,
-        generator: Generator | None = None,
-        *,
-        seeds: Seeds | None = None,
-    ) -> PerExample:
-        """The mean of an example's two losses, nats, [n]; arguments as for ``AdversarialLoss``."""
-        return self.with_logits(model, images, labels, generator, seeds=seeds)[0]
-
     def with_logits(
         self,
         model: Classifier,
@@ -136,7 +113,10 @@ class AdversarialBatch:
         *,
         seeds: Seeds | None = None,
     ) -> tuple[PerExample, Logits]:
-        """The loss [n] and the logits of the clean images; arguments as above."""
+        """The mean of an example's two losses in nats, [n], and the logits of the clean images.
+
+        Arguments as for ``AdversarialLoss``.
+        """
         x_adv = _attacked(self.attack, model, images, labels, generator, seeds)
         logits = model(torch.cat([images, x_adv]))
         both = _cross_entropy(logits, torch.cat([labels, labels]), self.label_smoothing)
