@@ -1,6 +1,8 @@
 """A run's curves: ``metrics.csv``, ``timing.csv`` and TensorBoard events."""
 
+import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
@@ -24,7 +26,7 @@ class Curves:
         self._rows = {
             name: _rows(table, epoch) for name, table in (("metrics", run.metrics()), ("timing", run.timing()))
         }
-        self._writer = SummaryWriter(str(run.tensorboard), purge_step=step + 1)
+        self._writer = _last_writer(run.tensorboard, step + 1)
 
     def add(
         self, epoch: int, step: int, metrics: Mapping[str, float], timing: Mapping[str, float] | None = None
@@ -52,6 +54,24 @@ class Curves:
     def close(self) -> None:
         """Write all events to disk and end."""
         self._writer.close()
+
+
+def _last_writer(folder: Path, purge_step: int) -> SummaryWriter:
+    """A writer whose file comes after all others in TensorBoard's order.
+
+    TensorBoard reads files by name. A name begins with the second at which the file was opened and ends with a count:
+    within one second, file 10 would be read before file 9.
+    """
+    while True:
+        earlier = set(folder.glob("events.*"))
+        writer = SummaryWriter(str(folder), purge_step=purge_step)
+        new = set(folder.glob("events.*")) - earlier
+        if max(earlier | new) in new:
+            return writer
+        writer.close()
+        for path in new:
+            path.unlink()
+        time.sleep(0.2)
 
 
 def _place(column: str) -> tuple[bool, str, bool, str]:
