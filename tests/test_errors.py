@@ -1,6 +1,6 @@
 import pytest
 
-from epslab.errors import UserError, unknown
+from epslab.errors import UserError, as_flags, unknown
 
 
 def test_an_unknown_name_gets_the_nearest_one_and_all_that_are_known() -> None:
@@ -16,3 +16,24 @@ def test_a_user_error_is_a_value_error_for_library_code() -> None:
     with pytest.raises(ValueError, match="Known: a"):
         raise unknown("thing", "b", iter(["a"]))
     assert isinstance(unknown("thing", "b", ["a"]), UserError)
+
+
+@pytest.mark.parametrize(
+    ("option", "flag"),
+    [
+        ("`resume=True`", "--resume"),
+        ("`findings=False`", "--no-findings"),
+        ("`batch_size=64`", "--batch-size 64"),
+        ("`learning_rate=`", "--learning-rate"),
+        ('`defence="adversarial-loss"`', "--defence adversarial-loss"),
+        ("`radius=8/255`", "--radius 8/255"),
+        ("`root=`", "--data-root"),
+    ],
+)
+def test_the_command_line_writes_options_as_flags(option: str, flag: str) -> None:
+    assert as_flags(f"Give {option}, please.") == f"Give {flag}, please."
+
+
+@pytest.mark.parametrize("text", ["`epslab report RUN`", "`Ball.project`", "x=1", "`x==1`", "`PGD(ball, steps=5)`"])
+def test_what_is_no_option_stays_as_it_is(text: str) -> None:
+    assert as_flags(f"See {text}.") == f"See {text}."

@@ -1,7 +1,12 @@
-"""Errors that speak to the user: one sentence that says what was given, what was expected and how to mend it."""
+"""Errors that speak to the user: one sentence that says what was given, what was expected and how to mend it.
+
+A sentence names an option as Python writes it, in backticks: `` `resume=True` ``, `` `out=` ``. The command line
+translates it with ``as_flags`` before it prints.
+"""
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 
 
 class UserError(ValueError):
@@ -17,3 +22,30 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     suggestion = f" Did you mean '{nearest[0]}'?" if nearest else ""
     return UserError(f"Unknown {kind} '{name}'.{suggestion} Known: {', '.join(names)}.")
+
+
+def as_flags(sentence: str) -> str:
+    """The sentence with Python's options as the command line writes them; other text in backticks stays.
+
+    >>> as_flags("Go on with `resume=True`, or choose another `out=`.")
+    'Go on with --resume, or choose another --out.'
+    >>> as_flags("Use `batch_size=64` or `sweep=False`; `epslab report RUN` shows `Ball.project`.")
+    'Use --batch-size 64 or --no-sweep; `epslab report RUN` shows `Ball.project`.'
+    """
+    return _OPTION.sub(_flag, sentence)
+
+
+_OPTION = re.compile(r"`([a-z][a-z0-9_]*)=(?!=)([^`]*)`")
+_OTHER_NAMES: Mapping[str, str] = {"root": "data_root"}
+"""Options whose flag has another name."""
+
+
+def _flag(option: re.Match[str]) -> str:
+    name, value = option[1], option[2].strip("\"'")
+    flag = _OTHER_NAMES.get(name, name).replace("_", "-")
+    match value:
+        case "" | "True":
+            return f"--{flag}"
+        case "False":
+            return f"--no-{flag}"
+    return f"--{flag} {value}"

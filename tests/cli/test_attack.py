@@ -13,6 +13,7 @@ import torch
 from epslab import attacks
 from epslab.cli import main
 from epslab.cli.attack import ATTACKS
+from epslab.errors import as_flags
 from epslab.runs import Run, pictures_in
 
 from .conftest import files_in
@@ -103,7 +104,7 @@ def test_a_run_is_attacked_into_a_folder_of_its_own(epslab, run):
     assert len(content["findings"]) >= 10
     for finding in content["findings"]:
         assert finding["name"] in outcome.out
-        assert finding["evidence"] in outcome.out
+        assert as_flags(finding["evidence"]) in outcome.out
     assert "✓" in outcome.out
     assert "\x1b" not in outcome.out
     assert f"  epslab report {folder}\n" in outcome.out

@@ -64,6 +64,11 @@ def test_a_user_error_is_one_line(monkeypatch, refused):
     assert refused("fail") == "epslab: first second\n"
 
 
+def test_options_in_sentences_become_flags(monkeypatch, refused):
+    raising(monkeypatch, UserError("In use: go on with `resume=True`, or choose another `out=`."))
+    assert refused("fail") == "epslab: In use: go on with --resume, or choose another --out.\n"
+
+
 def test_an_interrupt_ends_with_130_and_one_sentence(monkeypatch, epslab):
     raising(monkeypatch, KeyboardInterrupt())
     outcome = epslab("fail")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from epslab import __version__
 from epslab.cli import attack, data, evaluate, report, sample, study, tour, train
-from epslab.errors import UserError, unknown
+from epslab.errors import UserError, as_flags, unknown
 
 _MODULES = (tour, train, sample, evaluate, attack, report, study, data)
 VERBS = {module.__name__.rpartition(".")[2]: module for module in _MODULES}
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _fail(f"Cannot use '{error.filename}': {error.strerror}; choose another folder.", error, debug)
     except KeyboardInterrupt as interrupt:
-        print(f"epslab: {interrupt or 'Interrupted.'}", file=sys.stderr)
+        print(f"epslab: {as_flags(str(interrupt)) or 'Interrupted.'}", file=sys.stderr)
         return _INTERRUPTED
     except SystemExit as end:  # help and version have been printed
         return end.code if isinstance(end.code, int) else 0
@@ -92,5 +92,5 @@ def _dispatch(words: list[str]) -> None:
 def _fail(sentence: str, error: Exception, debug: bool) -> int:
     if debug:
         raise error
-    print(f"epslab: {' '.join(sentence.split())}", file=sys.stderr)
+    print(f"epslab: {' '.join(as_flags(sentence).split())}", file=sys.stderr)
     return _USER_ERROR

@@ -11,7 +11,7 @@ from epslab.cli.attack_flags import parser
 from epslab.cli.attack_table import AttackTable
 from epslab.cli.folders import RUNS, first_process
 from epslab.cli.terminal import summary, table
-from epslab.errors import UserError, unknown
+from epslab.errors import UserError, as_flags, unknown
 from epslab.names import Names
 from epslab.recipes.checks import at_least, pixels
 from epslab.training import Machine
@@ -130,7 +130,7 @@ def _print(report: "RobustnessReport", target: "Target", out: Path) -> None:
         table(
             "Findings",
             ("", "finding", "evidence"),
-            [(_MARKS[finding.verdict], finding.name, finding.evidence) for finding in report.findings],
+            [(_MARKS[finding.verdict], finding.name, as_flags(finding.evidence)) for finding in report.findings],
         )
     print()
     failed = [finding.name for finding in report.findings if finding.verdict == "fail"]
