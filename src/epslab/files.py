@@ -1,14 +1,99 @@
-"""Atomic writes: a kill at any moment leaves the old content or the new, never half of it."""
+"""Where may be written, and atomic writes: a kill at any moment leaves the old content or the new, never half of it."""
 
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from epslab.errors import UserError
+
+PAGE, PICTURE = (".html", ".htm"), (".png",)  # the suffixes of what users let epslab write
+_LONGEST = 255  # bytes in a name, on every common file system
+_MARKS = ("config.yaml", "result.json", "robustness.json", "results", "found")
+"""What makes a folder one of epslab's: a run, an attack, an evaluation or a study, finished or not."""
+_OWN_FILES = (
+    *("config.yaml", "result.json", "metrics.csv", "timing.csv", "model.safetensors"),
+    *("classes.csv", "robustness.json", "robustness.csv", "sweep.csv", "examples.csv"),
+)
+_OWN_FOLDERS = ("checkpoints", "figures", "results", "tables", "found", "tensorboard")
+
+
+def check_output(path: Path | str, suffixes: Sequence[str]) -> Path:
+    """The path of one file to write, checked before the work that would be lost.
+
+    A file that lies there already is replaced, as everywhere; but never a file that a run, an attack or a study keeps.
+
+    >>> check_output("page.html", PAGE).name
+    'page.html'
+
+    Args:
+        path: Where it shall lie.
+        suffixes: What its name may end in, in lower case and with the dot.
+
+    Raises:
+        UserError: Another suffix, a name that is too long, a folder, a place that cannot be written, or a name under
+            which a folder of epslab's keeps its own files.
+    """
+    file = Path(path)
+    _require_short(file)
+    if file.is_dir():
+        raise UserError(f"'{file}' is a folder; give `out=` the path of a file.")
+    if file.suffix.lower() not in suffixes:
+        named = " or ".join(suffixes)
+        raise UserError(
+            f"'{file}' does not end in {named}; give `out=` a name that does, e.g. '{file.with_suffix(suffixes[0])}'."
+        )
+    if (owner := _owner(file.resolve())) is not None:
+        raise UserError(f"'{file}' is among the files that '{owner.name}' keeps for itself; choose another `out=`.")
+    _require_writable(file)
+    return file
+
+
+def check_folder(path: Path | str) -> Path:
+    """The path of a folder to write into, checked before the work that would be lost.
+
+    Raises:
+        UserError: A name that is too long, a file, or a place that cannot be written.
+    """
+    folder = Path(path)
+    _require_short(folder)
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"'{folder}' is a file; give `out=` the path of a folder.")
+    _require_writable(folder / "file")
+    return folder
+
+
+def _require_short(path: Path) -> None:
+    for name in path.parts:
+        if len(os.fsencode(name)) > _LONGEST:
+            raise UserError(
+                f"The name '{name[:20]}…' has {len(name)} letters, more than a disk takes ({_LONGEST} bytes); choose a"
+                " shorter `out=`."
+            )
+
+
+def _owner(file: Path) -> Path | None:
+    """The folder of epslab's that keeps its own files under this name; None if none does."""
+    if file.name.lower() in _OWN_FILES and _is_ours(file.parent):
+        return file.parent
+    inside = (folder for folder in file.parents if folder.name.lower() in _OWN_FOLDERS)
+    return next((folder.parent for folder in inside if _is_ours(folder.parent)), None)
+
+
+def _is_ours(folder: Path) -> bool:
+    return any((folder / mark).exists() for mark in _MARKS)
+
+
+def _require_writable(file: Path) -> None:
+    """Check that the folder of a file can be written, or made."""
+    existing = next(parent for parent in file.absolute().parents if parent.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(
+            f"Cannot write '{file}': '{existing}' is not a folder that can be written; choose another `out=`."
+        )
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
@@ -20,7 +105,9 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 @contextmanager
 def writing(path: Path) -> Iterator[BinaryIO]:
     """A temporary file next to ``path``, flushed to disk and renamed to ``path`` at the end."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    # The temporary name is longer than the file's; of a very long one the start is enough.
+    start = path.name if len(os.fsencode(path.name)) < _LONGEST - 20 else path.name[:50]
+    handle, temporary = tempfile.mkstemp(prefix=f".{start}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file

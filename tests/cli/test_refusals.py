@@ -220,6 +220,23 @@ def test_a_sample_needs_an_image_and_a_place(nothing_written, copied):
 
 
 @pytest.mark.parametrize(
+    ("verb", "out", "sentence"),
+    [
+        ("report", "run/model.safetensors", "does not end in .html or .htm; give --out a name"),
+        ("report", "run/figures/index.html", "keeps for itself; choose another --out"),
+        ("report", "run", "is a folder; give --out"),
+        ("report", "a" * 300 + ".html", "has 305 letters"),
+        ("sample", "run/config.yaml", "does not end in .png"),
+        ("sample", "run/figures/samples-epoch-0000.png", "keeps for itself"),
+        ("sample", "x.txt", "e.g. 'x.png'"),
+        ("sample", "b" * 300 + ".png", "has 304 letters"),
+    ],
+)
+def test_a_runs_own_files_are_never_written_over(nothing_written, copied, verb, out, sentence):
+    assert sentence in nothing_written(verb, "run", "--out", out)
+
+
+@pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (("lst",), "Did you mean 'list'?"),

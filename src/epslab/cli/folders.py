@@ -1,10 +1,8 @@
-"""Where a verb writes: a folder chosen when none is given, a file checked before the work that would be lost."""
+"""Where a verb writes when no folder is given, and which process makes it."""
 
 import itertools
 import os
 from pathlib import Path
-
-from epslab.errors import UserError
 
 RUNS = Path("runs")
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
@@ -32,18 +30,3 @@ def automatic(name: str, resume: bool = False, overwrite: bool = False) -> Path:
             break
         last = folder
     return last if resume and last is not None else folder
-
-
-def writable_file(path: Path | str) -> Path:
-    """The path of a file to write, checked before the work that would be lost.
-
-    Raises:
-        UserError: It is a folder, or lies in one that cannot be made or written.
-    """
-    file = Path(path)
-    if file.is_dir():
-        raise UserError(f"'{file}' is a folder; give --out the path of a file.")
-    existing = next(parent for parent in file.absolute().parents if parent.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise UserError(f"Cannot write '{file}': '{existing}' is not a folder that can be written; give another --out.")
-    return file

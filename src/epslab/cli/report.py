@@ -5,6 +5,7 @@ from pathlib import Path
 
 from epslab.cli.parsing import Parser
 from epslab.cli.terminal import summary
+from epslab.files import PAGE, check_output
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -29,7 +30,7 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--out", type=str | None, metavar="FILE", help=page)
     values = parser.read(arguments)
     folders = [Path(folder) for folder in values["runs"]]
-    out = Path(values["out"]) if values["out"] else folders[0] / "report.html"
+    out = check_output(values["out"] or folders[0] / "report.html", PAGE)
 
     from epslab.report import write_report
 

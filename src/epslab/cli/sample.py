@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from epslab.cli.folders import writable_file
 from epslab.cli.parsing import Parser
 from epslab.cli.terminal import summary
 from epslab.recipes.checks import at_least
@@ -28,13 +27,14 @@ def run(arguments: Sequence[str]) -> None:
     at_least(1, n=n)
 
     from epslab import recipes
-    from epslab.files import write_atomic
+    from epslab.files import PICTURE, check_output, write_atomic
     from epslab.recipes.plan import picture
     from epslab.runs import Run, png
 
     opened = Run.open(values["run"])
     what = "means" if means else "samples"
-    out = writable_file(values["out"] or opened.figures / f"{what}-{n}.png")
+    # Without --out the picture is one of the run's own, noted in their index.
+    out = opened.figures / f"{what}-{n}.png" if values["out"] is None else check_output(values["out"], PICTURE)
     drawing = picture(recipes.sample(opened, n, seed, means=means))
     drawn = f"the means of {n} samples" if means else f"{n} samples"
     if values["out"] is None:

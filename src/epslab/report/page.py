@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined, Template
 
 import epslab
 from epslab.errors import UserError
-from epslab.files import write_atomic
+from epslab.files import PAGE, check_output, write_atomic
 from epslab.report.blocks import Page, Picture, Section
 from epslab.report.paths import base_of, with_relative_paths
 from epslab.runs import Cell, Table, number, png
@@ -26,15 +26,16 @@ def write(page: Page, out: Path) -> Path:
     """Write the page to ``out`` (its folder is made if need be), atomically; returns ``out``.
 
     Raises:
-        UserError: ``out`` cannot be written.
+        UserError: ``out`` cannot be written, does not end in .html, or belongs to a run (``files.check_output``).
     """
+    check_output(out, PAGE)
     html = render(page, base_of(out))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(out, html)
     except OSError as error:
         raise UserError(
-            f"The page cannot be written to '{out}' ({error.strerror}); choose another place with --out."
+            f"The page cannot be written to '{out}' ({error.strerror}); choose another `out=`."
         ) from error
     return out
 
