@@ -12,13 +12,13 @@ from epslab.errors import UserError
 
 PAGE, PICTURE = (".html", ".htm"), (".png",)  # the suffixes of what users let epslab write
 _LONGEST = 255  # bytes in a name, on every common file system
-_MARKS = ("config.yaml", "result.json", "robustness.json", "results", "found")
+_MARKS = ("config.yaml", "result.json", "robustness.json", "evaluation.json", "results", "found")
 """What makes a folder one of epslab's: a run, an attack, an evaluation or a study, finished or not."""
 _OWN_FILES = (
     *("config.yaml", "result.json", "metrics.csv", "timing.csv", "model.safetensors"),
-    *("classes.csv", "robustness.json", "robustness.csv", "sweep.csv", "examples.csv"),
+    *("classes.csv", "evaluation.json", "robustness.json", "robustness.csv", "sweep.csv", "examples.csv"),
 )
-_OWN_FOLDERS = ("checkpoints", "figures", "results", "tables", "found", "tensorboard")
+_OWN_FOLDERS = ("checkpoints", "figures", "results", "tables", "found", "tensorboard", "attacked")
 
 
 def check_output(path: Path | str, suffixes: Sequence[str]) -> Path:
@@ -48,7 +48,7 @@ def check_output(path: Path | str, suffixes: Sequence[str]) -> Path:
         )
     if (owner := _owner(file.resolve())) is not None:
         raise UserError(f"'{file}' is among the files that '{owner.name}' keeps for itself; choose another `out=`.")
-    _require_writable(file)
+    _require_writable(file, file.parent)
     return file
 
 
@@ -62,7 +62,7 @@ def check_folder(path: Path | str) -> Path:
     _require_short(folder)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"'{folder}' is a file; give `out=` the path of a folder.")
-    _require_writable(folder / "file")
+    _require_writable(folder, folder)
     return folder
 
 
@@ -87,12 +87,12 @@ def _is_ours(folder: Path) -> bool:
     return any((folder / mark).exists() for mark in _MARKS)
 
 
-def _require_writable(file: Path) -> None:
-    """Check that the folder of a file can be written, or made."""
-    existing = next(parent for parent in file.absolute().parents if parent.exists())
+def _require_writable(path: Path, folder: Path) -> None:
+    """Check that a path's folder can be written, or made."""
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise UserError(
-            f"Cannot write '{file}': '{existing}' is not a folder that can be written; choose another `out=`."
+            f"Cannot write '{path}': '{existing}' is not a folder that can be written; choose another `out=`."
         )
 
 
@@ -127,8 +127,9 @@ def require_space(folder: Path, needed: int, purpose: str) -> None:
     """Check that the disk of ``folder`` has ``needed`` bytes free.
 
     Raises:
-        UserError: It has less; the sentence names both figures and the purpose.
+        UserError: It has less (the sentence names both figures and the purpose), or a name is too long.
     """
+    _require_short(folder)
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:

@@ -249,3 +249,16 @@ def test_a_runs_own_files_are_never_written_over(nothing_written, copied, verb, 
 )
 def test_data_says_what_it_takes(nothing_written, words, sentence):
     assert sentence in nothing_written("data", *words)
+
+
+@pytest.mark.parametrize("verb", [("tour",), ("tour", "--overwrite"), ("study", "divergences")])
+def test_studies_go_into_no_folder_with_other_things(nothing_written, verb):
+    Path("thesis").mkdir()
+    Path("thesis/chapter.tex").write_text("the only copy")
+    assert "('chapter.tex'); choose a new folder, or another --out" in nothing_written(*verb, "--out", "thesis")
+
+
+@pytest.mark.parametrize("verb", [("tour",), ("study", "vae"), ("train", "vae", *TINY), ("train", "vae", "--resume")])
+def test_a_name_too_long_for_the_disk(nothing_written, verb):
+    sentence = nothing_written(*verb, "--out", "a" * 300)
+    assert "has 300 letters, more than a disk takes" in sentence or "File name too long" in sentence

@@ -180,7 +180,7 @@ def test_an_overwritten_tour_loses_its_studies_and_nothing_else(epslab, toured):
     for run in ("out/runs/vae-0", "out/runs/mine", "elsewhere"):
         Path(run).mkdir(parents=True)
         Path(run, "config.yaml").write_text("recipe: vae")
-    Path("out/beta").mkdir()
+    Path("out/beta/found").mkdir(parents=True)
     Path("out/beta/notes.txt").write_text("no study")
     StudyResult("vae", "?", ".", runs=(Path("out/runs/vae-0"), Path("elsewhere"))).save(Path("out/vae"))
     epslab("tour", "--out", "out")

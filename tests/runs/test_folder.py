@@ -72,7 +72,7 @@ def test_creating_needs_a_place(run: Run, tmp_path: Path) -> None:
     other.mkdir()
     Run.create(other, {})  # an empty folder will do
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"Cannot write a run to .* \(Not a directory\)"):
+    with pytest.raises(UserError, match=r"Cannot write .*a': .*file' is not a folder that can be written"):
         Run.create(tmp_path / "file" / "a", {})
 
 

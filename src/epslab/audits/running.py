@@ -13,7 +13,7 @@ from epslab.audits.targets import Target
 from epslab.errors import UserError
 from epslab.evaluation import RadiusSweep, RobustnessReport, evaluate_robustness
 from epslab.evaluation.robustness_jobs import OnBatch
-from epslab.files import write_atomic
+from epslab.files import check_folder, write_atomic
 from epslab.runs import radius_text
 from epslab.training import Machine
 
@@ -113,6 +113,7 @@ def require_free(folder: Path, *, resume: bool, overwrite: bool) -> None:
     Raises:
         UserError: It holds an attack that is finished or can be carried on, and neither was asked for; or other things.
     """
+    check_folder(folder)
     if not (folder / _BEGUN).is_file():
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UserError(f"'{folder}' holds other things than an attack; give another --out.")

@@ -38,7 +38,7 @@ example:
   epslab attack runs/small-cnn-digits --attacks random,fgsm,pgd --radius 8/255
 """
 _USER_ERROR, _INTERRUPTED, _BROKEN_PIPE = 2, 130, 141
-_DISK_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+_DISK_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.ENOTDIR}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

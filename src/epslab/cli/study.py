@@ -29,7 +29,9 @@ def run(arguments: Sequence[str]) -> None:
     out = Path(values["out"] or RUNS / "studies" / f"{Path(data).name}-{scale}")
 
     from epslab.studies import Context, run_study
+    from epslab.studies.folder import require_studies
 
+    require_studies(out)
     context = Context(
         data=data,
         scale=scale,

@@ -32,10 +32,12 @@ def run(arguments: Sequence[str]) -> None:
     add_machine(parser)
     values = parser.read(arguments)
     out = Path(values.pop("out"))
+    from epslab.studies import tour
+    from epslab.studies.folder import require_studies
+
+    require_studies(out)
     if values.pop("overwrite"):
         _clear(out)
-
-    from epslab.studies import tour
 
     root = values.pop("data_root")
     page = tour(out=out, data_root=None if root is None else Path(root), **values)

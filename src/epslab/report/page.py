@@ -34,9 +34,7 @@ def write(page: Page, out: Path) -> Path:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(out, html)
     except OSError as error:
-        raise UserError(
-            f"The page cannot be written to '{out}' ({error.strerror}); choose another `out=`."
-        ) from error
+        raise UserError(f"The page cannot be written to '{out}' ({error.strerror}); choose another `out=`.") from error
     return out
 
 

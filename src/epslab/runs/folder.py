@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import yaml
 
 from epslab.errors import UserError
-from epslab.files import require_space, write_atomic
+from epslab.files import check_folder, require_space, write_atomic
 from epslab.runs.plain import plain
 from epslab.runs.provenance import provenance as provenance_of_process
 
@@ -90,7 +90,7 @@ class Folder:
         Raises:
             UserError: The folder holds a run and ``overwrite`` is false, holds other things, or cannot be written.
         """
-        run = cls(Path(folder))
+        run = cls(check_folder(folder))
         try:
             if run.exists():
                 if not overwrite:

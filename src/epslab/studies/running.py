@@ -15,6 +15,7 @@ from epslab.errors import UserError
 from epslab.report import Page, Section, StudyResult, Table, run_section, study_section, write
 from epslab.runs import Run
 from epslab.studies.context import Context
+from epslab.studies.folder import require_studies
 from epslab.studies.found import returned
 from epslab.studies.names import NAMES, STUDIES, question
 
@@ -52,8 +53,10 @@ def run_study(name: str, context: Context) -> StudyResult:
     What was measured before with the same settings is not measured again, only told again.
 
     Raises:
-        UserError: An unknown study, data that cannot be read, or a folder that cannot be used.
+        UserError: An unknown study, data that cannot be read, or a folder that cannot be used or holds other things
+            than studies.
     """
+    require_studies(context.out)
     return _finish(name, context).result
 
 
@@ -81,8 +84,9 @@ def tour(
         progress: Show a line per study, with the seconds it took.
 
     Raises:
-        UserError: The data cannot be read, or ``out`` cannot be written.
+        UserError: The data cannot be read, or ``out`` cannot be written or holds other things than studies.
     """
+    require_studies(Path(out))
     context = Context(data, "quick", Path(out), seed, data_root, accelerator, devices, progress=False)
     console = Console(stderr=True, quiet=not progress)
     done: dict[str, Finished] = {}

@@ -1,0 +1,33 @@
+from pathlib import Path
+
+import pytest
+
+from epslab.errors import UserError
+from epslab.report import StudyResult
+from epslab.studies import Context, run_study, tour
+from epslab.studies.folder import require_studies
+
+
+def test_a_new_an_empty_and_a_folder_of_studies(tmp_path):
+    require_studies(tmp_path / "new" / "folder")
+    require_studies(tmp_path)
+    StudyResult("mine", "?", ".").save(tmp_path / "some.package.name")
+    (tmp_path / "some.package.name" / "notes.txt").write_text("mine")
+    (tmp_path / "vae").mkdir()  # stopped before it kept anything
+    (tmp_path / "fgsm" / "attacked").mkdir(parents=True)
+    (tmp_path / "runs" / "vae-0").mkdir(parents=True)
+    (tmp_path / ".hidden").write_text("")
+    (tmp_path / "report.html").write_text("")
+    require_studies(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["chapter.tex", "vae", "vae/plan.txt", "pictures/a.png", "report.html"])
+def test_other_things_are_named_and_stay(tmp_path, name):
+    out = tmp_path / "thesis"
+    (out / name).parent.mkdir(parents=True)
+    (out / name).write_text("the only copy")
+    for ask in (lambda: tour(out=out, progress=False), lambda: run_study("divergences", Context(out=out))):
+        with pytest.raises(UserError, match=rf"other things than studies \('{Path(name).parts[0]}'\)"):
+            ask()
+    assert [path for path in out.rglob("*") if path.is_file()] == [out / name]
+    assert (out / name).read_text() == "the only copy"
