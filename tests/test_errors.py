@@ -1,5 +1,10 @@
+import ast
+import re
+from pathlib import Path
+
 import pytest
 
+import epslab
 from epslab.errors import UserError, as_flags, unknown
 
 
@@ -28,6 +33,7 @@ def test_a_user_error_is_a_value_error_for_library_code() -> None:
         ('`defence="adversarial-loss"`', "--defence adversarial-loss"),
         ("`radius=8/255`", "--radius 8/255"),
         ("`root=`", "--data-root"),
+        ("`n=`", "-n"),
     ],
 )
 def test_the_command_line_writes_options_as_flags(option: str, flag: str) -> None:
@@ -37,3 +43,20 @@ def test_the_command_line_writes_options_as_flags(option: str, flag: str) -> Non
 @pytest.mark.parametrize("text", ["`epslab report RUN`", "`Ball.project`", "x=1", "`x==1`", "`PGD(ball, steps=5)`"])
 def test_what_is_no_option_stays_as_it_is(text: str) -> None:
     assert as_flags(f"See {text}.") == f"See {text}."
+
+
+def test_sentences_outside_the_command_line_name_no_flags() -> None:
+    package = Path(epslab.__file__).parent
+    files = [path for path in package.rglob("*.py") if "cli" not in path.relative_to(package).parts]
+    calls = [(path, node) for path in files for node in ast.walk(ast.parse(path.read_text())) if _says(node)]
+    assert len(calls) > 100
+    texts = [
+        (path.name, part.value) for path, call in calls for part in ast.walk(call) if isinstance(part, ast.Constant)
+    ]
+    flags = [(name, text) for name, text in texts if isinstance(text, str) and re.search(r"(^|[^\w-])--(\w|$)", text)]
+    assert flags == []
+
+
+def _says(node: ast.AST) -> bool:
+    """Whether this makes an error or a finding."""
+    return isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("UserError", "Answer", "Finding")

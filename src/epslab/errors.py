@@ -32,7 +32,7 @@ def as_flags(sentence: str) -> str:
     >>> as_flags("Use `batch_size=64` or `sweep=False`; `epslab report RUN` shows `Ball.project`.")
     'Use --batch-size 64 or --no-sweep; `epslab report RUN` shows `Ball.project`.'
     """
-    return _OPTION.sub(_flag, sentence)
+    return _OPTION.sub(_flag, sentence).replace("`None`", "null")
 
 
 _OPTION = re.compile(r"`([a-z][a-z0-9_]*)=(?!=)([^`]*)`")
@@ -42,10 +42,11 @@ _OTHER_NAMES: Mapping[str, str] = {"root": "data_root"}
 
 def _flag(option: re.Match[str]) -> str:
     name, value = option[1], option[2].strip("\"'")
-    flag = _OTHER_NAMES.get(name, name).replace("_", "-")
+    word = _OTHER_NAMES.get(name, name).replace("_", "-")
+    flag = f"-{word}" if len(word) == 1 else f"--{word}"
     match value:
         case "" | "True":
-            return f"--{flag}"
+            return flag
         case "False":
-            return f"--no-{flag}"
-    return f"--{flag} {value}"
+            return f"--no-{word}"
+    return f"{flag} {value}"

@@ -115,11 +115,11 @@ def test_help_says_what_and_the_default_with_hyphens(parser):
     assert "latent_dim" not in text
 
 
-def test_at_least_names_the_flag():
+def test_at_least_names_the_option():
     at_least(1, n=1, devices=None)
-    with pytest.raises(UserError, match="--prior-samples must be at least 1, not 0"):
+    with pytest.raises(UserError, match="`prior_samples=` must be at least 1, not 0"):
         at_least(1, n=3, prior_samples=0)
-    with pytest.raises(UserError, match="-n must be at least 1, not -1"):
+    with pytest.raises(UserError, match="`n=` must be at least 1, not -1"):
         at_least(1, n=-1)
 
 

@@ -66,9 +66,15 @@ def test_every_attack_made_from_a_ball_can_be_trained_against() -> None:
     ("settings", "sentence"),
     [
         ({"attack": "pdg"}, "Unknown attack 'pdg'. Did you mean 'pgd'?"),
-        ({"attack": f"{__name__}:NoBall"}, "NoBall is not built from a ball, which --radius needs; choose e.g. pgd."),
-        ({"attack": "fgsm", "attack_steps": 3}, "--attack fgsm has no steps; leave --attack-steps out."),
-        ({"attack": "fgsm", "attack_step_size": 0.1}, "--attack fgsm has no step size; leave --attack-step-size out."),
+        (
+            {"attack": f"{__name__}:NoBall"},
+            "NoBall'` is not built from a ball, which `radius=` needs; choose e.g. pgd.",
+        ),
+        ({"attack": "fgsm", "attack_steps": 3}, "`attack='fgsm'` has no steps; leave `attack_steps=` out."),
+        (
+            {"attack": "fgsm", "attack_step_size": 0.1},
+            "`attack='fgsm'` has no step size; leave `attack_step_size=` out.",
+        ),
     ],
 )
 def test_an_attack_that_cannot_be_made_is_refused_when_the_objective_is_made(

@@ -81,7 +81,7 @@ def test_the_numbers_do_not_depend_on_the_batch_size(run: Run) -> None:
 
 
 def test_an_estimate_of_another_kind_of_model_is_refused(run: Run) -> None:
-    with pytest.raises(UserError, match="--importance-samples does not measure a 'small-cnn' such as"):
+    with pytest.raises(UserError, match="`importance_samples=` does not measure a 'small-cnn' such as"):
         recipes.evaluate(run, importance_samples=3)
 
 

@@ -90,9 +90,9 @@ def test_binary_images_are_measured_binary(binarise: str, tmp_path: Path) -> Non
     ("options", "sentence"),
     [
         ({"split": "tests"}, "Did you mean 'test'?"),
-        ({"limit": 0}, "--limit must be at least 1, not 0."),
-        ({"importance_samples": 0}, "--importance-samples is 0, but must be 1 or more, or null."),
-        ({"steps": 3}, "--steps does not measure a 'vae'"),
+        ({"limit": 0}, "`limit=` must be at least 1, not 0."),
+        ({"importance_samples": 0}, "`importance_samples=` is 0, but must be 1 or more, or `None`."),
+        ({"steps": 3}, "`steps=` does not measure a 'vae'"),
     ],
 )
 def test_wrong_requests_are_refused(run: Run, options: dict[str, object], sentence: str) -> None:

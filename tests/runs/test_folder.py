@@ -66,7 +66,9 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 
 
 def test_creating_needs_a_place(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="already holds a run; continue it with --resume, replace it with --overwrite"):
+    with pytest.raises(
+        UserError, match="already holds a run; continue it with `resume=True`, replace it with `overwrite=True`"
+    ):
         Run.create(run.folder, {})
     other = tmp_path / "other"
     other.mkdir()

@@ -44,9 +44,9 @@ def test_nets_and_radii() -> None:
     assert Context(radius="3/10").ball == Linf(0.3)
     with pytest.raises(UserError, match=r"Unknown net 'resnet19'\. Did you mean 'resnet18'"):
         Context(net="resnet19")
-    with pytest.raises(UserError, match="--radius is 'wide', but must be a number"):
+    with pytest.raises(UserError, match="`radius=` is 'wide', but must be a number"):
         Context(radius="wide")
-    with pytest.raises(UserError, match="--radius is 0, but must be more"):
+    with pytest.raises(UserError, match="`radius=` is 0, but must be more"):
         Context(radius="0/255")
 
 

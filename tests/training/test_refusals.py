@@ -100,7 +100,9 @@ def test_other_errors_are_not_disguised(tmp_path: Path) -> None:
 def test_an_existing_folder_is_not_touched(tmp_path: Path) -> None:
     out = tmp_path / "run"
     first = (attempt(out).folder / "metrics.csv").read_bytes()
-    with pytest.raises(UserError, match=r"already holds a run; continue it with --resume, replace it with --overwrite"):
+    with pytest.raises(
+        UserError, match=r"already holds a run; continue it with `resume=True`, replace it with `overwrite=True`"
+    ):
         attempt(out, seed=3)
     assert (out / "metrics.csv").read_bytes() == first
     run = attempt(out, seed=3, overwrite=True)
@@ -114,7 +116,7 @@ def test_an_existing_folder_is_not_touched(tmp_path: Path) -> None:
             attempt(other, **options)
     assert [path.name for path in other.iterdir()] == ["letter.txt"]
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"Cannot write a run to .*choose an --out that can be written"):
+    with pytest.raises(UserError, match=r"Cannot write a run to .*choose an `out=` that can be written"):
         attempt(tmp_path / "file" / "run")
 
 
@@ -175,7 +177,7 @@ def test_a_checkpoint_that_is_none_is_not_opened(kind: str, tmp_path: Path) -> N
         flipped = whole.replace(weight, bytes([weight[0] ^ 1]) + weight[1:])
         content = {"text": b"not a checkpoint", "cut": whole[: len(whole) // 2], "flipped": flipped, "empty": b""}
         path.write_bytes(pickle.dumps(Pickled(trapped)) if kind == "pickle" else content[kind])
-    with pytest.raises(UserError, match=r"last\.ckpt' is not a checkpoint.*or start again with --overwrite"):
+    with pytest.raises(UserError, match=r"last\.ckpt' is not a checkpoint.*or start again with `overwrite=True`"):
         attempt(tmp_path / "run", epochs=2, resume=True)
     assert not trapped.exists()
 

@@ -61,9 +61,9 @@ def build_attacks(
     kinds = {choice.key: ATTACKS[choice.name] for choice in choices}
     for setting, value in common.items():
         if value < 1:
-            raise UserError(f"--{setting} must be 1 or more, not {value}.")
+            raise UserError(f"`{setting}=` must be 1 or more, not {value}.")
         if not any(setting in settings(kind) for kind in kinds.values()):
-            raise UserError(f"{have_no([c.name for c in choices])} --{setting}; leave it out, or attack with pgd.")
+            raise UserError(f"{have_no([c.name for c in choices])} `{setting}=`; leave it out, or attack with pgd.")
     made = {}
     for choice in choices:
         own = {name: value for name, value in common.items() if name in settings(kinds[choice.key])}

@@ -111,7 +111,7 @@ def _read(path: Path) -> list[Choice]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"'{path}' cannot be read ({error.strerror}); give --attacks names or a YAML file.") from error
+        raise UserError(f"'{path}' cannot be read ({error.strerror}); give `attacks=` names or a YAML file.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(
             f"'{path}' is no YAML file ({str(error).splitlines()[0]}); write 'pgd: {{steps: 100}}'."

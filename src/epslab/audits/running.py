@@ -116,16 +116,17 @@ def require_free(folder: Path, *, resume: bool, overwrite: bool) -> None:
     check_folder(folder)
     if not (folder / _BEGUN).is_file():
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UserError(f"'{folder}' holds other things than an attack; give another --out.")
+            raise UserError(f"'{folder}' holds other things than an attack; give another `out=`.")
         return
     if overwrite:
         shutil.rmtree(folder)
     elif not resume and (folder / _RESULT).is_file():
         raise UserError(
-            f"This attack is done already: `epslab report {folder}` shows it, --overwrite runs it once more, another"
-            " --out keeps both."
+            f"This attack is done already: `epslab report {folder}` shows it, `overwrite=True` runs it once more,"
+            " another `out=` keeps both."
         )
     elif not resume:
         raise UserError(
-            f"'{folder}' holds an attack that was not finished; --resume goes on with it, --overwrite starts afresh."
+            f"'{folder}' holds an attack that was not finished; `resume=True` goes on with it, `overwrite=True`"
+            " starts afresh."
         )

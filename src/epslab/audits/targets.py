@@ -77,7 +77,7 @@ def find_target(
     if split not in ("test", "validation"):
         raise unknown("split", split, ("test", "validation"))
     if limit is not None and limit < 1:
-        raise UserError(f"--limit counts images and must be 1 or more, not {limit}.")
+        raise UserError(f"`limit=` counts images and must be 1 or more, not {limit}.")
     if Path(name).is_dir():
         found = _of_a_run(Run.open(name), data, data_root, split, (state, mean, std))
     elif ":" in name:
@@ -128,15 +128,15 @@ def _of_a_run(run: Run, data: str | None, data_root: str | Path | None, split: s
         )
     if any(extra is not None for extra in extras):
         raise UserError(
-            f"'{run.folder}' has its weights and its normalisation inside; --state, --mean and --std are for a model at"
-            " an import path."
+            f"'{run.folder}' has its weights and its normalisation inside; `state=`, `mean=` and `std=` are for a"
+            " model at an import path."
         )
     own = str(run.config["data"])
     if data is None or data == own:
         parts = splits(run, data_root)
         images = parts.test if split == "test" else parts.validation
     elif split != "test":
-        raise UserError(f"'{run.folder}' held nothing out of '{data}', only of '{own}'; use --split test.")
+        raise UserError(f"'{run.folder}' held nothing out of '{data}', only of '{own}'; use `split='test'`.")
     else:
         images = datasets.load(data, "test", data_root or run.config.get("data_root"))
     model = load(run)
@@ -154,9 +154,11 @@ def _of_an_import_path(
     std: Sequence[float] | None,
 ) -> Target:
     if data is None:
-        raise UserError(f"Which images is '{path}' attacked on? Give --data: {', '.join(datasets.NAMES)}, or a folder.")
+        raise UserError(
+            f"Which images is '{path}' attacked on? Give `data=`: {', '.join(datasets.NAMES)}, or a folder."
+        )
     if split != "test":
-        raise UserError(f"Only a run has validation images; '{path}' is attacked on --split test.")
+        raise UserError(f"Only a run has validation images; '{path}' is attacked on `split='test'`.")
     images = datasets.load(data, "test", data_root)
     model = load_model(path, images.image_shape, len(images.classes), state=state, mean=mean, std=std)
     return Target(path, model, images, str(data), split)

@@ -65,12 +65,12 @@ def load_model(
     """
     if (mean is None) != (std is None):
         given, missing = ("mean", "std") if std is None else ("std", "mean")
-        raise UserError(f"--{given} was given without --{missing}: a normalisation needs both, (x − mean)/std.")
+        raise UserError(f"`{given}=` was given without `{missing}=`: a normalisation needs both, (x − mean)/std.")
     with importable_from_here():
         net = _made(imported(path), path)
     if state is not None:
         if not isinstance(net, nn.Module):
-            raise UserError(f"'{path}' is a function of images, which has no weights to load; leave --state out.")
+            raise UserError(f"'{path}' is a function of images, which has no weights to load; leave `state=` out.")
         load_pretrained(net, state, free=())
     if isinstance(net, nn.Module):
         net.eval()
@@ -100,7 +100,7 @@ def require_classifier(model: Classifier, name: str, image_shape: ImageShape, cl
     except UserError:
         raise
     except Exception as error:
-        # Whatever the user's code raises: the sentence says what was tried, --debug shows where it broke.
+        # Whatever the user's code raises: the sentence says what was tried, its cause shows where it broke.
         shape = "×".join(map(str, image_shape))
         raise UserError(
             f"'{name}' cannot take images of shape {shape} ({cause(error)}); give data of the shape it was made for."

@@ -40,7 +40,7 @@ def download(urls: Sequence[str], target: Path, install: Callable[[Path], None],
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"'{target.parent}' cannot be made ({error.strerror}): choose another place by --data-root or EPSLAB_DATA."
+            f"'{target.parent}' cannot be made ({error.strerror}): choose another place by `root=` or EPSLAB_DATA."
         ) from error
     reasons = []
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())

@@ -66,7 +66,7 @@ def missing(name: str, folder: Path, files: Iterable[str]) -> UserError:
     """The error for a data set that is not there."""
     return UserError(
         f"The data set '{name}' is not in '{folder}': run `epslab data fetch {name}`, or put {', '.join(files)} there"
-        " (another place: --data-root or EPSLAB_DATA)."
+        " (another place: `root=` or EPSLAB_DATA)."
     )
 
 

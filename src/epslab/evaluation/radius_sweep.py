@@ -48,7 +48,7 @@ class RadiusSweep:
     def __post_init__(self) -> None:
         if self.radii is None:
             if self.norm is not None:
-                raise UserError("A sweep with a norm needs radii too: give radii=(…).")
+                raise UserError("A sweep with a norm needs radii too: give `radii=(…)`.")
             return
         steps = zip((0.0, *self.radii[:-1]), self.radii, strict=True)
         if not self.radii or not all(low < high < math.inf for low, high in steps):

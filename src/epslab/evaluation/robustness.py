@@ -97,7 +97,7 @@ def evaluate_robustness(
     require(images, labels, attacks, batch_size)
     with Processes(devices, accelerator, strategy, num_nodes) as processes:
         if processes.count > 1 and out is None:
-            raise UserError("Several processes share their results through a folder: give out=.")
+            raise UserError("Several processes share their results through a folder: give `out=`.")
         plan = Plan.of(attacks, len(images), sweep=sweep, findings=findings, seed=seed)
         with placed(model, images, processes.device) as like:
             examples = TestSet(images, labels, like.device, like.dtype, seed)

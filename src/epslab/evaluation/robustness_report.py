@@ -209,7 +209,7 @@ class RobustnessReport(RobustnessResult):
         """The examples right without an attack, the least robust first."""
         if self.sweep is None:
             raise UserError(
-                "Examples are ranked by the sweep's radii, but there was no sweep: give sweep=RadiusSweep(…)."
+                "Examples are ranked by the sweep's radii, but there was no sweep: give `sweep=RadiusSweep(…)`."
             )
         rows = zip(
             range(len(self.labels)), self.labels.tolist(), self.predictions.tolist(), self.sweep.broken_at.tolist(),

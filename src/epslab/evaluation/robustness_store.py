@@ -94,7 +94,7 @@ class MemoryStore(Store):
     def _missing(self, job: str, index: int) -> UserError:
         return UserError(
             f"The adversarial image of example {index} is not kept: without out= the evaluation keeps those of the"
-            f" first {KEPT} examples; give out= a folder to keep all."
+            f" first {KEPT} examples; give `out=` a folder to keep all."
         )
 
 

@@ -18,17 +18,16 @@ def require(settings: Any, wanted: str, holds: Callable[[Any], bool], *fields: s
         fields: The fields to check.
 
     Raises:
-        UserError: The condition does not hold; the sentence names the setting's flag, its value and what it may be.
+        UserError: The condition does not hold; the sentence names the setting, its value and what it may be.
     """
     types = {field.name: str(field.type) for field in fields_of(settings)}
     for field in fields:
         value, nullable = getattr(settings, field), "None" in types[field]
         if not (nullable and value is None) and not holds(value):
-            flag = field.replace("_", "-")
-            raise UserError(f"--{flag} is {value}, but must be {wanted}{', or null' if nullable else ''}.")
+            raise UserError(f"`{field}=` is {value}, but must be {wanted}{', or `None`' if nullable else ''}.")
 
 
-def pixels(value: float | str, flag: str) -> float:
+def pixels(value: float | str, name: str) -> float:
     """A length in units of the pixel range [0, 1]: a number, or text such as "8/255" or "0.3".
 
     Raises:
@@ -41,18 +40,17 @@ def pixels(value: float | str, flag: str) -> float:
         length = math.nan
     if not 0 <= length < math.inf:
         raise UserError(
-            f"--{flag} is '{value}', but must be a number such as 0.3 or a fraction such as 8/255, not below 0."
+            f"`{name}=` is '{value}', but must be a number such as 0.3 or a fraction such as 8/255, not below 0."
         )
     return length
 
 
 def at_least(minimum: int, **values: int | None) -> None:
-    """Check whole numbers that are no settings of a recipe, by the name of their flag.
+    """Check whole numbers that are no settings of a recipe, by their names.
 
     Raises:
         UserError: A value is below ``minimum``.
     """
     for name, value in values.items():
         if value is not None and value < minimum:
-            flag = f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}"
-            raise UserError(f"{flag} must be at least {minimum}, not {value}.")
+            raise UserError(f"`{name}=` must be at least {minimum}, not {value}.")

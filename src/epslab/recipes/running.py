@@ -216,7 +216,7 @@ def _planned(settings: TrainingSettings, data: str, data_root: str | Path | None
     held_out = round(len(whole) * settings.validation_fraction)
     if not 0 < held_out < len(whole):
         raise UserError(
-            f"--validation-fraction {settings.validation_fraction} of {len(whole)} images leaves nothing to train or"
+            f"`validation_fraction={settings.validation_fraction}` of {len(whole)} images leaves nothing to train or"
             " validate on; choose another."
         )
     training, validation = whole.split([len(whole) - held_out, held_out], seed)
@@ -257,7 +257,7 @@ def half_of(settings: TrainingSettings, images: Any) -> Any:
     if settings.half == "all":
         return images
     if len(images) < 2:
-        raise UserError(f"{len(images)} images have no two halves; use --half all.")
+        raise UserError(f"{len(images)} images have no two halves; use `half='all'`.")
     middle = len(images) // 2
     a, b = images.split([middle, len(images) - middle], seeds.stream(0, "halves"))
     return a if settings.half == "A" else b
@@ -270,8 +270,7 @@ def _options(run: Run, given: Mapping[str, Any]) -> Any:
     for name in given:
         if name not in known:
             raise UserError(
-                f"--{name.replace('_', '-')} does not measure a '{run.config['recipe']}' such as '{run.folder}'; leave"
-                " it out."
+                f"`{name}=` does not measure a '{run.config['recipe']}' such as '{run.folder}'; leave it out."
             )
     return None if kind is None else kind(**given)
 

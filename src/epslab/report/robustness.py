@@ -87,7 +87,8 @@ def robustness_section(result: AuditFolder) -> Section:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
-            f"'{result.folder / 'result.json'}' is not as `epslab attack` writes it; attack again with --overwrite."
+            f"'{result.folder / 'result.json'}' is not as `epslab attack` writes it; attack again with"
+            " `overwrite=True`."
         ) from error
 
 

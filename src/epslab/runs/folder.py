@@ -95,8 +95,8 @@ class Folder:
             if run.exists():
                 if not overwrite:
                     raise UserError(
-                        f"'{folder}' already holds a run; continue it with --resume, replace it with --overwrite,"
-                        " or choose another --out."
+                        f"'{folder}' already holds a run; continue it with `resume=True`, replace it with"
+                        " `overwrite=True`, or choose another `out=`."
                     )
                 # config.yaml stays until it is replaced, so that after a kill the folder is still a run.
                 _empty(run.folder, keep={"config.yaml"})
@@ -105,13 +105,13 @@ class Folder:
             others = {path.name for path in run.folder.iterdir()} - {"config.yaml"}
             if others:
                 raise UserError(
-                    f"'{folder}' is not empty and not a run (it holds '{min(others)}'); choose another --out."
+                    f"'{folder}' is not empty and not a run (it holds '{min(others)}'); choose another `out=`."
                 )
             run._write_config(settings, {**provenance_of_process(), **(provenance or {})})
             run.make_folders()
         except OSError as error:
             raise UserError(
-                f"Cannot write a run to '{folder}' ({error.strerror or error}); choose an --out that can be written."
+                f"Cannot write a run to '{folder}' ({error.strerror or error}); choose an `out=` that can be written."
             ) from error
         return run
 

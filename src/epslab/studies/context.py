@@ -92,7 +92,7 @@ class Context:
         if self.net is not None and self.net not in classifiers.NETS:
             raise unknown("net", self.net, classifiers.NETS)
         if not pixels(self.radius_text, "radius"):
-            raise UserError("--radius is 0, but must be more: with no room to move, no attack changes anything.")
+            raise UserError("`radius=` is 0, but must be more: with no room to move, no attack changes anything.")
 
     @property
     def seeds(self) -> tuple[int, ...]:

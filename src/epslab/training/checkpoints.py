@@ -36,7 +36,7 @@ class AtomicCheckpoints(CheckpointIO):
             UserError: The file is no checkpoint of epslab's, is damaged, or holds other things than tensors and plain
                 values: such a pickle could run any code, so it is not opened.
         """
-        way_out = "restore the file, or start again with --overwrite"
+        way_out = "restore the file, or start again with `overwrite=True`"
         try:
             # Torch would also read bare pickles, which epslab never writes, and does not check the checksums.
             with zipfile.ZipFile(path) as archive:

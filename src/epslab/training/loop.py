@@ -141,7 +141,7 @@ def fit(
             )
         sharded = isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy)
         if sharded and optimisation.average is not None:
-            raise UserError("Weights split over processes cannot be averaged; use strategy='ddp' or no average.")
+            raise UserError("Weights split over processes cannot be averaged; use `strategy='ddp'` or no average.")
         run.read_only = not trainer.is_global_zero
         data = {"train": train.checksum(), "validation": validation.checksum()}
         identity = _identity(asked, marked, turns, data)

@@ -39,7 +39,7 @@ class Machine:
         for name in ("devices", "nodes"):
             count = getattr(self, name)
             if isinstance(count, int) and count < 1:
-                raise UserError(f"--{name} must be at least 1, not {count}.")
+                raise UserError(f"`{name.replace('nodes', 'num_nodes')}=` must be at least 1, not {count}.")
 
     @property
     def alone(self) -> bool:
@@ -62,5 +62,5 @@ class Machine:
         if name not in there:
             raise unknown("accelerator", name, ("auto", *there))
         if not there[name]:
-            raise UserError(f"There is no {name} in this machine; use --accelerator auto or cpu.")
+            raise UserError(f"There is no {name} in this machine; use `accelerator='auto'` or cpu.")
         return torch.device("cuda" if name == "gpu" else name)

@@ -60,7 +60,8 @@ def _check_identity(run: Run, saved: Mapping[str, object], now: Mapping[str, obj
         if saved.get(name, value) != value:
             raise UserError(
                 f"'{run.folder}' cannot be resumed with another {name.replace('_', ' ')} ({saved[name]}"
-                f" then, {value} now): resume with the settings of its config.yaml, or start again with --overwrite."
+                f" then, {value} now): resume with the settings of its config.yaml, or start again with"
+                " `overwrite=True`."
             )
 
 
@@ -71,5 +72,5 @@ def _check_model(run: Run, saved: Mapping[str, Any], model: nn.Module) -> None:
     if different:
         raise UserError(
             f"'{run.folder}' cannot be resumed with another model ({len(different)} entries differ, first"
-            f" '{different[0]}'): build it with the settings of its config.yaml, or start again with --overwrite."
+            f" '{different[0]}'): build it with the settings of its config.yaml, or start again with `overwrite=True`."
         )

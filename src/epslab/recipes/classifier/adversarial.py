@@ -106,16 +106,15 @@ def attack(recipe: ClassifierRecipe, share: float = 1.0) -> Attack:
     known = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
     fields: dict[str, Any] = {field.name: field.default for field in known if field.init}
     if "ball" not in fields:
-        raise UserError(f"--attack {recipe.attack} is not built from a ball, which --radius needs; choose e.g. pgd.")
+        raise UserError(f"`attack='{recipe.attack}'` is not built from a ball, which `radius=` needs; choose e.g. pgd.")
     for name in ("steps", "step_size"):
         value = getattr(recipe, f"attack_{name}")
         if value is not None and name not in fields:
-            flag = f"--attack-{name.replace('_', '-')}"
-            raise UserError(f"--attack {recipe.attack} has no {name.replace('_', ' ')}; leave {flag} out.")
+            raise UserError(f"`attack='{recipe.attack}'` has no {name.replace('_', ' ')}; leave `attack_{name}=` out.")
     options: dict[str, Any] = {}
     if "steps" in fields:
         options["steps"] = recipe.attack_steps or min(_STEPS, fields["steps"])
     if recipe.attack_step_size is not None:
-        options["step_size"] = share * pixels(recipe.attack_step_size, "attack-step-size")
+        options["step_size"] = share * pixels(recipe.attack_step_size, "attack_step_size")
     made: Attack = kind(Ball(recipe.norm, share * pixels(recipe.radius, "radius")), **options)
     return made

@@ -72,10 +72,10 @@ class ClassifierRecipe(TrainingSettings, ABC):
         require(self, "between 0 and 1", lambda x: 0 <= x <= 1, "clean_weight")
         pixels(self.radius, "radius")
         if self.attack_step_size is not None:
-            pixels(self.attack_step_size, "attack-step-size")
+            pixels(self.attack_step_size, "attack_step_size")
         if self.defence == "adversarial-batch" and self.clean_weight != 0.5:
             raise UserError(
-                f"--clean-weight {self.clean_weight} is for --defence adversarial-loss; an adversarial batch is half"
+                f"`clean_weight={self.clean_weight}` is for `defence='adversarial-loss'`; an adversarial batch is half"
                 " clean and half attacked."
             )
 

@@ -96,15 +96,15 @@ class VAERecipe(TrainingSettings):
         binary = self.likelihood == "bernoulli"
         if binary != (self.binarise != "none"):
             raise UserError(
-                "The Bernoulli likelihood needs to know how grey images become binary: choose --binarise threshold,"
+                "The Bernoulli likelihood needs to know how grey images become binary: choose `binarise='threshold'`,"
                 " static or dynamic."
                 if binary
-                else f"--binarise {self.binarise} makes images binary, which only --likelihood bernoulli describes."
+                else f"`binarise='{self.binarise}'` makes images binary, which only `likelihood='bernoulli'` describes."
             )
         if self.free_bits > 0 and self.prior != "normal":
             raise UserError(
-                f"--free-bits floors the KL of each dimension, which the {self.prior} prior does not split into;"
-                " use --prior normal."
+                f"`free_bits=` floors the KL of each dimension, which the {self.prior} prior does not split into;"
+                " use `prior='normal'`."
             )
 
     def net_for(self, image_shape: tuple[int, int, int]) -> Literal["conv", "perceptron"]:
