@@ -10,10 +10,10 @@ from urllib.error import URLError
 from urllib.parse import urlsplit
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from epslab.errors import UserError
+from epslab.hashes import read_weights
 
 FREE = ("conv1.", "fc.")
 """The parts that may differ: the stem depends on the image size, the head on the classes."""
@@ -93,7 +93,7 @@ def _read(source: Path | str, progress: bool) -> Any:
         )
     try:
         if safetensors:
-            return load_file(source)
+            return read_weights(Path(source))
         with warnings.catch_warnings():
             # Torch warns about foreign pickles before it refuses them; the error is enough.
             warnings.simplefilter("ignore", UserWarning)
@@ -104,6 +104,8 @@ def _read(source: Path | str, progress: bool) -> Any:
             return torch.hub.load_state_dict_from_url(
                 url, map_location="cpu", progress=progress, check_hash=checked, weights_only=True
             )
+    except UserError:
+        raise
     except pickle.UnpicklingError as error:
         raise UserError(
             f"'{source}' was not opened: it is no file of weights, or holds other things than tensors and plain values,"

@@ -3,6 +3,7 @@
 ``Run`` is the folder; it holds ``Measurement``, ``Column`` and ``Table``; ``png`` makes its pictures.
 """
 
+from epslab.hashes import weights_hash
 from epslab.runs.best import Best
 from epslab.runs.columns import Column, DeclaresColumns, undeclared
 from epslab.runs.measurement import Measured, Measurement
@@ -32,6 +33,7 @@ __all__ = [
     "read_table",
     "save_picture",
     "undeclared",
+    "weights_hash",
     "with_error",
     "with_interval",
     "write_table",

@@ -5,6 +5,7 @@ Those folders have an ``evaluation`` entry in ``result.json``, no ``columns`` an
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from epslab.runs.columns import Better, Column
@@ -87,6 +88,11 @@ def captions(names: Iterable[str]) -> dict[str, str]:
     before = {name: known.pop(name) for name in ("accuracies", "radius") if name in known}
     first = samples | before | changed | known
     return first | {name: name.replace("-", " ").capitalize() for name in names if name not in first}
+
+
+def measured_pictures(folder: Path) -> dict[str, str]:
+    """The captions of the pictures in a folder that are known by name to show what was measured."""
+    return {name: caption for name, caption in _CAPTIONS.items() if (folder / f"{name}.png").is_file()}
 
 
 def monitor(metrics: Mapping[str, Any]) -> str | None:

@@ -2,7 +2,8 @@
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,16 +27,25 @@ class Picture:
         path: The file.
         caption: What to see in it.
         alt: A description for readers who cannot see it; the caption if empty.
+        of: The weights and the data it shows (``Run.bound``); empty if that does not change or is unknown.
     """
 
     name: str
     path: Path
     caption: str
     alt: str = ""
+    of: Mapping[str, Any] = field(default_factory=dict)
 
 
 def save_picture(
-    folder: Path, name: str, figure: "Figure | bytes", caption: str, *, alt: str = "", order: int | float | None = None
+    folder: Path,
+    name: str,
+    figure: "Figure | bytes",
+    caption: str,
+    *,
+    alt: str = "",
+    order: int | float | None = None,
+    of: Mapping[str, object] | None = None,
 ) -> Path:
     """Write ``folder/NAME.png`` and note it in ``folder/index.json``; returns the file.
 
@@ -47,6 +57,7 @@ def save_picture(
         alt: A description for readers who cannot see it.
         order: Pictures with an order come first, the smallest order first; then the others, in the order they were
             first saved.
+        of: The weights and the data it shows (``Run.bound``).
 
     Raises:
         UserError: The name is no file name, or the bytes are no PNG.
@@ -56,7 +67,8 @@ def save_picture(
     data = png(figure)
     folder.mkdir(parents=True, exist_ok=True)
     index = _index(folder)
-    index[name] = {"caption": caption, **({"alt": alt} if alt else {}), **({} if order is None else {"order": order})}
+    given = {"alt": alt or None, "order": order, "of": of or None}
+    index[name] = {"caption": caption, **{key: value for key, value in given.items() if value is not None}}
     path = folder / f"{name}.png"
     write_atomic(path, data)
     write_atomic(folder / "index.json", json.dumps(index, indent=2, ensure_ascii=False) + "\n")
@@ -74,8 +86,8 @@ def pictures_in(folder: Path) -> list[Picture]:
     known = [name for name in index if name in paths]
     known.sort(key=lambda name: (index[name].get("order") is None, index[name].get("order") or 0))
     found = [
-        Picture(name, paths[name], str(index[name].get("caption", name)), str(index[name].get("alt", "")))
-        for name in known
+        Picture(name, paths[name], str(entry.get("caption", name)), str(entry.get("alt", "")), entry.get("of") or {})
+        for name, entry in ((name, index[name]) for name in known)
     ]
     captions = earlier.captions([name for name in paths if name not in index])
     return found + [Picture(name, paths[name], caption) for name, caption in captions.items()]

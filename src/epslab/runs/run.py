@@ -1,12 +1,14 @@
 """One folder per run, which describes itself: settings, curves, measurements, pictures, weights, provenance."""
 
 import json
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from epslab.errors import UserError
 from epslab.files import write_atomic
-from epslab.runs import earlier, weights
+from epslab.runs import binding, earlier, weights
 from epslab.runs.best import Best, best
 from epslab.runs.columns import Column
 from epslab.runs.folder import Folder
@@ -40,6 +42,9 @@ class Run(Folder):
         read_only: Write nothing. Set in every process but the first of a distributed training.
     """
 
+    _of: Mapping[str, object] | None = None
+    _earlier_bound = False
+
     def metrics(self) -> dict[str, list[float]]:
         """``metrics.csv`` by column, one value per row; NaN if the row has none (training at epoch 0)."""
         return read_table(self.folder / "metrics.csv")
@@ -71,11 +76,16 @@ class Run(Folder):
             write_atomic(self.folder / "result.json", text + "\n")
 
     def measured(self) -> Measured:
-        """What was measured of the trained model; also of old runs, which do not describe themselves.
+        """What was measured of the weights that lie here; also of old runs, which do not describe themselves.
+
+        What was measured of other weights is left out: then there is nothing but the sentence of ``stale``, as a
+        warning.
 
         Raises:
             UserError: ``result.json`` cannot be read.
         """
+        if (stale := self.stale()) is not None:
+            return Measured([], warnings=[stale])
         result = self.result()
         try:
             if "measurements" in result:
@@ -89,17 +99,60 @@ class Run(Folder):
         """The measured numbers by key, in their order; empty if there are none yet."""
         return {found.key: found for found in self.measured().measurements}
 
+    def stale(self) -> str | None:
+        """Why the measurements are no longer the run's, a sentence; None if they are, or if an old run does not say.
+
+        Training that went on, weights replaced by others and settings changed by hand make them stale.
+        """
+        result = self.result()
+        changed = None
+        if result.get("of") and ("measurements" in result or "evaluation" in result):
+            changed = binding.difference(result["of"], binding.hash_here(self.folder), self.config)
+        if changed is None:
+            return None
+        return (
+            f"The numbers, tables and pictures of the last evaluation are left out: they were measured {changed};"
+            f" `epslab evaluate {shlex.quote(str(self.folder))}` measures the run again."
+        )
+
+    def stale_attacks(self) -> dict[str, str]:
+        """The attacks in ``attacks/`` that were made on something else than the run as it is: folder name to reason."""
+        own, config = binding.hash_here(self.folder), self.config
+        found = {
+            folder.name: binding.difference(content.get("of"), own, config)
+            for folder, content in binding.attack_folders(self.folder).items()
+        }
+        return {name: changed for name, changed in found.items() if changed is not None}
+
+    @contextmanager
+    def bound(self, of: Mapping[str, object]) -> Iterator[None]:
+        """Bind what is recorded and shown within to what is measured.
+
+        Args:
+            of: ``weights``: their hash; ``data``: the checksum of the examples; ``settings``: those of the run's
+                settings that shape the model and its examples.
+        """
+        before, self._of = self._of, plain(of)
+        try:
+            yield
+        finally:
+            self._of = before
+
     def record(self, measured: Measured, *, split: str, images: int) -> None:
         """Write what was measured into ``result.json``, in place of earlier measurements.
+
+        It is bound to the weights that lie here, or to what ``bound`` says.
 
         Args:
             measured: Numbers, tables and sentences.
             split: What was measured on: "test".
             images: Number of examples.
         """
-        result = self.result()
-        result.pop("evaluation", None)
-        self._write_result({**result, "split": split, "images": images, **plain(measured.to_dict())})
+        result = {name: entry for name, entry in self.result().items() if name not in ("evaluation", "of")}
+        own = binding.hash_here(self.folder)
+        of = self._of or (own and {"weights": own})
+        about = {**({"of": of} if of else {}), "split": split, "images": images}
+        self._write_result({**result, **about, **plain(measured.to_dict())})
 
     def declare(self, columns: Mapping[str, Column]) -> None:
         """Describe the columns of ``metrics.csv``, by their names without the stage: "loss", "critic/loss"."""
@@ -138,27 +191,59 @@ class Run(Folder):
     ) -> None:
         """Save a picture as ``figures/NAME.png``; arguments and errors as for ``save_picture``."""
         if not self.read_only:
-            save_picture(self.figures, name, figure, caption, alt=alt, order=order)
+            save_picture(self.figures, name, figure, caption, alt=alt, order=order, of=self._of)
 
     def pictures(self) -> list[Picture]:
-        """The pictures of ``figures/`` in their order, with their captions."""
-        return pictures_in(self.figures)
+        """The pictures of ``figures/`` in their order, with their captions, without those of ``stale_pictures``."""
+        stale = {picture.name for picture in self.stale_pictures()}
+        return [picture for picture in pictures_in(self.figures) if picture.name not in stale]
+
+    def stale_pictures(self) -> list[Picture]:
+        """The pictures that show other weights than those that lie here, or other data than was measured last."""
+        found = [picture for picture in pictures_in(self.figures) if picture.of]
+        if not found:
+            return []
+        own, config = binding.hash_here(self.folder), self.config
+        data = (self.result().get("of") or {}).get("data")
+        return [
+            picture
+            for picture in found
+            if binding.difference(picture.of, own, config) or (data and picture.of.get("data", data) != data)
+        ]
 
     def save_weights(self, state: Mapping[str, "Tensor"], about: Mapping[str, object] | None = None) -> None:
-        """Write a state dict to ``model.safetensors``; ``about`` goes into the file's header, as JSON."""
-        if not self.read_only:
-            weights.save(self.weights, state, about or {})
+        """Write a state dict to ``model.safetensors``; ``about`` goes into the file's header, as JSON.
+
+        What an earlier version measured with the weights before is bound to them, and so is stale from here on.
+        """
+        if self.read_only:
+            return
+        if not self._earlier_bound:
+            bound = binding.bind_earlier(self.folder, self.result())
+            if bound is not None:
+                self.update_result(**bound)
+            self._earlier_bound = True
+        weights.save(self.weights, state, about or {})
+
+    def weights_hash(self) -> str | None:
+        """The hash of ``model.safetensors`` (``epslab.runs.weights_hash``); None where there is no such file.
+
+        Raises:
+            UserError: The file is not safetensors, or is damaged.
+        """
+        return weights.hash_of(self.weights)
 
     def weights_about(self) -> dict[str, Any]:
         """The header entries of ``model.safetensors``; empty where there is no such file."""
         return weights.about(self.weights)
 
-    def load_weights(self, model: "nn.Module") -> None:
-        """Put the best weights into ``model``, on its device.
+    def load_weights(self, model: "nn.Module") -> str:
+        """Put the best weights into ``model``, on its device; returns their hash.
 
         Raises:
-            UserError: There are none, the file is not safetensors, or they belong to another architecture.
+            UserError: There are none, the file is not safetensors or is damaged, or they belong to another
+                architecture.
         """
         if not self.weights.exists():
             raise UserError(f"'{self.folder}' has no weights yet (model.safetensors); train it for at least one epoch.")
-        weights.load(self.weights, model)
+        return weights.load(self.weights, model)

@@ -1,4 +1,4 @@
-"""Weights as safetensors, with errors that say what does not fit."""
+"""Weights as safetensors, with their hash, and with errors that say what does not fit."""
 
 import json
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from epslab.errors import UserError
 from epslab.files import write_atomic
+from epslab.hashes import ENTRY, HASH, header, read_weights, weights_hash
 from epslab.runs.plain import plain
 
 if TYPE_CHECKING:
@@ -14,41 +15,38 @@ if TYPE_CHECKING:
 
 
 def save(path: Path, state: Mapping[str, "Tensor"], about: Mapping[str, object]) -> None:
-    """Write a state dict; ``about`` goes into the file's header, as JSON."""
+    """Write a state dict; ``about`` goes into the file's header with the hash of the weights, as JSON."""
     from safetensors.torch import save
 
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
-    # One entry: safetensors writes several in an order that differs from process to process.
-    write_atomic(path, save(tensors, metadata={"epslab": json.dumps(plain(about))}))
+    entries = {**plain(about), HASH: weights_hash(tensors)}
+    write_atomic(path, save(tensors, metadata={ENTRY: json.dumps(entries)}))
 
 
 def about(path: Path) -> dict[str, Any]:
-    """The header's entries; empty where there is no such file."""
-    from safetensors import SafetensorError, safe_open
-
-    if not path.exists():
-        return {}
-    try:
-        with safe_open(path, framework="pt") as file:
-            entries = json.loads((file.metadata() or {}).get("epslab", "{}"))
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise _broken(path) from error
-    return dict(entries)
+    """The header's entries without the hash; empty where there is no such file."""
+    return {name: entry for name, entry in header(path).items() if name != HASH} if path.exists() else {}
 
 
-def load(path: Path, model: "nn.Module") -> None:
-    """Put the weights into ``model``, on its device.
+def hash_of(path: Path) -> str | None:
+    """The hash of the weights in a file: that in its header, or else computed; None where there is no such file.
 
     Raises:
-        UserError: The file is not safetensors, or belongs to another architecture.
+        UserError: The file is not safetensors, or is damaged.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    if not path.exists():
+        return None
+    noted = header(path).get(HASH)
+    return weights_hash(read_weights(path)) if noted is None else str(noted)
 
-    try:
-        state = load_file(path)
-    except SafetensorError as error:
-        raise _broken(path) from error
+
+def load(path: Path, model: "nn.Module") -> str:
+    """Put the weights into ``model``, on its device; returns their hash.
+
+    Raises:
+        UserError: The file is not safetensors, is damaged, or belongs to another architecture.
+    """
+    state = read_weights(path)
     own = {name: tensor.shape for name, tensor in model.state_dict().items()}
     different = [name for name in sorted(own.keys() | state.keys()) if own.get(name) != _shape(state.get(name))]
     if different:
@@ -60,10 +58,7 @@ def load(path: Path, model: "nn.Module") -> None:
             " own settings (config.yaml)."
         )
     model.load_state_dict(state)
-
-
-def _broken(path: Path) -> UserError:
-    return UserError(f"'{path}' is not a safetensors file; train again, or restore it.")
+    return weights_hash(state)
 
 
 def _shape(tensor: "Tensor | None") -> tuple[int, ...] | None:
