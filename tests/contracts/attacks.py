@@ -9,6 +9,7 @@ from torch import Tensor
 from epslab.attacks import (
     APGD,
     FGSM,
+    MIM,
     PGD,
     Attack,
     IterativeFGSM,
@@ -81,6 +82,7 @@ CASES = [
     *_every_norm("random", RandomNoise, whitebox=False),
     *_every_norm("fgsm", FGSM),
     *_every_norm("iterative-fgsm", lambda ball: IterativeFGSM(ball, steps=4)),
+    *_every_norm("mim", lambda ball: MIM(ball, steps=4)),
     *_every_norm("pgd", lambda ball: PGD(ball, steps=4)),
     *_every_norm("apgd", lambda ball: APGD(ball, steps=5, targets=2)),
     Case("random-uniform", lambda ball: RandomNoise(ball, draws=3, uniform=True), "linf", whitebox=False),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from epslab.attacks import FGSM, PGD, IterativeFGSM, LeastLikely, margin, targeted
+from epslab.attacks import FGSM, MIM, PGD, IterativeFGSM, LeastLikely, margin, targeted
 from epslab.geometry import L2, Ball, Linf
 from epslab.seeds import generator, seeded
 
@@ -114,6 +114,10 @@ CASES: dict[str, tuple[PGD, Rule, Tensor]] = {
         Rule("linf", 9, 0.02, mu=0.9),
         Y,
     ),
+    "mim": (MIM(ball("linf")), Rule("linf", 10, 0.01, mu=1.0), Y),
+    "mim with a decay": (MIM(ball("linf"), steps=7, momentum=0.6), Rule("linf", 7, 0.1 / 7, mu=0.6), Y),
+    "mim in l2": (MIM(ball("l2"), steps=8), Rule("l2", 8, 0.3 / 8, mu=1.0), Y),
+    "mim's own step size": (MIM(ball("linf"), step_size=0.04), Rule("linf", 10, 0.04, mu=1.0), Y),
     "least likely": (LeastLikely(ball("linf"), steps=6, step_size=0.03), Rule("linf", 6, 0.03, sign=-1.0), LEAST),
     "pgd": (PGD(ball("linf"), steps=8, step_size=0.03), Rule("linf", 8, 0.03), Y),
     "pgd towards a target": (

@@ -4,7 +4,7 @@ from epslab.attacks.apgd import APGD
 from epslab.attacks.attacked import Attack, Attacked
 from epslab.attacks.compose import Restarts, WorstCase
 from epslab.attacks.goals import least_likely, targeted, untargeted
-from epslab.attacks.gradient import FGSM, PGD, IterativeFGSM, LeastLikely
+from epslab.attacks.gradient import FGSM, MIM, PGD, IterativeFGSM, LeastLikely
 from epslab.attacks.noise import RandomNoise
 from epslab.attacks.objectives import cross_entropy, dlr, margin
 from epslab.attacks.transfer import Transfer
@@ -16,6 +16,7 @@ ATTACKS = Names(
         "random": "epslab.attacks:RandomNoise",
         "fgsm": "epslab.attacks:FGSM",
         "iterative-fgsm": "epslab.attacks:IterativeFGSM",
+        "mim": "epslab.attacks:MIM",
         "least-likely": "epslab.attacks:LeastLikely",
         "pgd": "epslab.attacks:PGD",
         "apgd": "epslab.attacks:APGD",
@@ -27,6 +28,7 @@ __all__ = [
     "APGD",
     "ATTACKS",
     "FGSM",
+    "MIM",
     "PGD",
     "Attack",
     "Attacked",

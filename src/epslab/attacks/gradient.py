@@ -1,4 +1,4 @@
-"""Attacks that follow the gradient within a ball: PGD, and the three that are PGD with fields fixed.
+"""Attacks that follow the gradient within a ball: PGD, and the four that are PGD with fields fixed.
 
     x_{t+1} = Π(argmax of <g_t, x'> over ‖x' − x_t‖ ≤ α, x' in [0, 1]),   g_t = μ·g_{t−1} + ∇J(x_t)/‖∇J(x_t)‖₁
 
@@ -10,7 +10,7 @@ reaches it, and many do in Linf; in L2 and L1 they only approach it, so that it 
 """
 
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -72,6 +72,8 @@ class PGD(InBall):
     leave_early: bool = True
     compiled: bool = False
     model_draws: int = 1
+
+    _travel: ClassVar[float] = 2.5  # how far all steps go together, in radii, where no step size is set
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
@@ -141,7 +143,7 @@ class PGD(InBall):
         """The length of this step, a number or one for each example."""
         if self.step_size is not None:
             return self.step_size
-        share = length_at(step, self.steps) if ball.norm == "l1" else min(1.0, 2.5 / self.steps)
+        share = length_at(step, self.steps) if ball.norm == "l1" else min(1.0, self._travel / self.steps)
         return share * (ball.radius if isinstance(ball.radius, Tensor) else float(ball.radius))
 
 
@@ -214,6 +216,30 @@ class IterativeFGSM(PGD):
     steps: int = 10
     random_start: bool = field(default=False, init=False)
     restarts: int = field(default=1, init=False)
+
+
+@dataclass(frozen=True)
+class MIM(PGD):
+    """The momentum iterative method: steps of α = radius/steps along g_t (Dong et al., 2018, algorithm 1, MI-FGSM).
+
+        g_{t+1} = μ·g_t + ∇J(x_t)/‖∇J(x_t)‖₁,   x_{t+1} = x_t + α·sign(g_{t+1}),   x_0 the image itself
+
+    The momentum carries steps across small peaks of J, and makes adversarial images that other models are fooled by
+    too. It is PGD with momentum, without a random start and restarts; the other settings are PGD's.
+
+    >>> from epslab.geometry import Linf
+    >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    >>> images, labels = torch.rand(2, 1, 8, 8), torch.tensor([3, 7])
+    >>> MIM(Linf(8 / 255), leave_early=False)(net, images, labels).gradients
+    tensor([10, 10])
+    """
+
+    steps: int = 10
+    random_start: bool = field(default=False, init=False)
+    restarts: int = field(default=1, init=False)
+    momentum: float = 1.0
+
+    _travel: ClassVar[float] = 1.0
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from epslab.audits import Target
     from epslab.evaluation import RobustnessReport
 
-ATTACKS = ("random", "fgsm", "iterative-fgsm", "least-likely", "pgd", "apgd")
+ATTACKS = ("random", "fgsm", "iterative-fgsm", "mim", "least-likely", "pgd", "apgd")
 """Those of ``epslab.attacks.ATTACKS``, which would import torch."""
 _NORMS = ("linf", "l2", "l1")
 _BALL = {"radius": "8/255", "norm": "linf"}

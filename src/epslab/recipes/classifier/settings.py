@@ -28,8 +28,8 @@ class ClassifierRecipe(TrainingSettings, ABC):
         defence: Train against an attack: "adversarial-loss", clean_weight·J(x) + (1 − clean_weight)·J(x_adv);
             "adversarial-batch", clean and attacked images in one batch; "none". With a defence the validation images
             are attacked too, at the full radius, and the error under attack chooses the best epoch.
-        attack: Attack to train against: random, fgsm, iterative-fgsm, least-likely, pgd, apgd; a name that an installed
-            package brings, or package.module:Name.
+        attack: Attack to train against: random, fgsm, iterative-fgsm, mim, least-likely, pgd, apgd; a name that an
+            installed package brings, or package.module:Name.
         norm: Norm of the attack's ball: "linf", "l2" or "l1".
         radius: Radius of the attack's ball, in units of the pixel range [0, 1], e.g. 0.3 or 8/255.
         attack_steps: Steps of an iterated attack; null: 7, or the attack's default if that is smaller.
