@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ WORDS = ["train", "vae", "--data", "digits", "--accelerator", "cpu", "--out", "r
 
 @pytest.mark.processes
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
-def test_a_signal_ends_the_command_with_a_checkpoint_and_a_sentence(number: int) -> None:
+def test_a_signal_ends_the_command_with_a_checkpoint_and_a_sentence(number: int, refused: Callable[..., str]) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.endswith("RANK")}
     process = subprocess.Popen(
         [sys.executable, "-m", "epslab", *WORDS, "--epochs", "10000"],
@@ -28,6 +29,8 @@ def test_a_signal_ends_the_command_with_a_checkpoint_and_a_sentence(number: int)
     end = time.monotonic() + 120
     while not Path("run/checkpoints/last.ckpt").exists() and process.poll() is None and time.monotonic() < end:
         time.sleep(0.05)
+    if number == signal.SIGTERM:
+        assert_the_folder_is_in_use(process.pid, refused)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
@@ -49,3 +52,14 @@ def test_a_signal_ends_the_command_with_a_checkpoint_and_a_sentence(number: int)
     )
     assert again.returncode == 0, again.stderr
     assert (run.result()["status"], run.result()["epochs"]) == ("finished", result["epochs"] + 1)
+
+
+def assert_the_folder_is_in_use(process: int, refused: Callable[..., str]) -> None:
+    """A second training into the folder is refused whichever way it is asked for, and changes nothing."""
+    config = Path("run/config.yaml").read_bytes()
+    for words in (["--resume"], ["--overwrite"], ["--resume", "--epochs", "9"]):
+        said = refused(*WORDS, *words)
+        assert f"'run' is in use: process {process} on host" in said
+        assert "has been training in it since" in said
+        assert said.endswith("wait, or choose another --out.\n")
+    assert Path("run/config.yaml").read_bytes() == config

@@ -116,7 +116,7 @@ def test_an_existing_folder_is_not_touched(tmp_path: Path) -> None:
             attempt(other, **options)
     assert [path.name for path in other.iterdir()] == ["letter.txt"]
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"Cannot write a run to .*choose an `out=` that can be written"):
+    with pytest.raises(UserError, match=r"Cannot write .*is not a folder that can be written; choose another `out=`"):
         attempt(tmp_path / "file" / "run")
 
 

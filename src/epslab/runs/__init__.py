@@ -6,6 +6,7 @@
 from epslab.hashes import weights_hash
 from epslab.runs.best import Best
 from epslab.runs.columns import Column, DeclaresColumns, undeclared
+from epslab.runs.lock import lock
 from epslab.runs.measurement import Measured, Measurement
 from epslab.runs.pictures import Picture, pictures_in, save_picture
 from epslab.runs.png import png
@@ -24,6 +25,7 @@ __all__ = [
     "Picture",
     "Run",
     "Table",
+    "lock",
     "norm_text",
     "number",
     "percent",

@@ -6,7 +6,8 @@ new.
 
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +15,7 @@ import yaml
 
 from epslab.errors import UserError
 from epslab.files import check_folder, require_space, write_atomic
+from epslab.runs.lock import Held, lock, of_a_lock
 from epslab.runs.plain import plain
 from epslab.runs.provenance import provenance as provenance_of_process
 
@@ -102,7 +104,7 @@ class Folder:
                 _empty(run.folder, keep={"config.yaml"})
             run.folder.mkdir(parents=True, exist_ok=True)
             run.clear_leftovers()
-            others = {path.name for path in run.folder.iterdir()} - {"config.yaml"}
+            others = {path.name for path in run.folder.iterdir() if not of_a_lock(path)} - {"config.yaml"}
             if others:
                 raise UserError(
                     f"'{folder}' is not empty and not a run (it holds '{min(others)}'); choose another `out=`."
@@ -110,10 +112,26 @@ class Folder:
             run._write_config(settings, {**provenance_of_process(), **(provenance or {})})
             run.make_folders()
         except OSError as error:
-            raise UserError(
-                f"Cannot write a run to '{folder}' ({error.strerror or error}); choose an `out=` that can be written."
-            ) from error
+            raise _unwritable(folder, error) from error
         return run
+
+    @contextmanager
+    def locked(self, doing: str) -> Iterator[Held]:
+        """Inside the block no other process writes to the folder; see ``epslab.runs.lock``.
+
+        Args:
+            doing: What others are told: "training".
+
+        Raises:
+            UserError: Another one does, or the folder cannot be written.
+        """
+        with ExitStack() as stack:
+            try:
+                free = self.read_only
+                held = Held(self.folder) if free else stack.enter_context(lock(check_folder(self.folder), doing))
+            except OSError as error:
+                raise _unwritable(self.folder, error) from error
+            yield held
 
     def exists(self) -> bool:
         """Whether the folder is a run."""
@@ -168,9 +186,15 @@ class Folder:
         require_space(self.folder, 14 * weights + 10_000_000, "a run's checkpoints")
 
 
+def _unwritable(folder: Path | str, error: OSError) -> UserError:
+    return UserError(
+        f"Cannot write a run to '{folder}' ({error.strerror or error}); choose an `out=` that can be written."
+    )
+
+
 def _empty(folder: Path, keep: set[str]) -> None:
     for path in folder.iterdir():
-        if path.name in keep:
+        if path.name in keep or of_a_lock(path):
             continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

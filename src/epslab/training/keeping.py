@@ -13,6 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from epslab.errors import UserError
 from epslab.runs import Run
+from epslab.runs.lock import Held
 from epslab.training import health
 from epslab.training.checkpoints import mark_best
 from epslab.training.curves import Curves
@@ -39,17 +40,26 @@ class Keeper(Callback):
         run: The first process writes to it.
         module: What is written: its averages, sums and standing.
         monitor: Which epoch's weights are kept.
+        held: The lock of the folder.
         resumed: Training goes on from a checkpoint.
         sharded: The strategy splits the weights over processes.
     """
 
     def __init__(
-        self, run: Run, module: TrainingModule, monitor: Monitor, *, resumed: bool = False, sharded: bool = False
+        self,
+        run: Run,
+        module: TrainingModule,
+        monitor: Monitor,
+        held: Held,
+        *,
+        resumed: bool = False,
+        sharded: bool = False,
     ) -> None:
         self._run = run
         self._module = module
         self._settings = module.settings
         self._monitor = monitor
+        self.held = held
         self._resumed = resumed
         self._sharded = sharded
         self._interrupt = False
@@ -135,6 +145,7 @@ class Keeper(Callback):
         epoch = 0 if before else standing.epoch + 1
         self._metrics = {**({} if before else module.means("train")), **module.means("val")}
         self._check_losses(epoch)
+        self._check_lock()
         if not before:
             self._keep_best(trainer, epoch)
         if self._curves is not None:
@@ -185,6 +196,7 @@ class Keeper(Callback):
     def _checkpoint(self, trainer: Trainer) -> None:
         """Write the whole state, if the weights are finite."""
         standing = self._module.standing
+        self._check_lock()
         if anywhere(not health.finite(self._module.model), self._module.device):
             health.stop("The weights", self._run, *self._place)
         if self._curves is not None:
@@ -194,6 +206,15 @@ class Keeper(Callback):
         if trainer.is_global_zero and standing.best_epoch == standing.epoch > 0:
             mark_best(self._run)
         self._plan_checkpoint()
+
+    def _check_lock(self) -> None:
+        """Stop where another machine has taken the folder over.
+
+        Raises:
+            UserError: It has.
+        """
+        self.held.lost = anywhere(self.held.lost, self._module.device)
+        self.held.check()
 
     def _plan_checkpoint(self) -> None:
         self._due = time.monotonic() + 60.0 * self._settings.limits.checkpoint_minutes

@@ -146,6 +146,7 @@ def fit(
         data = {"train": train.checksum(), "validation": validation.checksum()}
         identity = _identity(asked, marked, turns, data)
         plain = settings or {**asked.plain(), "monitor": marked.column, **vars(machine)}
+        held = context.enter_context(run.locked("training"))
         standing = prepare(
             run, model, plain, identity, {"data": data, **train.about}, resume=resume, overwrite=overwrite
         )
@@ -153,7 +154,7 @@ def fit(
         if standing is None or not asked.reached(standing):
             model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             module = TrainingModule(model, turns, train, validation, asked, identity, standing or Standing())
-            keeper = Keeper(run, module, marked, resumed=standing is not None, sharded=sharded)
+            keeper = Keeper(run, module, marked, held, resumed=standing is not None, sharded=sharded)
             _run(trainer, module, keeper, run, marked, resume=standing is not None)
         elif run.result().get("status") != "finished":
             # Killed after its last checkpoint, before it could say so.
@@ -197,7 +198,8 @@ def _run(trainer: Trainer, module: TrainingModule, keeper: Keeper, run: Run, mon
         raise
     finally:
         keeper.close()
-        _conclude(run, status, module.standing)
+        if not keeper.held.lost:
+            _conclude(run, status, module.standing)
 
 
 def _conclude(run: Run, status: str, standing: Standing) -> None:
