@@ -19,6 +19,8 @@ from typing import Any
 
 from epslab.errors import UserError, unknown
 
+_TORCHVISION = "this torchvision was built for another torch: install the two together, of one kind and from one index"
+
 
 class UnknownNameError(UserError, KeyError):
     """A name that stands for nothing; a ``KeyError`` too, as a mapping's ``get`` expects."""
@@ -136,7 +138,8 @@ def imported(path: str) -> Any:
             " folder it lies in."
         ) from error
     except Exception as error:
-        raise UserError(f"'{module_name}' cannot be imported ({cause(error)}); mend it first.") from error
+        way_out = _TORCHVISION if "torchvision::" in str(error) else "mend it first"
+        raise UserError(f"'{module_name}' cannot be imported ({cause(error)}); {way_out}.") from error
     for part in name.split("."):
         if not hasattr(thing, part):
             known = sorted(key for key, value in vars(thing).items() if callable(value) and not key.startswith("_"))

@@ -6,12 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
-from lightning.fabric.strategies.strategy import Strategy
 
 from epslab.errors import UserError
 from epslab.evaluation.link import FAILED, Link
+from epslab.lightning import ChildProcessObserver, Fabric, Strategy
 from epslab.training.surroundings import quiet
 
 
@@ -96,5 +94,5 @@ class Processes:
 def _let_speak() -> None:
     """Stop Fabric's watch over the processes it started: when one of them dies, it kills this one without a word."""
     for thread in threading.enumerate():
-        if isinstance(thread, _ChildProcessObserver):
+        if isinstance(thread, ChildProcessObserver):
             thread._child_processes = []

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lightning.fabric.strategies.strategy import Strategy
 from torch import Tensor
 
 from epslab.attacks.attacked import Attack
@@ -18,6 +17,7 @@ from epslab.evaluation.robustness_jobs import OnBatch, assigned, walk
 from epslab.evaluation.robustness_plan import Plan
 from epslab.evaluation.robustness_report import RobustnessReport
 from epslab.evaluation.robustness_store import FolderStore, MemoryStore, Store
+from epslab.lightning import Strategy
 from epslab.types import Classifier
 
 

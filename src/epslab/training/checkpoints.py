@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.plugins.io import CheckpointIO
 
 from epslab.errors import UserError
 from epslab.files import writing
+from epslab.lightning import CheckpointIO
 from epslab.runs import Run
 
 KEY = "epslab"

@@ -9,9 +9,9 @@ import time
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
 
 from epslab.errors import UserError
+from epslab.lightning import Callback, LightningModule, Trainer
 from epslab.runs import Run
 from epslab.runs.lock import Held
 from epslab.training import health

@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from torch import nn
 
 from epslab.data import Examples
 from epslab.errors import UserError
+from epslab.lightning import Callback, FSDPStrategy, MisconfigurationException, ModelParallelStrategy, Trainer
 from epslab.nets.modes import borrowed
 from epslab.runs import Run
 from epslab.training.checkpoints import AtomicCheckpoints

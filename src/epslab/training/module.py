@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 from torch.optim import Optimizer
 
 from epslab.data import Examples
 from epslab.data.loading import Loader, Shard
+from epslab.lightning import LightningModule, OptimizerLRScheduler
 from epslab.training.average import Average
 from epslab.training.checkpoints import KEY
 from epslab.training.limits import Standing

@@ -4,10 +4,10 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from epslab.lightning import LightningModule, ProgressBar, Trainer
 
 if TYPE_CHECKING:
     from epslab.training.module import TrainingModule

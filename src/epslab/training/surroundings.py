@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 import torch
-from lightning.fabric.utilities.warnings import PossibleUserWarning
 
 from epslab import seeds
+from epslab.lightning import PossibleUserWarning
 
 
 def reseed(device: torch.device, seed: int, *names: str | int) -> None:
