@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from markupsafe import escape
 from PIL import Image
 
 from epslab import figures
@@ -110,12 +111,31 @@ def test_paths_are_relative(tmp_path, monkeypatch, inside):
     html = write(Page("p", sections=(section,)), home / "runs" / "page.html").read_text()
     there = "runs/vae" if inside else "vae"
     assert f"See {there}." in html
-    assert f"Of {tmp_path}x and x{run}." in html  # other places, or no paths
+    assert f"Of …/{tmp_path.name}x and x{run}." in html  # another place, and what is no path
     assert f"--config {there}/config.yaml --out {there}-again" in html
     assert f"&#39;{there}/a&#39;" in html
     assert f">{there}/b<" in html
-    assert ">/data/sets<" in html
+    assert ">…/sets<" in html
     assert f">{'.' if inside else '..'}<" in html
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("--data-root /work/data/sets --seed 0", "--data-root …/sets --seed 0"),
+        ("--out='/home/ada lovelace/my runs'", "--out='…/my runs'"),
+        (r"C:\Users\ada\runs", "…/runs"),
+        ("ipykernel_launcher.py -f /root/.local/share/kernel-1.json", "ipykernel_launcher.py -f …/kernel-1.json"),
+        ("train/loss, 8/255, n/a, https://example.org/a/b", "train/loss, 8/255, n/a, https://example.org/a/b"),
+    ],
+)
+def test_no_page_names_a_folder_of_the_machine(text, shown):
+    table = Table("t", ("c",), [(text,)], text)
+    html = render(Page(text, text, [Section(text, text, [text], tables=[table], warnings=[text], code=text)]))
+    assert escape(shown) in html
+    assert html.count(escape(shown)) >= 7
+    assert shown == text or escape(text) not in html
+    assert ("# … stands for folders that this page does not name." in html) is (shown != text)
 
 
 def test_a_page_asks_for_nothing():

@@ -5,13 +5,14 @@ from epslab.classifiers.augmentation import Augmentation
 from epslab.classifiers.calibration import Calibration, calibration_error
 from epslab.classifiers.normalised import Normalised
 from epslab.classifiers.objective import ClassifierObjective, CrossEntropy
-from epslab.classifiers.proportion import Proportion
+from epslab.classifiers.proportion import Interval, Proportion
 
 __all__ = [
     "Augmentation",
     "Calibration",
     "ClassifierObjective",
     "CrossEntropy",
+    "Interval",
     "Normalised",
     "Proportion",
     "accuracy",

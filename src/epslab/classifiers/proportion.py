@@ -1,11 +1,26 @@
 """A fraction of successes with its confidence interval."""
 
 import functools
+from typing import NamedTuple
 
 from jaxtyping import Bool
 from torch import Tensor
 
 from epslab.errors import UserError
+
+
+class Interval(NamedTuple):
+    """The ends of an interval of a fraction, in 0..1.
+
+    >>> print(Interval(0.89275316, 0.94999525))
+    [89.3, 95.0] %
+    """
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"[{100 * self.low:.1f}, {100 * self.high:.1f}] %"
 
 
 class Proportion(float):
@@ -43,7 +58,7 @@ class Proportion(float):
         """The fraction of true outcomes among n ≥ 1."""
         return cls(int(outcomes.sum()), len(outcomes))
 
-    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+    def interval(self, confidence: float = 0.95) -> Interval:
         """Lower and upper end of the two-sided interval of Clopper & Pearson (1934).
 
         It covers the true probability with at least this confidence, whatever that probability is. At the lower end,
@@ -55,7 +70,7 @@ class Proportion(float):
         """
         if not 0 < confidence < 1:
             raise UserError(f"confidence={confidence}: it must lie between 0 and 1, e.g. 0.95.")
-        return _interval(self.successes, self.n, confidence)
+        return Interval(*_interval(self.successes, self.n, confidence))
 
     def __str__(self) -> str:
         """``97.2 % [96.1, 98.0]``: percent, with the 95 % interval."""

@@ -31,6 +31,7 @@ class ImageSet(Divisible):
         pixels: uint8 [n c h w], 0..255.
         labels: int64 [n], 0..classes−1.
         classes: The classes' names, by label.
+        name: Of the data set, as ``load`` was given it; empty where there is none. It is no part of the content.
 
     Raises:
         UserError: A wrong type or shape, unequal lengths, or a label without a class.
@@ -40,6 +41,7 @@ class ImageSet(Divisible):
     pixels: Tensor
     labels: Tensor
     classes: tuple[str, ...]
+    name: str = ""
 
     def __post_init__(self) -> None:
         """Check that pixels, labels and classes belong together."""
@@ -69,7 +71,7 @@ class ImageSet(Divisible):
 
     def __getitem__(self: Set, index: slice | Int[Tensor, " k"] | Bool[Tensor, " n"]) -> Set:
         """A part of the set: a slice shares its memory, a tensor of indices (or a mask) copies."""
-        return type(self)(self.pixels[index], self.labels[index], self.classes)
+        return type(self)(self.pixels[index], self.labels[index], self.classes, self.name)
 
     @property
     def images(self) -> Images:
@@ -89,12 +91,13 @@ class ImageSet(Divisible):
 
     @property
     def about(self) -> dict[str, object]:
-        """Shape and classes, for a run's ``config.yaml``."""
-        return {"image_shape": list(self.image_shape), "classes": list(self.classes)}
+        """The name if there is one, shape and classes, for a run's ``config.yaml``."""
+        named = {"dataset": self.name} if self.name else {}
+        return {**named, "image_shape": list(self.image_shape), "classes": list(self.classes)}
 
     def to(self, device: torch.device | str) -> "ImageSet":
         """The same set on a device."""
-        return ImageSet(self.pixels.to(device), self.labels.to(device), self.classes)
+        return ImageSet(self.pixels.to(device), self.labels.to(device), self.classes, self.name)
 
     def batch(self, indices: Int[Tensor, " n"]) -> tuple[Images, Labels]:
         """The images at these indices, float32 in [0, 1], channels_last, and their labels."""

@@ -30,6 +30,7 @@ class PointSet(Divisible):
     Args:
         points: Floating-point [n d], all finite.
         labels: int64 [n], 0 or more; None: the points have none.
+        name: Of the data set; empty where there is none. It is no part of the content.
 
     Raises:
         UserError: A wrong type or shape, unequal lengths, a negative label, or a point that is not finite.
@@ -38,6 +39,7 @@ class PointSet(Divisible):
     # Plain annotations: __post_init__ checks the shapes, always, and with a sentence.
     points: Tensor
     labels: Tensor | None = None
+    name: str = ""
 
     def __post_init__(self) -> None:
         """Check points and labels."""
@@ -64,7 +66,7 @@ class PointSet(Divisible):
 
     def __getitem__(self: Set, index: slice | Int[Tensor, " k"] | Bool[Tensor, " n"]) -> Set:
         """A part of the set: a slice shares its memory, a tensor of indices (or a mask) copies."""
-        return type(self)(self.points[index], None if self.labels is None else self.labels[index])
+        return type(self)(self.points[index], None if self.labels is None else self.labels[index], self.name)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -73,8 +75,8 @@ class PointSet(Divisible):
 
     @property
     def about(self) -> dict[str, object]:
-        """The shape of a point, for a run's ``config.yaml``."""
-        return {"shape": list(self.shape)}
+        """The name if there is one, and the shape of a point, for a run's ``config.yaml``."""
+        return {**({"dataset": self.name} if self.name else {}), "shape": list(self.shape)}
 
     def checksum(self) -> str:
         """``sha256:…`` of type, shape, points and labels: the same for the same content."""
@@ -86,7 +88,7 @@ class PointSet(Divisible):
 
     def to(self, device: torch.device | str) -> "PointSet":
         """The same set on a device."""
-        return PointSet(self.points.to(device), None if self.labels is None else self.labels.to(device))
+        return PointSet(self.points.to(device), None if self.labels is None else self.labels.to(device), self.name)
 
     def batch(self, indices: Int[Tensor, " n"]) -> tuple[Float[Tensor, "n d"], Labels]:
         """The points at these indices as float32, and their labels (0 where there are none)."""

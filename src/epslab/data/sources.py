@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import platformdirs
@@ -14,6 +14,7 @@ from epslab.data.folders import load_folder
 from epslab.data.idx import FASHION_MNIST, MNIST, IdxSource
 from epslab.data.imageset import ImageSet
 from epslab.data.official import DIFFERS, FileStatus
+from epslab.data.pointset import PointSet
 from epslab.errors import UserError, unknown
 from epslab.names import Names
 from epslab.types import ImageShape
@@ -102,10 +103,10 @@ def load_examples(name: str | Path, split: str = "train", root: str | Path | Non
         if different:
             listed = ", ".join(f"'{path}'" for path in different)
             warnings.warn(f"{name}: {DIFFERS} ({listed}).", UserWarning, stacklevel=3)
-        return image_set
+        return replace(image_set, name=str(name))
     if str(name) not in OUTSIDE:
         if Path(name).expanduser().is_dir():
-            return load_folder(Path(name).expanduser(), split)
+            return replace(load_folder(Path(name).expanduser(), split), name=str(name))
         raise _unknown(name)
     examples = OUTSIDE[str(name)](split)
     if not isinstance(examples, Examples):
@@ -113,7 +114,7 @@ def load_examples(name: str | Path, split: str = "train", root: str | Path | Non
             f"The data set '{name}' gave {type(examples).__name__} for '{split}'; its function must return an ImageSet"
             " or a PointSet."
         )
-    return examples
+    return replace(examples, name=str(name)) if isinstance(examples, ImageSet | PointSet) else examples
 
 
 def fetch(name: str, root: str | Path | None = None) -> list[FileStatus]:

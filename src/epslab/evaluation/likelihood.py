@@ -6,6 +6,7 @@ computed in the report only.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -16,9 +17,10 @@ from epslab.evaluation.batches import Prepare, batches
 from epslab.evaluation.estimate import Estimate
 from epslab.evaluation.estimators import Estimator, Kind
 from epslab.evaluation.progress import progress_bar
+from epslab.evaluation.short_page import short_page, written
 from epslab.nets.modes import borrowed
 from epslab.probability.bounds import bits_per_dim
-from epslab.runs import Measurement
+from epslab.runs import Measurement, Table
 from epslab.seeds import of_indices
 from epslab.types import PerExample
 
@@ -49,8 +51,9 @@ class LikelihoodEntry:
 class LikelihoodReport:
     """What ``evaluate_likelihood`` measured.
 
-    ``report["elbo"]`` is the mean over images in nats with its standard error, which holds the Monte Carlo noise of the
-    images' values too; ``report.bits_per_dim("elbo")`` the same in bits per dimension.
+    ``print(report)`` tells it in a few lines. ``report["elbo"]`` is the mean over images in nats with its standard
+    error, which holds the Monte Carlo noise of the images' values too; ``report.bits_per_dim("elbo")`` the same in bits
+    per dimension.
 
     Args:
         entries: What each estimator found, by the name it was given.
@@ -59,6 +62,40 @@ class LikelihoodReport:
 
     entries: Mapping[str, LikelihoodEntry]
     image_shape: tuple[int, ...]
+
+    @property
+    def title(self) -> str:
+        """What was measured on what."""
+        n = len(next(iter(self.entries.values())).log_p)
+        return f"Likelihood of {n:,} {'points' if len(self.image_shape) == 1 else 'images'}"
+
+    @property
+    def headline(self) -> str:
+        """The first estimator's bits/dim: "Bits/dim, ELBO: 3.131 ± 0.010 (upper bound)"."""
+        first = self.measurements()[0]
+        return f"B{first.name[1:]}: {first.number} ({first.note})"
+
+    def __str__(self) -> str:
+        rows = [(one.name, one.text, one.note) for one in self.measurements()]
+        wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        told = ("  ".join(f"{cell:<{w}}" for cell, w in zip(row, wide, strict=True)).rstrip() for row in rows)
+        return "\n".join([self.title, *(f"  {line}" for line in told)])
+
+    def __repr__(self) -> str:
+        return f"<LikelihoodReport: {self.headline}>"
+
+    def to_html(self, out: Path | str | None = None) -> str:
+        """A self-contained page: every number with its standard error, and what it is to log p(x).
+
+        Args:
+            out: A file to write it to as well.
+
+        Raises:
+            UserError: ``out`` cannot be written.
+        """
+        rows = [(one.name, one.text, one.note) for one in self.measurements()]
+        table = Table("The numbers", ("quantity", "value", "what it is"), rows, "± is the standard error.")
+        return written(short_page(self.title, f"{self.headline}.", [table]), out)
 
     def __getitem__(self, name: str) -> Estimate:
         """The mean of an estimator's values, nats; higher is better."""

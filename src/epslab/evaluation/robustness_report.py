@@ -12,7 +12,9 @@ from torch import Tensor
 
 from epslab.classifiers import Proportion
 from epslab.errors import UserError, unknown
+from epslab.evaluation import robustness_text
 from epslab.evaluation.robustness_result import AttackResult, Example, RobustnessResult
+from epslab.evaluation.short_page import short_page, written
 from epslab.files import write_atomic
 from epslab.runs import Cell, Table
 from epslab.types import Images
@@ -24,9 +26,9 @@ _ACCURACIES = (
 
 
 class RobustnessReport(RobustnessResult):
-    """What was measured, with its tables and files; the fields are those of ``RobustnessResult``.
+    """What was measured, with its tables, pages and files; the fields are those of ``RobustnessResult``.
 
-    Made by ``evaluate_robustness``:
+    ``print(report)`` tells it in a few lines. Made by ``evaluate_robustness``:
 
     >>> import torch
     >>> from epslab.attacks import FGSM
@@ -37,6 +39,32 @@ class RobustnessReport(RobustnessResult):
     >>> print(report.clean_accuracy, report.robust_accuracy["fgsm"])
     100.0 % [39.8, 100.0] 0.0 % [0.0, 60.2]
     """
+
+    def __str__(self) -> str:
+        return robustness_text.lines(self)
+
+    def __repr__(self) -> str:
+        return f"<RobustnessReport: {robustness_text.headline(self)}>"
+
+    def to_html(self, out: Path | str | None = None) -> str:
+        """A self-contained page: the worst case, the findings that failed, accuracies, findings, classes, radii.
+
+        ``epslab.report.write_report([report], "page.html")`` makes a page with pictures.
+
+        Args:
+            out: A file to write it to as well.
+
+        Raises:
+            UserError: ``out`` cannot be written.
+        """
+        tables = [
+            robustness_text.accuracies(self),
+            robustness_text.findings(self),
+            robustness_text.in_percent(self.per_class(), "Accuracy by class", numbers=2),
+            robustness_text.in_percent(self.curve(), "Accuracy by radius", numbers=1),
+        ]
+        warnings = [f"Not passed: {one.name}. {one.evidence}" for one in self.findings if one.verdict == "fail"]
+        return written(short_page(robustness_text.title(self), robustness_text.headline(self), tables, warnings), out)
 
     def to_table(self) -> Table:
         """One row each for the clean images, every attack, and the worst case.

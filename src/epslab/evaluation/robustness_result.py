@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from epslab.classifiers import Proportion
+from epslab.classifiers import Interval, Proportion
 from epslab.errors import unknown
 from epslab.evaluation.findings import Finding
 from epslab.evaluation.radius_sweep import SweepResult
@@ -135,7 +135,7 @@ class RobustnessResult:
         broken = self.broken & self.right
         return Proportion.of(self.broken_rounded[broken]) if self.eight_bit and broken.any() else None
 
-    def interval(self, name: str, confidence: float = 0.95) -> tuple[float, float]:
+    def interval(self, name: str, confidence: float = 0.95) -> Interval:
         """The Clopper–Pearson interval of an accuracy: an attack's by its name, or "clean", or "worst-case".
 
         Raises:

@@ -1,7 +1,7 @@
 """Where an evaluation keeps its results, batch by batch: in memory, or in a folder that outlives a kill.
 
-A folder holds ``evaluation.json`` (what is evaluated), ``results/JOB/FIRST.safetensors`` (one file per batch, named by
-its first example) and, at the end, the report.
+A folder holds ``evaluation.json`` (what is evaluated), ``provenance.json`` (by which versions, by which command),
+``results/JOB/FIRST.safetensors`` (one file per batch, named by its first example) and, at the end, the report.
 """
 
 import json
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from epslab.errors import UserError
 from epslab.files import write_atomic
+from epslab.runs import provenance
 from epslab.types import Images
 
 KEPT = 64
@@ -27,6 +28,7 @@ VERSION = 2
 PICTURES = ("images", "pixels")
 """The results that are large: ``read`` leaves them out."""
 _SETTINGS = "evaluation.json"
+_PROVENANCE = "provenance.json"
 _LEFT = re.compile(r"\.\w+\.(json|csv|safetensors)\.\w+")
 """A file that was being written when the process was killed."""
 _Batch = tuple[Iterable[str], Callable[[str], Tensor]]
@@ -130,6 +132,8 @@ class FolderStore(Store):
                         f"'{self.folder}' holds other things ({others[0]}) and no evaluation: choose a new folder."
                     )
                 write_atomic(file, json.dumps(settings, indent=1))
+                # What it was begun by: a page tells how to repeat it.
+                write_atomic(self.folder / _PROVENANCE, json.dumps(provenance(), indent=1))
             elif not resume:
                 raise UserError(
                     f"'{self.folder}' already holds an evaluation: carry it on with resume, or choose another folder."

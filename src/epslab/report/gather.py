@@ -4,26 +4,31 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from epslab.errors import UserError
+from epslab.evaluation import LikelihoodReport, RobustnessReport
 from epslab.report.blocks import Page, Section
 from epslab.report.comparison import comparison
 from epslab.report.comparison import lead as compared
+from epslab.report.likelihood import likelihood_section
 from epslab.report.page import write
 from epslab.report.robustness import AuditFolder, attacks_of, is_attack, robustness_section
 from epslab.report.study import StudyResult, study_section
 from epslab.report.training_run import run_section
 from epslab.runs import Run
 
-Item = Run | AuditFolder | StudyResult
+Item = Run | AuditFolder | StudyResult | LikelihoodReport
 """What a page can show."""
 
 
-def write_report(items: Sequence[Item | Path], out: Path, *, title: str = "", lead: str = "") -> Path:
+def write_report(
+    items: Sequence[Item | RobustnessReport | Path | str], out: Path | str, *, title: str = "", lead: str = ""
+) -> Path:
     """One page of these runs, attacks and studies, in the order given; several runs are compared in a table first.
 
     A run's section is followed by those of its finished attacks.
 
     Args:
-        items: Runs, attacks, results of studies, or the folders of any of them.
+        items: Runs, attacks, results of studies, or the folders of any of them; also what ``evaluate_robustness`` and
+            ``evaluate_likelihood`` returned.
         out: The HTML file.
         title: Heading of the page; made from what is on it if empty.
         lead: The page's result in one line; made from the runs if empty.
@@ -31,7 +36,7 @@ def write_report(items: Sequence[Item | Path], out: Path, *, title: str = "", le
     Raises:
         UserError: A folder holds none of them, or ``out`` cannot be written.
     """
-    opened = [_open(item) for item in items]
+    opened = [_open(Path(item) if isinstance(item, str) else item) for item in items]
     runs = [item for item in opened if isinstance(item, Run)]
     sections = [section for item in opened for section in _sections(item)]
     if len(runs) > 1:
@@ -40,17 +45,21 @@ def write_report(items: Sequence[Item | Path], out: Path, *, title: str = "", le
         title = f"epslab: {_count(opened)}" if len(opened) > 1 else sections[0].title
         # A page of one run and its attacks has more than that one section: it does not repeat its heading.
         title += ", attacked" if len(opened) == 1 and len(sections) > 1 else ""
-    return write(Page(title, lead or (compared(runs) if len(opened) > 1 else ""), sections), out)
+    return write(Page(title, lead or (compared(runs) if len(opened) > 1 else ""), sections), Path(out))
 
 
 def _sections(item: Item) -> list[Section]:
     if isinstance(item, Run):
         return [run_section(item), *map(robustness_section, attacks_of(item.folder))]
+    if isinstance(item, LikelihoodReport):
+        return [likelihood_section(item)]
     return [robustness_section(item) if isinstance(item, AuditFolder) else study_section(item)]
 
 
-def _open(item: Item | Path) -> Item:
-    if isinstance(item, Run | AuditFolder | StudyResult):
+def _open(item: Item | RobustnessReport | Path) -> Item:
+    if isinstance(item, RobustnessReport):
+        return AuditFolder.of(item)
+    if isinstance(item, Run | AuditFolder | StudyResult | LikelihoodReport):
         return item
     if is_attack(item):
         return AuditFolder.load(item)
@@ -60,7 +69,7 @@ def _open(item: Item | Path) -> Item:
         return StudyResult.load(item)
     raise UserError(
         f"'{item}' holds neither a run nor a study nor an attack (no config.yaml, no result.json); give a folder"
-        " that `epslab train`, `epslab attack` or `epslab study` wrote."
+        " that `epslab train`, `epslab attack` or `epslab study` wrote, or fit or evaluate_robustness in Python."
     )
 
 
@@ -70,6 +79,7 @@ def _count(opened: Sequence[Item]) -> str:
         (Run, "run", "runs"),
         (AuditFolder, "attack", "attacks"),
         (StudyResult, "study", "studies"),
+        (LikelihoodReport, "likelihood", "likelihoods"),
     ):
         n = sum(isinstance(item, kind) for item in opened)
         if n:

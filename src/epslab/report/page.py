@@ -39,8 +39,8 @@ def write(page: Page, out: Path) -> Path:
 
 
 def render(page: Page, base: Path | None = None) -> str:
-    """The page as HTML; the paths on it relative to ``base``, if there is one."""
-    page = page if base is None else with_relative_paths(page, base)
+    """The page as HTML; the paths on it relative to ``base``, by default the current folder."""
+    page = with_relative_paths(page, base or Path.cwd())
     anchors: dict[str, int] = {}
     sections = [_section(section, anchors) for section in page.sections]
     # A page of one section is that section: its heading is not repeated.

@@ -1,6 +1,7 @@
-"""A section of a page from the folder of an attack: the worst case first, then the evidence that the attack worked.
+"""A section of a page about an attack: the worst case first, then the evidence that the attack worked.
 
-The folder holds ``result.json`` as ``epslab.audits.running`` writes it, and ``figures/*.png``.
+Its folder holds ``result.json`` as ``epslab.audits.running`` writes it, and ``figures/*.png``; or ``robustness.json``
+as ``evaluate_robustness(out=…)`` writes it.
 """
 
 import json
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from epslab.errors import UserError
+from epslab.evaluation import RobustnessReport
+from epslab.report import evaluation
 from epslab.report.blocks import Picture, Section
 from epslab.report.threat import Threat, balls, records, threats
-from epslab.runs import Cell, Table, number, percent, pictures_in, radius_text
+from epslab.runs import Cell, Table, norm_text, number, percent, pictures_in, radius_text
 
 _SWEEP = "By PGD at each radius in turn; an image broken at one radius counts as broken at all larger ones."
 _MARKS = {"pass": "✓", "fail": "✗"}
@@ -23,12 +26,30 @@ class AuditFolder:
     """An attack's folder, read.
 
     Args:
-        folder: Where it is.
+        folder: Where it is; None for a report that has none.
         content: Its ``result.json``.
     """
 
-    folder: Path
+    folder: Path | None
     content: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, report: RobustnessReport) -> "AuditFolder":
+        """A report that was returned, without a folder."""
+        return cls(None, evaluation.content_of(report.to_dict()))
+
+    @property
+    def name(self) -> str:
+        """What a page calls it: its folder's name, with the run's where it lies among the attacks on one."""
+        if self.folder is None:
+            return model_of(self.content)
+        parts = self.folder.absolute().parts
+        return f"{parts[-3]}: {parts[-1]}" if parts[-2:-1] == ("attacks",) and len(parts) > 3 else parts[-1]
+
+    def pictures(self) -> list[Picture]:
+        """Those of the folder; where it has none, what can be drawn of the numbers."""
+        kept = [] if self.folder is None else pictures_in(self.folder / "figures")
+        return [Picture(one.caption, one.path, one.alt) for one in kept] or evaluation.drawn(self.content)
 
     @classmethod
     def load(cls, folder: Path) -> "AuditFolder":
@@ -40,12 +61,17 @@ class AuditFolder:
         content = _read(folder)
         if content is None:
             what = "attack" if (folder / "result.json").is_file() else "finished attack"
-            raise UserError(f"'{folder}' holds no {what} that can be read; give the folder that `epslab attack` wrote.")
+            raise UserError(
+                f"'{folder}' holds no {what} that can be read; give the folder that `epslab attack` or"
+                " evaluate_robustness wrote."
+            )
         return cls(folder, content)
 
 
 def _read(folder: Path) -> Mapping[str, Any] | None:
-    """What ``result.json`` says of an attack; None if it cannot be read or is not of an attack."""
+    """What ``result.json`` says of an attack, or else ``robustness.json``; None if neither does."""
+    if not (folder / "result.json").is_file():
+        return evaluation.read(folder)
     try:
         content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -54,7 +80,7 @@ def _read(folder: Path) -> Mapping[str, Any] | None:
 
 
 def is_attack(folder: Path) -> bool:
-    """Whether a folder is one that ``epslab attack`` finished."""
+    """Whether a folder is one that ``epslab attack`` or ``evaluate_robustness`` finished."""
     return _read(folder) is not None
 
 
@@ -75,7 +101,7 @@ def robustness_section(result: AuditFolder) -> Section:
         return Section(
             title=_title(content),
             lead=headline(content),
-            pictures=[Picture(one.caption, one.path, one.alt) for one in pictures_in(result.folder / "figures")],
+            pictures=result.pictures(),
             tables=_filled(accuracies(content), _findings(content["findings"]), _classes(content)),
             warnings=[
                 f"Not passed: {finding['name']}. {finding['evidence']}"
@@ -87,7 +113,7 @@ def robustness_section(result: AuditFolder) -> Section:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
-            f"'{result.folder / 'result.json'}' is not as `epslab attack` writes it; attack again with"
+            f"'{(result.folder or Path()) / 'result.json'}' is not as `epslab attack` writes it; attack again with"
             " `overwrite=True`."
         ) from error
 
@@ -96,7 +122,8 @@ def headline(content: Mapping[str, Any]) -> str:
     """The result in one line: the worst case in the ball, distances of attacks without a ball, clean accuracy."""
     settings = content["settings"]
     found = threats(content)
-    on = f"{number(settings['images'])} {settings['split']} images of {Path(str(settings['data'])).name}"
+    of = f" of {Path(str(settings['data'])).name}" if settings.get("data") else ""
+    on = " ".join(filter(None, (number(settings["images"]), settings.get("split"), f"images{of}")))
     clean = f"{share(content['clean_accuracy'])} without an attack."
     worst = share(content["worst_case"])
     anywhere = [threat.sentence for threat in found if not threat.radius]
@@ -114,7 +141,12 @@ def share(proportion: Mapping[str, float]) -> str:
 
 def _title(content: Mapping[str, Any]) -> str:
     attacks = ", ".join(threat.attack for threat in threats(content))
-    return f"{Path(str(content['settings']['model'])).name} under attack: {attacks}"
+    return f"{model_of(content)} under attack: {attacks}"
+
+
+def model_of(content: Mapping[str, Any]) -> str:
+    """What was attacked: a run's name, an import path, a class."""
+    return Path(str(content["settings"]["model"])).name
 
 
 def accuracies(content: Mapping[str, Any]) -> Table:
@@ -194,7 +226,7 @@ def _settings(settings: Mapping[str, Any]) -> Table:
     for key, value in settings.items():
         if value is not None:
             text = ", ".join(map(str, value)) if isinstance(value, list) else value
-            rows.append((key.replace("_", " "), text))
+            rows.append((key.replace("_", " "), norm_text(text) if key == "norm" else text))
     return Table("Settings", ("setting", "value"), rows)
 
 

@@ -40,11 +40,15 @@ def run_section(run: Run) -> Section:
 
 
 def run_name(run: Run) -> str:
-    """The folder's name with the recipe and the data: "first (vae on digits)"."""
+    """The folder's name with the recipe and the data: "first (vae on digits)".
+
+    Of a run that was trained from Python: with the model's class and the data, as far as they are known.
+    """
     config = run.config
-    return (
-        f"{run.folder.absolute().name} ({config.get('recipe', 'model')} on {Path(str(config.get('data', '?'))).name})"
-    )
+    about = config.get("provenance") or {}
+    model = config.get("recipe") or about.get("model") or "model"
+    data = config.get("data") or about.get("dataset")
+    return f"{run.folder.absolute().name} ({model}{f' on {Path(str(data)).name}' if data else ''})"
 
 
 def _lead(run: Run, metrics: Mapping[str, Sequence[float]]) -> str:
@@ -127,6 +131,8 @@ def _provenance(config: Mapping[str, Any]) -> Table:
 
 def _commands(run: Run, config: Mapping[str, Any], *, unfinished: bool) -> str:
     """Commands: repeat the run from its settings, the one that made it, and one that continues it."""
+    if "recipe" not in config:
+        return _from_python(run, config, unfinished=unfinished)
     settings, again = (shlex.quote(str(path)) for path in (run.folder / "config.yaml", f"{run.folder}-again"))
     lines = ["# The same run once more:", f"epslab train --config {settings} --out {again}"]
     command = str((config.get("provenance") or {}).get("command"))
@@ -137,6 +143,29 @@ def _commands(run: Run, config: Mapping[str, Any], *, unfinished: bool) -> str:
         lines += ["# Continue from the last checkpoint:"]
         lines += [f"epslab train --config {settings} --out {shlex.quote(str(run.folder))} --resume"]
     return "\n".join(lines)
+
+
+def _from_python(run: Run, config: Mapping[str, Any], *, unfinished: bool) -> str:
+    """How a run that ``fit`` wrote was made, and how its weights are used: its model is known to a script alone."""
+    folder = shlex.quote(str(run.folder))
+    script = made_by(config.get("provenance") or {})
+    lines = [f"# It was trained from Python{', by:' if script else ' (fit), by no script that could be named here.'}"]
+    lines += [script] * bool(script)
+    if unfinished:
+        lines += ["# With resume=True in its call of fit, the same continues from the last checkpoint."]
+    lines += [
+        "# Measure it; package.module:name is a function of yours that builds the model:",
+        f"epslab evaluate {folder} --model package.module:name",
+    ]
+    return "\n".join(lines)
+
+
+def made_by(provenance: Mapping[str, Any]) -> str:
+    """The command of a script that can be run again: "python train.py"; empty for a notebook or a prompt."""
+    command = str(provenance.get("command") or "")
+    name = command.partition(" ")[0]
+    is_script = name.endswith(".py") and name not in ("ipykernel_launcher.py", "__main__.py")
+    return f"python {command}" if is_script else ""
 
 
 def _text(value: Any) -> str:

@@ -10,6 +10,7 @@ from epslab.runs.lock import lock
 from epslab.runs.measurement import Measured, Measurement
 from epslab.runs.pictures import Picture, pictures_in, save_picture
 from epslab.runs.png import png
+from epslab.runs.provenance import provenance
 from epslab.runs.run import Run
 from epslab.runs.series import read_table, write_table
 from epslab.runs.tables import Cell, Table
@@ -31,6 +32,7 @@ __all__ = [
     "percent",
     "pictures_in",
     "png",
+    "provenance",
     "radius_text",
     "read_table",
     "save_picture",

@@ -166,7 +166,7 @@ class Run(Folder):
         """
         result = self.result()
         if "columns" not in result:
-            return earlier.columns(self.metrics())
+            return earlier.columns(self.metrics()) if "recipe" in self.config else {}
         try:
             return {str(key): Column(**column) for key, column in result["columns"].items()}
         except (TypeError, AttributeError) as error:

@@ -145,9 +145,8 @@ def fit(
         identity = _identity(asked, marked, turns, data)
         plain = settings or {**asked.plain(), "monitor": marked.column, **vars(machine)}
         held = context.enter_context(run.locked("training"))
-        standing = prepare(
-            run, model, plain, identity, {"data": data, **train.about}, resume=resume, overwrite=overwrite
-        )
+        about = {"model": type(model).__qualname__, "data": data, **train.about}
+        standing = prepare(run, model, plain, identity, about, resume=resume, overwrite=overwrite)
         run.declare(columns)
         if standing is None or not asked.reached(standing):
             model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -23,6 +23,10 @@ class Finding:
     evidence: str
     numbers: Mapping[str, float | int] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        """``pass: iterative beats one-step. Examples broken, of 249: PGD 10, one step 10.``."""
+        return f"{self.verdict}: {self.name}. {self.evidence}"
+
     def to_dict(self) -> dict[str, Any]:
         """All of it, for JSON."""
         return asdict(self)
