@@ -173,7 +173,7 @@ def test_a_report_is_a_page_of_its_own(evaluated, tmp_path):
     assert "<td>0.25</td>" in html  # a radius of the sweep
     assert "prefers-color-scheme: dark" in html
     assert not re.search(r"https?:|<script|\d\.\d{6,}", html)
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match="is a folder"):
         report.to_html(tmp_path)
 
 

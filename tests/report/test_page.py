@@ -210,7 +210,7 @@ def test_a_page_of_figures_is_small(tmp_path, noisy_grid):
 
 def test_writing_where_one_cannot_says_so_and_leaves_nothing(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match="Cannot write"):
         write(Page("p"), tmp_path / "file" / "page.html")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 

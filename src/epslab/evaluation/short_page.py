@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined, Template
 
 from epslab.errors import UserError
-from epslab.files import write_atomic
+from epslab.files import PAGE, check_output, write_atomic
 from epslab.runs import Table, number
 
 _TEMPLATE = """<!doctype html>
@@ -63,15 +63,16 @@ def written(page: str, out: Path | str | None) -> str:
     """The page, written to ``out`` where that is given.
 
     Raises:
-        UserError: ``out`` cannot be written.
+        UserError: ``out`` cannot be written, does not end in .html, or belongs to a run (``files.check_output``).
     """
     if out is not None:
+        file = check_output(out, PAGE)
         try:
-            Path(out).parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(Path(out), page)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(file, page)
         except OSError as error:
             raise UserError(
-                f"The page cannot be written to '{out}' ({error.strerror}); choose another file."
+                f"The page cannot be written to '{out}' ({error.strerror}); choose another `out=`."
             ) from error
     return page
 
