@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from epslab.cli.flags import Images
 from epslab.cli.parsing import Parser, positional
 from epslab.cli.terminal import summary
+from epslab.errors import UserError
 
 
 def run(arguments: Sequence[str]) -> None:
     """Measure as the command line says, and print the numbers.
 
     Raises:
-        UserError: The run or its data cannot be read, or a number asked for cannot be computed; nothing was written.
+        UserError: The run or its data cannot be read, or a number asked for cannot be computed, and nothing was
+            written; or the run's folder cannot be written, and the numbers were only printed.
     """
     from epslab import recipes
     from epslab.runs import Run
@@ -20,6 +22,7 @@ def run(arguments: Sequence[str]) -> None:
     parser = Parser(
         "evaluate",
         "Measure a trained model: numbers go to the run's result.json, pictures to its figures.\n\n"
+        "Where the run's folder cannot be written, the numbers are printed only, and the exit code is 2.\n\n"
         "`epslab evaluate RUN --help` adds the options of the run's recipe.",
         "epslab evaluate runs/vae-digits --importance-samples 500",
     )
@@ -31,18 +34,20 @@ def run(arguments: Sequence[str]) -> None:
         parser.add_class_arguments(options)
     values = parser.read(arguments)
 
-    from epslab.report import headline
+    from epslab.report.measured import in_words, leading
 
     measured = Run.open(values.pop("run"))
-    found = recipes.evaluate(measured, **values, progress=True)
-    result = measured.result()
-    facts = {number.name: f"{number.text}{f' ({number.note})' if number.note else ''}" for number in found.values()}
-    for label, key in (("in words", "statements"), ("caution", "warnings")):
-        if result.get(key):
-            facts[label] = " ".join(result[key])
+    found = recipes.measure(measured, **values, progress=True)
+    facts = {one.name: f"{one.text}{f' ({one.note})' if one.note else ''}" for one in found.numbers.values()}
+    for label, sentences in (("in words", found.measured.statements), ("caution", found.measured.warnings)):
+        if sentences:
+            facts[label] = " ".join(sentences)
+    first = leading(found.measured)
+    title = f"Measured {measured.folder}"
+    if first is not None:
+        title += f": {in_words(first, found.images, found.split, measured.examples)}"
+    if found.unkept is not None:
+        summary(title, facts)
+        raise UserError(found.unkept)
     facts |= {"numbers": str(measured.folder / "result.json"), "pictures": str(measured.figures)}
-    summary(
-        f"Measured {measured.folder}: {headline(measured)}",
-        facts,
-        [f"epslab report {shlex.quote(str(measured.folder))}"],
-    )
+    summary(title, facts, [f"epslab report {shlex.quote(str(measured.folder))}"])

@@ -13,20 +13,24 @@ from epslab.recipes.table import RECIPES, settings_class
 from epslab.recipes.vae.settings import VAERecipe
 
 if TYPE_CHECKING:
+    from epslab.recipes.measuring import Evaluated as Evaluated
+    from epslab.recipes.measuring import evaluate as evaluate
+    from epslab.recipes.measuring import measure as measure
     from epslab.recipes.plan import Asked as Asked
     from epslab.recipes.plan import Plan as Plan
     from epslab.recipes.running import Splits as Splits
     from epslab.recipes.running import draws as draws
-    from epslab.recipes.running import evaluate as evaluate
     from epslab.recipes.running import load as load
     from epslab.recipes.running import recipe_of as recipe_of
     from epslab.recipes.running import sample as sample
     from epslab.recipes.running import splits as splits
     from epslab.recipes.running import train as train
 
-_LATER = {"Asked": "plan", "Plan": "plan"} | dict.fromkeys(
-    ("Splits", "draws", "evaluate", "load", "recipe_of", "sample", "splits", "train"), "running"
-)
+_LATER = {
+    **dict.fromkeys(("Asked", "Plan"), "plan"),
+    **dict.fromkeys(("Evaluated", "evaluate", "measure"), "measuring"),
+    **dict.fromkeys(("Splits", "draws", "load", "recipe_of", "sample", "splits", "train"), "running"),
+}
 
 __all__ = [
     "COURSE",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from epslab.runs import Measured
+from epslab.runs import Measured, Run
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,11 @@ class Fact:
         key: The measurement it is compared with, by its key in ``result.json``.
         value: The number in the measurement's unit, with "≈" where it was reported so.
         source: Who reported it, and for which settings.
-        settings: Entries of ``config.yaml`` that a run must have; a tuple lists the values allowed.
+        settings: Entries of ``config.yaml`` that a run must have, among them the epochs it completed; a tuple lists
+            the values allowed.
+
+    Raises:
+        ValueError: The number of epochs is not among the settings.
     """
 
     key: str
@@ -23,9 +27,19 @@ class Fact:
     source: str
     settings: Mapping[str, object]
 
+    def __post_init__(self) -> None:
+        """Two epochs are never compared with eighty."""
+        if "epochs" not in self.settings:
+            raise ValueError(f"the fact '{self.value}' does not say after how many epochs")
+
+
+def trained_as(run: Run) -> dict[str, Any]:
+    """The settings of a run, with the epochs it completed in place of those it was to train for."""
+    return {**run.config, "epochs": run.epochs}
+
 
 def with_published(measured: Measured, facts: Sequence[Fact], config: Mapping[str, Any]) -> Measured:
-    """The same, each measurement with what others report for a run of this configuration."""
+    """The same, each measurement with what others report for a run trained so (``trained_as``)."""
     facts = [fact for fact in facts if all(_agrees(config.get(key), wanted) for key, wanted in fact.settings.items())]
     quoted = [
         replace(found, published="; ".join(f"{fact.value} ({fact.source})" for fact in facts if fact.key == found.key))

@@ -13,16 +13,13 @@ from epslab import data as datasets
 from epslab import seeds
 from epslab.data import ImageSet, PointSet
 from epslab.data.examples import Divisible
-from epslab.errors import UserError, unknown
-from epslab.recipes.checks import at_least
+from epslab.errors import UserError
 from epslab.recipes.common import TrainingSettings
-from epslab.recipes.plan import Asked, Plan, draw_samples
+from epslab.recipes.plan import Plan, draw_samples
 from epslab.recipes.schedules import schedule
 from epslab.recipes.table import name_of, plan_of, settings_class
-from epslab.runs import Measurement, Run
+from epslab.runs import Run
 from epslab.training import Limits, Machine, Optimisation, fit
-
-_SPLITS = ("test", "validation")
 
 
 class Splits(NamedTuple):
@@ -120,7 +117,7 @@ def _tuple(value: Any) -> Any:
 
 def splits(run: Run, data_root: str | Path | None = None) -> Splits:
     """The run's data with the split of its training, prepared for measuring: binary where the recipe says so."""
-    raw, plan = _planned_of(run, data_root)
+    raw, plan = planned_of(run, data_root)
     return Splits(*(plan.prepare(part, True) for part in raw))
 
 
@@ -159,55 +156,7 @@ def sample(run: Run, n: int, seed: int = 0, *, means: bool = False) -> Tensor:
 
 def draws(run: Run) -> bool:
     """Whether samples can be drawn from the run's model."""
-    return plan_of(recipe_of(run), _stand_in(run), run.config["seed"]).sample is not None
-
-
-def evaluate(
-    run: Run,
-    *,
-    split: str = "test",
-    data_root: str | Path | None = None,
-    limit: int | None = None,
-    batch_size: int = 256,
-    seed: int = 0,
-    progress: bool = False,
-    **options: Any,
-) -> dict[str, Measurement]:
-    """Measure a trained model as its recipe does, with pictures.
-
-    Args:
-        run: A trained run; its ``result.json`` gains the numbers, its ``figures`` the pictures.
-        split: "test" or "validation".
-        data_root: Where data sets lie; None: where they lay in training.
-        limit: Number of images, drawn by the seed; None: all.
-        batch_size: Images at a time; the result depends on it by rounding only.
-        seed: Seed of the choice of images and of every image's noise.
-        progress: Show a progress bar.
-        options: Fields of the recipe's ``options``, e.g. of a VAE ``importance_samples``.
-
-    Returns:
-        What was written to ``result.json``, by key.
-
-    Raises:
-        UserError: An unknown split or option, a value that cannot work, or a run without weights.
-    """
-    if split not in _SPLITS:
-        raise unknown("split", split, _SPLITS)
-    at_least(1, limit=limit, batch_size=batch_size)
-    asked = Asked(batch_size, seed, progress, _options(run, options))
-    raw, plan = _planned_of(run, data_root)
-    images = plan.prepare(raw.test if split == "test" else raw.validation, True)
-    trained_on = _stand_in(run).shape
-    if images.shape != trained_on:
-        raise UserError(
-            f"The model of '{run.folder}' was trained on images of shape {trained_on}, but '{run.config['data']}' has"
-            f" images of shape {images.shape}; evaluate it on images of the shape it was trained on."
-        )
-    if limit is not None and limit < len(images):
-        images = images.take(limit, seed)
-    run.load_weights(plan.model)
-    run.record(plan.measure(plan.model.eval(), run, images, asked), split=split, images=len(images))
-    return run.measurements()
+    return plan_of(recipe_of(run), stand_in(run), run.config["seed"]).sample is not None
 
 
 def _planned(settings: TrainingSettings, data: str, data_root: str | Path | None, seed: int) -> tuple[Splits, Plan]:
@@ -231,20 +180,22 @@ def _examples(data: str, split: str, data_root: str | Path | None) -> Any:
     return examples
 
 
-def _planned_of(run: Run, data_root: str | Path | None) -> tuple[Splits, Plan]:
+def planned_of(run: Run, data_root: str | Path | None = None) -> tuple[Splits, Plan]:
+    """The parts of a run's data, not prepared yet, and the plan it was trained by, with an untrained model."""
     config = run.config
     return _planned(recipe_of(run), config["data"], data_root or config.get("data_root"), config["seed"])
 
 
 def _loaded(run: Run) -> Plan:
     """The plan of a run, for a single black image of the right shape; its model has the run's weights."""
-    plan = plan_of(recipe_of(run), _stand_in(run), run.config["seed"])
+    plan = plan_of(recipe_of(run), stand_in(run), run.config["seed"])
     run.load_weights(plan.model)
     plan.model.eval()
     return plan
 
 
-def _stand_in(run: Run) -> ImageSet | PointSet:
+def stand_in(run: Run) -> ImageSet | PointSet:
+    """One black image, or a point at 0, of the shape the run was trained on."""
     about = run.config["provenance"]
     if "image_shape" not in about:
         return PointSet(torch.zeros(1, *about["shape"]))
@@ -261,18 +212,6 @@ def half_of(settings: TrainingSettings, images: Any) -> Any:
     middle = len(images) // 2
     a, b = images.split([middle, len(images) - middle], seeds.stream(0, "halves"))
     return a if settings.half == "A" else b
-
-
-def _options(run: Run, given: Mapping[str, Any]) -> Any:
-    """The recipe's options with these fields."""
-    kind = recipe_of(run).options
-    known = [] if kind is None else [field.name for field in dataclasses.fields(kind)]
-    for name in given:
-        if name not in known:
-            raise UserError(
-                f"`{name}=` does not measure a '{run.config['recipe']}' such as '{run.folder}'; leave it out."
-            )
-    return None if kind is None else kind(**given)
 
 
 def _optimisation(settings: TrainingSettings, plan: Plan) -> Optimisation:

@@ -24,7 +24,7 @@ def write_report(
 ) -> Path:
     """One page of these runs, attacks and studies, in the order given; several runs are compared in a table first.
 
-    A run's section is followed by those of its finished attacks.
+    A run's section is followed by those of its finished attacks on the weights it has now.
 
     Args:
         items: Runs, attacks, results of studies, or the folders of any of them; also what ``evaluate_robustness`` and
@@ -50,7 +50,9 @@ def write_report(
 
 def _sections(item: Item) -> list[Section]:
     if isinstance(item, Run):
-        return [run_section(item), *map(robustness_section, attacks_of(item.folder))]
+        stale = item.stale_attacks()
+        shown = [attack for attack in attacks_of(item.folder) if attack.folder and attack.folder.name not in stale]
+        return [run_section(item), *map(robustness_section, shown)]
     if isinstance(item, LikelihoodReport):
         return [likelihood_section(item)]
     return [robustness_section(item) if isinstance(item, AuditFolder) else study_section(item)]

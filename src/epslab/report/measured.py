@@ -5,23 +5,27 @@ from collections.abc import Sequence
 from epslab.runs import Best, Cell, Measured, Measurement, Run, Table, number
 
 
-def leading(run: Run) -> Measurement | None:
+def leading(measured: Measured) -> Measurement | None:
     """The headline measurement, or else the first; None if nothing was measured."""
-    found = run.measured().measurements
+    found = measured.measurements
     return next((one for one in found if one.headline), found[0] if found else None)
 
 
 def headline(run: Run) -> str | None:
     """The result in a few words: "Accuracy 98.9 % [98.6, 99.1] on 10,000 test images"; None if nothing was measured."""
-    chosen = leading(run)
+    chosen = leading(run.measured())
     if chosen is None:
         return None
     result = run.result()
     about = result if "measurements" in result else result.get("evaluation", {})
-    images, split = about.get("images"), str(about.get("split") or "")
-    noun = run.examples if images or split else ""
+    return in_words(chosen, about.get("images"), str(about.get("split") or ""), run.examples)
+
+
+def in_words(one: Measurement, images: object, split: str, examples: str) -> str:
+    """A measurement with what it was measured on: "Accuracy 98.9 % on 10,000 test images"."""
+    noun = examples if images or split else ""
     measured_on = [number(images) if isinstance(images, int) else "", split, noun]
-    return " ".join(filter(None, (capital(chosen.name), chosen.text, "on" if any(measured_on) else "", *measured_on)))
+    return " ".join(filter(None, (capital(one.name), one.text, "on" if any(measured_on) else "", *measured_on)))
 
 
 def numbers(measured: Measured, best: Best | None) -> Table:

@@ -29,7 +29,7 @@ def run_section(run: Run) -> Section:
         text=tuple(measured.statements),
         pictures=(*_curves(run, metrics), *(Picture(one.caption, one.path, one.alt) for one in run.pictures())),
         tables=tuple(_first_rows(table) for table in tables if table.rows),
-        warnings=(*_warnings(config, metrics, unfinished), *measured.warnings),
+        warnings=(*_warnings(config, metrics, unfinished), *measured.warnings, *_left_out(run)),
         details=(
             *(_whole(table) for table in tables if len(table.rows) > _ROWS),
             _settings(config),
@@ -57,10 +57,11 @@ def _lead(run: Run, metrics: Mapping[str, Sequence[float]]) -> str:
     if (line := headline(run)) is not None:
         return f"{line}{f' after {_epochs(done)} of training' if done else ''}."
     best = run.best()
+    yet = "yet" if run.stale() is None else "since"
     if best is not None:
-        return f"{best.text}; not yet measured on the test {run.examples}."
+        return f"{best.text}; not {yet} measured on the test {run.examples}."
     if done:
-        return f"Trained for {_epochs(done)}; not yet measured on the test {run.examples}."
+        return f"Trained for {_epochs(done)}; not {yet} measured on the test {run.examples}."
     return "No epoch has been completed yet, so there is nothing to show but the settings."
 
 
@@ -78,6 +79,18 @@ def _warnings(config: Mapping[str, Any], metrics: Mapping[str, Sequence[float]],
         if bad:
             epoch = int(metrics["epoch"][bad[0]])
             found.append(f"{column} was not finite at epoch {epoch}: numbers after it mean nothing.")
+    return tuple(found)
+
+
+def _left_out(run: Run) -> tuple[str, ...]:
+    """Which pictures and attacks of the folder show another state of the run and are not on the page."""
+    found = []
+    pictures = [picture.name for picture in run.stale_pictures()]
+    if pictures and run.stale() is None:  # which names the pictures too
+        found.append(f"Pictures of earlier weights or other data are left out: {', '.join(pictures)}.")
+    for name, changed in run.stale_attacks().items():
+        folder = shlex.quote(str(run.folder / "attacks" / name))
+        found.append(f"The attack '{name}' is left out: it was made {changed}; `epslab report {folder}` shows it.")
     return tuple(found)
 
 

@@ -53,6 +53,11 @@ class Run(Folder):
         """``timing.csv`` by column: ``epoch``, ``seconds`` of training, and the rate, ``images_per_second``."""
         return read_table(self.folder / "timing.csv")
 
+    @property
+    def epochs(self) -> int:
+        """The epochs of training it has completed."""
+        return int(max(self.metrics().get("epoch") or [0]))
+
     def result(self) -> dict[str, Any]:
         """The content of ``result.json``; empty if there is none yet."""
         path = self.folder / "result.json"

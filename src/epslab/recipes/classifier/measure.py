@@ -14,7 +14,7 @@ from epslab.recipes.classifier.answers import Answers
 from epslab.recipes.classifier.pictures import draw
 from epslab.recipes.classifier.published import FACTS
 from epslab.recipes.plan import Asked
-from epslab.recipes.published import with_published
+from epslab.recipes.published import trained_as, with_published
 from epslab.runs import Measured, Measurement, Run, Table
 
 _CLASSES = 20  # rows of the table of classes
@@ -46,7 +46,7 @@ def measure(model: nn.Module, run: Run, images: ImageSet, asked: Asked) -> Measu
         statements=_confidence(accuracy, sure),
         conditions=_defended(run.config),
     )  # fmt: skip
-    return with_published(measured, FACTS, run.config)
+    return with_published(measured, FACTS, trained_as(run))
 
 
 def _defended(config: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from epslab.evaluation.latents import evaluate_latents
 from epslab.evaluation.likelihood import evaluate_likelihood
 from epslab.generative.vae import VAE
 from epslab.recipes.plan import Asked
-from epslab.recipes.published import with_published
+from epslab.recipes.published import trained_as, with_published
 from epslab.recipes.vae.pictures import draw_all
 from epslab.recipes.vae.published import FACTS
 from epslab.recipes.vae.settings import Estimates
@@ -34,7 +34,7 @@ def measure(vae: VAE, run: Run, images: ImageSet, asked: Asked) -> Measured:
         warnings=[latents.statement] if latents.collapsed else [],
         conditions=_images_are(run.config),
     )
-    return with_published(measured, FACTS, run.config)
+    return with_published(measured, FACTS, trained_as(run))
 
 
 def _images_are(config: Mapping[str, Any]) -> str:

@@ -1,0 +1,183 @@
+"""Measure a trained model as its recipe does, and bind the numbers to what they were measured on."""
+
+import dataclasses
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from epslab.errors import UserError, unknown
+from epslab.recipes.checks import at_least
+from epslab.recipes.common import TrainingSettings
+from epslab.recipes.plan import Asked, Plan
+from epslab.recipes.running import Splits, planned_of, recipe_of, stand_in
+from epslab.runs import Measured, Measurement, Run
+
+_SPLITS = ("test", "validation")
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluated:
+    """What was measured of a run, whether or not its folder could keep it.
+
+    Args:
+        measured: Numbers, tables and sentences.
+        split: What was measured on: "test" or "validation".
+        images: Number of examples.
+        unkept: Why the run's folder holds none or not all of it, a sentence; None if it holds all.
+    """
+
+    measured: Measured
+    split: str
+    images: int
+    unkept: str | None = None
+
+    @property
+    def numbers(self) -> dict[str, Measurement]:
+        """The numbers by key, in their order."""
+        return {found.key: found for found in self.measured.measurements}
+
+
+def evaluate(run: Run, **options: Any) -> dict[str, Measurement]:
+    """Measure a trained model as its recipe does, with pictures; arguments and errors as for ``measure``.
+
+    A folder that cannot be written costs the record, not the numbers: they are returned, with a warning.
+
+    Returns:
+        What was written to ``result.json``, by key.
+    """
+    found = measure(run, **options)
+    if found.unkept is not None:
+        warnings.warn(found.unkept, UserWarning, stacklevel=2)
+    return found.numbers
+
+
+def measure(
+    run: Run,
+    *,
+    split: str = "test",
+    data_root: str | Path | None = None,
+    limit: int | None = None,
+    batch_size: int = 256,
+    seed: int = 0,
+    progress: bool = False,
+    **options: Any,
+) -> Evaluated:
+    """Measure a trained model as its recipe does, with pictures.
+
+    Numbers and pictures are bound to the weights, the examples and the settings they were measured on: once one of
+    them changes, the run no longer shows them as its own.
+
+    Args:
+        run: A trained run; its ``result.json`` gains the numbers, its ``figures`` the pictures.
+        split: "test" or "validation".
+        data_root: Where data sets lie; None: where they lay in training.
+        limit: Number of images, drawn by the seed; None: all.
+        batch_size: Images at a time; the result depends on it by rounding only.
+        seed: Seed of the choice of images and of every image's noise.
+        progress: Show a progress bar.
+        options: Fields of the recipe's ``options``, e.g. of a VAE ``importance_samples``.
+
+    Raises:
+        UserError: An unknown split or option, a value that cannot work, a run without weights or with damaged ones, or
+            validation images that are no longer those held out of training.
+    """
+    if split not in _SPLITS:
+        raise unknown("split", split, _SPLITS)
+    at_least(1, limit=limit, batch_size=batch_size)
+    asked = Asked(batch_size, seed, progress, _options(run, options))
+    # What cannot be read is refused before the work that would be lost.
+    run.result(), run.pictures()
+    raw, plan = planned_of(run, data_root)
+    images, doubts = _examples(run, raw, plan, split)
+    if limit is not None and limit < len(images):
+        images = images.take(limit, seed)
+    of = {"weights": run.load_weights(plan.model), "data": images.checksum(), "settings": shaping(recipe_of(run))}
+    kept = _Kept(run.folder, read_only=run.read_only)
+    with kept.bound(of):
+        measured = plan.measure(plan.model.eval(), kept, images, asked)
+        measured = dataclasses.replace(measured, warnings=[*measured.warnings, *doubts])
+        kept.record(measured, split=split, images=len(images))
+    return Evaluated(measured, split, len(images), kept.unkept)
+
+
+def shaping(settings: TrainingSettings) -> dict[str, Any]:
+    """The settings that shape the model and its examples: those that not all recipes share."""
+    common = {field.name for field in dataclasses.fields(TrainingSettings)}
+    return {name: value for name, value in vars(settings).items() if name not in common}
+
+
+class _Kept(Run):
+    """A run that notes what its disk refuses, instead of losing what was measured with it."""
+
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        super().__init__(folder, read_only=read_only)
+        self.unkept: str | None = None
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.unkept = (
+                f"The numbers were measured, but are not kept: '{self.folder}' cannot be written"
+                f" ({error.strerror or error}); copy the run to a folder that can be written, and measure it there."
+            )
+
+    def show(self, *arguments: Any, **options: Any) -> None:
+        with self._noted():
+            super().show(*arguments, **options)
+
+    def record(self, measured: Measured, *, split: str, images: int) -> None:
+        with self._noted():
+            super().record(measured, split=split, images=images)
+
+
+def _examples(run: Run, raw: Splits, plan: Plan, split: str) -> tuple[Any, list[str]]:
+    """The examples to measure, and why their numbers may be doubted.
+
+    Raises:
+        UserError: They are of another shape, or not those that were held out of training.
+    """
+    images = plan.prepare(raw.test if split == "test" else raw.validation, True)
+    name, trained_on, then = run.config["data"], stand_in(run).shape, run.config["provenance"].get("data") or {}
+    if images.shape != trained_on:
+        raise UserError(
+            f"The model of '{run.folder}' was trained on images of shape {trained_on}, but '{name}' has images of shape"
+            f" {images.shape}; evaluate it on images of the shape it was trained on."
+        )
+    if split == "validation":
+        require_held_out(run, images)
+    elif "train" in then and plan.prepare(raw.train, False).checksum() != then["train"]:
+        return images, [
+            f"The training images of '{name}' are not those this model was trained on: they have changed since. If any"
+            " of these test images was among them, the numbers are too good."
+        ]
+    return images, []
+
+
+def require_held_out(run: Run, validation: Any) -> None:
+    """Make sure that these are the examples that were held out of the run's training.
+
+    Raises:
+        UserError: The data has changed since, so that others would be drawn.
+    """
+    then = (run.config["provenance"].get("data") or {}).get("validation")
+    if then is not None and validation.checksum() != then:
+        raise UserError(
+            f"The training images of '{run.config['data']}' have changed since '{run.folder}' was trained, so those it"
+            " held out for validation cannot be told from those it saw; use `split='test'`."
+        )
+
+
+def _options(run: Run, given: Mapping[str, Any]) -> Any:
+    """The recipe's options with these fields."""
+    kind = recipe_of(run).options
+    known = [] if kind is None else [field.name for field in dataclasses.fields(kind)]
+    for name in given:
+        if name not in known:
+            raise UserError(
+                f"`{name}=` does not measure a '{run.config['recipe']}' such as '{run.folder}'; leave it out."
+            )
+    return None if kind is None else kind(**given)
