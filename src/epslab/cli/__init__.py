@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 from epslab import __version__
 from epslab.cli import attack, data, evaluate, report, sample, study, tour, train
+from epslab.cli.gates import GateFailed
+from epslab.cli.streams import write_plainly
 from epslab.errors import UserError, as_flags, unknown
 
 _MODULES = (tour, train, sample, evaluate, attack, report, study, data)
@@ -30,6 +32,13 @@ options, after any verb:
   --debug     show the traceback of an error, not only its sentence
   --version   print the version
 
+exit codes:
+  0    done
+  2    what was asked for cannot work; one sentence says why
+  3    a gate failed (`epslab attack --fail-below`, `--fail-on-findings`)
+  130  interrupted; what was begun can be resumed
+  141  the reader of a pipe left
+
 example:
   epslab train vae --data digits --epochs 10
   epslab evaluate runs/vae-digits
@@ -37,7 +46,7 @@ example:
   epslab train small-cnn --data digits
   epslab attack runs/small-cnn-digits --attacks random,fgsm,pgd --radius 8/255
 """
-_USER_ERROR, _INTERRUPTED, _BROKEN_PIPE = 2, 130, 141
+_USER_ERROR, _GATE_FAILED, _INTERRUPTED, _BROKEN_PIPE = 2, 3, 130, 141
 _DISK_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.ENOTDIR}
 
 
@@ -48,16 +57,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The words after ``epslab``; None for the process's own.
 
     Returns:
-        The exit code: 0 done; 2 what the user gave cannot work (one sentence on stderr says why); 130 interrupted;
-        141 the reader of a pipe left. Any other exception is a fault of epslab's and is raised.
+        The exit code: 0 done; 2 what the user gave cannot work (one sentence on stderr says why); 3 a gate failed;
+        130 interrupted; 141 the reader of a pipe left. Any other exception is a fault of epslab's and is raised.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
+    write_plainly()
     try:
+        _require_text(words)
         _dispatch([word for word in words if word != "--debug"])
         sys.stdout.flush()
     except UserError as error:
         return _fail(str(error), error, debug)
+    except GateFailed as gate:
+        print(f"epslab: {gate}", file=sys.stderr)
+        return _GATE_FAILED
     except BrokenPipeError:
         # The interpreter flushes stdout once more as it ends: into nothing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -87,6 +101,14 @@ def _dispatch(words: list[str]) -> None:
         raise UserError(f"The verb comes first, before '{verb}': epslab VERB [options], with {', '.join(VERBS)}.")
     else:
         raise unknown("verb", verb, VERBS)
+
+
+def _require_text(words: Sequence[str]) -> None:
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:  # bytes that Python could not decode
+            raise UserError(f"{word!r} is not UTF-8 text; give names that are.") from error
 
 
 def _fail(sentence: str, error: Exception, debug: bool) -> int:

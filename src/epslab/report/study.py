@@ -80,7 +80,7 @@ class StudyResult:
         """
         folder = Path(folder)
         try:
-            content = json.loads((folder / "result.json").read_text())
+            content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
             return cls(
                 name=content["name"],
                 question=content["question"],
