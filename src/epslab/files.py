@@ -1,5 +1,6 @@
 """Where may be written, and atomic writes: a kill at any moment leaves the old content or the new, never half of it."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ from typing import BinaryIO
 from epslab.errors import UserError
 
 PAGE, PICTURE = (".html", ".htm"), (".png",)  # the suffixes of what users let epslab write
+FULL = (errno.ENOSPC, errno.EDQUOT)  # the errors of a full disk
 _LONGEST = 255  # bytes in a name, on every common file system
 _MARKS = ("config.yaml", "result.json", "robustness.json", "evaluation.json", "results", "found")
 """What makes a folder one of epslab's: a run, an attack, an evaluation or a study, finished or not."""
@@ -118,8 +120,10 @@ def writing(path: Path) -> Iterator[BinaryIO]:
         os.umask(umask)
         Path(temporary).chmod(0o666 & ~umask)
         Path(temporary).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a write that fails does not know its file
         raise
 
 

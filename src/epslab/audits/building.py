@@ -36,6 +36,7 @@ def build_attacks(
     steps: int | None = None,
     restarts: int | None = None,
     worst_case: bool = False,
+    leave_early: bool = True,
 ) -> dict[str, Attack]:
     """The attacks that are asked for, by the name the results give them.
 
@@ -50,6 +51,8 @@ def build_attacks(
         steps: Gradient steps, for those that have the setting and do not set it themselves.
         restarts: Runs per example, likewise.
         worst_case: One attack of all of them, "random+pgd", one after the other on what withstood those before.
+        leave_early: Whether an image is left alone once it is broken; without it every attack goes for the greatest
+            loss of every image (``attack.thorough()``).
 
     Raises:
         UserError: An unknown name or option, a value of the wrong type, no attack at all, or a setting that none has.
@@ -67,8 +70,9 @@ def build_attacks(
     made = {}
     for choice in choices:
         own = {name: value for name, value in common.items() if name in settings(kinds[choice.key])}
-        made[choice.key] = make(choice.name, kinds[choice.key], ball, {**own, **choice.options})
-    return {"+".join(made): WorstCase(tuple(made.values()))} if worst_case else made
+        attack = make(choice.name, kinds[choice.key], ball, {**own, **choice.options})
+        made[choice.key] = attack if leave_early else attack.thorough()
+    return {"+".join(made): WorstCase(tuple(made.values()), leave_early)} if worst_case else made
 
 
 def bounded(attacks: Mapping[str, Attack]) -> Attack | None:

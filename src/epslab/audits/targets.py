@@ -101,6 +101,7 @@ def folder_name(
     *,
     steps: int | None = None,
     restarts: int | None = None,
+    leave_early: bool = True,
     data: str = "",
     split: str = "test",
     limit: int | None = None,
@@ -116,7 +117,7 @@ def folder_name(
     parts = [norm, radius and radius.replace("/", "_"), attacks]
     for label, value in (("steps", steps), ("restarts", restarts), ("limit", limit), ("seed", seed or None)):
         parts.append(None if value is None else f"{label}{value}")
-    parts += [data, split if split != "test" else None]
+    parts += [None if leave_early else "no-leave-early", data, split if split != "test" else None]
     return re.sub(r"[^\w.+-]+", "_", "-".join(filter(None, parts)))
 
 

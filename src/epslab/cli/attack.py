@@ -1,17 +1,21 @@
 """Attack a classifier, a run's or your own: accuracies, and the evidence that the attacks worked."""
 
+import contextlib
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from epslab.audits import options
 from epslab.cli.attack_flags import parser
+from epslab.cli.attack_result import as_json, show
 from epslab.cli.attack_table import AttackTable
 from epslab.cli.folders import RUNS, first_process
-from epslab.cli.terminal import summary, table
-from epslab.errors import UserError, as_flags, unknown
+from epslab.cli.gates import GateFailed, Gates, percentage
+from epslab.errors import UserError, unknown
+from epslab.files import FULL
 from epslab.names import Names
 from epslab.recipes.checks import at_least, pixels
 from epslab.training import Machine
@@ -19,13 +23,11 @@ from epslab.training import Machine
 if TYPE_CHECKING:
     from epslab.attacks import Attack
     from epslab.audits import Target
-    from epslab.evaluation import RobustnessReport
 
 ATTACKS = ("random", "fgsm", "iterative-fgsm", "mim", "least-likely", "pgd", "apgd")
 """Those of ``epslab.attacks.ATTACKS``, which would import torch."""
 _NORMS = ("linf", "l2", "l1")
 _BALL = {"radius": "8/255", "norm": "linf"}
-_MARKS = {"pass": "✓", "fail": "✗", "not checked": "–"}
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -33,8 +35,29 @@ def run(arguments: Sequence[str]) -> None:
 
     Raises:
         UserError: The model, its weights, the data or the settings cannot work together; nothing was written.
+        GateFailed: The result does not pass a gate.
         KeyboardInterrupt: Interrupted; the message says how to go on.
     """
+    values = _read(arguments)
+    gates = Gates(percentage(values["fail_below"]), values["fail_on_findings"])
+    words = [word for word in arguments if word not in ("--resume", "--overwrite")]
+    stdout = sys.stdout
+    # Whatever else is printed, by the user's model too, must not stand in the JSON.
+    with contextlib.redirect_stdout(sys.stderr) if values["json"] else contextlib.nullcontext():
+        attacked = _attack(values, gates, f"epslab attack {shlex.join(words)}")
+        if attacked is None:
+            return
+        show(*attacked)
+    content, _, out = attacked
+    failed = gates.failures(content)
+    if values["json"]:
+        print(as_json(content, out, gates, failed), file=stdout)
+    if failed:
+        raise GateFailed(f"Not passed: {'; and '.join(failed)}.")
+
+
+def _read(arguments: Sequence[str]) -> dict[str, Any]:
+    """What the command line says, checked as far as it can be without the model."""
     names = Names("epslab.attacks", dict.fromkeys(ATTACKS, ""))
     values = parser(names).read(arguments)
     at_least(1, **{name: values[name] for name in ("limit", "batch_size", "steps", "restarts")})
@@ -52,18 +75,23 @@ def run(arguments: Sequence[str]) -> None:
         values[name] = _numbers(name, values[name])
     if values["resume"] and values["overwrite"]:
         raise UserError("--resume keeps what is there and --overwrite deletes it; give one of them.")
-    _attack(values, f"epslab attack {shlex.join(arguments)}")
+    if values["no_findings"] and values["fail_on_findings"]:
+        raise UserError("--fail-on-findings needs the findings that --no-findings leaves out; give one of them.")
+    return values
 
 
-def _attack(values: dict[str, Any], command: str) -> None:
+def _attack(values: dict[str, Any], gates: Gates, command: str) -> "tuple[Mapping[str, Any], Target, Path] | None":
+    """Attack into a folder: its ``result.json``, what was attacked, and the folder; None in all but one process."""
     from epslab.audits import audit, build_attacks, find_target
     from epslab.audits.running import require_free
     from epslab.evaluation import RadiusSweep
     from epslab.geometry import Ball
+    from epslab.report import AuditFolder
 
     machine = Machine(values["accelerator"], values["devices"])
     how = {name: values[name] for name in ("steps", "restarts", "worst_case")}
-    attacks = build_attacks(values["choices"], Ball(values["norm"], values["radius_value"]), **how)
+    ball = Ball(values["norm"], values["radius_value"])
+    attacks = build_attacks(values["choices"], ball, **how, leave_early=not values["no_leave_early"])
     sweep = RadiusSweep(values["radii"], values["norm"]) if values["radii"] else RadiusSweep()
     _leave_out_the_ball(values, attacks)
     target = find_target(
@@ -71,31 +99,40 @@ def _attack(values: dict[str, Any], command: str) -> None:
         device=machine.device,
         **{key: values[key] for key in ("data", "data_root", "split", "limit", "seed", "state", "mean", "std")},
     )
+    gates.require_passable(len(target.images))
     out = Path(values["out"]) if values["out"] else _folder(target, values)
     first = first_process()
     if first:
         require_free(out, resume=values["resume"], overwrite=values["overwrite"])
-    again = re.sub(r" --(resume|overwrite)\b", "", command)
+    with _going_on(f"`{command} --resume`"), AttackTable(list(attacks), len(target.images), shown=first) as filled:
+        audit(
+            target,
+            attacks,
+            out=out,
+            settings=_settings(values),
+            command=command,
+            batch_size=values["batch_size"],
+            seed=values["seed"],
+            sweep=None if values["no_sweep"] else sweep,
+            findings=not values["no_findings"],
+            resume=values["resume"] or not first,
+            machine=machine,
+            on_batch=filled,
+        )
+    return (AuditFolder.load(out).content, target, out) if first else None
+
+
+@contextlib.contextmanager
+def _going_on(command: str) -> Iterator[None]:
+    """Say how to go on where the attack is interrupted or the disk is full."""
     try:
-        with AttackTable(list(attacks), len(target.images), shown=first) as filled:
-            report = audit(
-                target,
-                attacks,
-                out=out,
-                settings=_settings(values),
-                command=again,
-                batch_size=values["batch_size"],
-                seed=values["seed"],
-                sweep=None if values["no_sweep"] else sweep,
-                findings=not values["no_findings"],
-                resume=values["resume"] or not first,
-                machine=machine,
-                on_batch=filled,
-            )
+        yield
     except KeyboardInterrupt as interrupt:
-        raise KeyboardInterrupt(f"Interrupted; `{again} --resume` goes on where it stopped.") from interrupt
-    if first:
-        _print(report, target, out)
+        raise KeyboardInterrupt(f"Interrupted; {command} goes on where it stopped.") from interrupt
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise UserError(f"The disk is full ('{error.filename}'); free some space, and {command} goes on.") from error
 
 
 def _leave_out_the_ball(values: dict[str, Any], attacks: Mapping[str, "Attack"]) -> None:
@@ -108,6 +145,8 @@ def _leave_out_the_ball(values: dict[str, Any], attacks: Mapping[str, "Attack"])
 
     if bounded(attacks) is not None:
         return
+    if values["fail_below"] is not None:
+        raise UserError("--fail-below needs a worst case within a radius; add an attack in a ball, e.g. pgd.")
     for flag in values["given"]:
         if not (flag == "norm" and values["radii"]):
             names = [choice.name for choice in values["choices"]]
@@ -115,38 +154,11 @@ def _leave_out_the_ball(values: dict[str, Any], attacks: Mapping[str, "Attack"])
     values |= dict.fromkeys(_BALL)
 
 
-def _print(report: "RobustnessReport", target: "Target", out: Path) -> None:
-    """Accuracies, findings, where everything is."""
-    from epslab.report.robustness import AuditFolder, accuracies, headline
-    from epslab.runs import number
-
-    content = AuditFolder.load(out).content
-    made = accuracies(content)
-    on = f"{target.name} on {len(target.images):,} {target.split} images of {Path(target.data).name}"
-    rows = [["" if cell is None else number(cell) for cell in row] for row in made.rows]
-    table(f"{on}: {made.title[0].lower()}{made.title[1:]}", made.columns, rows, numbers=True)
-    if report.findings:
-        print()
-        table(
-            "Findings",
-            ("", "finding", "evidence"),
-            [(_MARKS[finding.verdict], finding.name, as_flags(finding.evidence)) for finding in report.findings],
-        )
-    print()
-    failed = [finding.name for finding in report.findings if finding.verdict == "fail"]
-    facts = {}
-    if report.clean_accuracy.interval()[0] <= 1 / len(target.images.classes):
-        facts["caution"] = "no better than guessing without an attack: do weights, normalisation and labels fit?"
-    if report.findings:
-        facts["findings"] = f"not passed: {'; '.join(failed)}" if failed else "none speaks against the attacks"
-    facts |= {"numbers": str(out / "result.json"), "pictures": str(out / "figures"), "images": str(out / "results")}
-    summary(headline(content).removesuffix("."), facts, [f"epslab report {shlex.quote(str(out))}"])
-
-
 def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """What the page shows of how it was done."""
     keys = ("norm", "radius", "steps", "restarts", "worst_case", "state", "mean", "std")
-    return {"attacks": [choice.words for choice in values["choices"]], **{key: values[key] for key in keys}}
+    settings = {"attacks": [choice.words for choice in values["choices"]], **{key: values[key] for key in keys}}
+    return {**settings, "leave_early": False} if values["no_leave_early"] else settings
 
 
 def _folder(target: "Target", values: Mapping[str, Any]) -> Path:
@@ -158,6 +170,7 @@ def _folder(target: "Target", values: Mapping[str, Any]) -> Path:
         options.label(values["attacks"], values["choices"], worst_case=values["worst_case"]),
         data=Path(target.data).name if foreign else "",
         **{key: values[key] for key in ("norm", "radius", "steps", "restarts", "split", "limit", "seed")},
+        leave_early=not values["no_leave_early"],
     )
     if target.run is not None:
         return target.run.folder / "attacks" / name

@@ -44,6 +44,11 @@ _GROUPS: dict[str, dict[str, dict[str, Any]]] = {
             "action": "store_true",
             "help": "only the worst case: each attack on what withstood the others; faster",
         },
+        "no_leave_early": {
+            "action": "store_true",
+            "help": "push every image to the greatest loss, not only across the boundary: for confidence and transfer; "
+            "slower",
+        },
         "radii": {
             "type": _TEXT,
             "metavar": "R,R,…",
@@ -78,6 +83,22 @@ _GROUPS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "resume": {"action": "store_true", "help": "go on with an attack that was interrupted"},
         "overwrite": {"action": "store_true", "help": "delete what the folder holds, first"},
+    },
+    "Continuous integration": {
+        "fail_below": {
+            "type": _TEXT,
+            "metavar": "PERCENT",
+            "help": "exit with code 3 if the worst-case accuracy's 95 % interval begins below this, e.g. 50",
+        },
+        "fail_on_findings": {
+            "action": "store_true",
+            "help": "exit with code 3 if a finding speaks against the attacks",
+        },
+        "json": {
+            "action": "store_true",
+            "help": "print one JSON object, what result.json holds with `folder` and `gates`, and nothing else; words "
+            "go to standard error",
+        },
     },
 }
 
