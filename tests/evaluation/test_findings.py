@@ -387,7 +387,7 @@ def test_the_probes_findings_say_what_was_seen() -> None:
     said = finding_of(probing(flipped=first(3), repeat=repeat), NAMES[7])
     assert said.numbers == {"change": 0.5, "flipped": 3, "n": 100}
     assert said.evidence == (
-        "Asked twice, logits differ by up to 0.5 of the largest logit (up to 0.0003 is allowed), and 3 of 100"
+        "Asked twice, logits differ by up to 0.5 of the largest logit (up to 0.000316 is allowed), and 3 of 100"
         " predictions change (none may). Let it draw from the seeds it is given, or attack the average over its noise."
     )
     assert finding_of(probing(flipped=first(3)), NAMES[7]).evidence.endswith("change (none may).")
@@ -399,7 +399,7 @@ def test_the_probes_findings_say_what_was_seen() -> None:
         assert "rows do not sum to 1" in finding_of(probing(normaliser=first(1) * size), NAMES[9]).evidence
     said = finding_of(probing(lowest=first(1) * -2.0, highest=first(1) * 3.0, normaliser=first(100) * 9.0), NAMES[9])
     assert said.numbers == {"lowest": -2, "highest": 3}
-    assert said.evidence == "Outputs run from -2 to 3; their rows do not sum to 1."
+    assert said.evidence == "Outputs run from −2 to 3; their rows do not sum to 1."
 
 
 def test_alone_a_small_change_is_rounding_and_a_larger_one_is_not() -> None:

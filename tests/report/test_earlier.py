@@ -78,7 +78,7 @@ def test_its_numbers_have_names_units_and_errors(earlier):
     assert rows["importance-weighted bound on log p(x), nats"] == "−287.42 ± 0.70"
     assert rows["active latent dimensions"] == "14"
     assert rows["draws K of the importance-weighted bound"] == "100"
-    assert rows["Negative ELBO, validation images, best epoch (2)"] == "0.6200 bits/dim"
+    assert rows["Negative ELBO, validation images, best epoch (2)"] == "0.62 bits/dim"
     assert len(rows) == len(section.tables[0].rows)
 
 
@@ -118,7 +118,7 @@ def test_a_classifier_s_accuracy_leads(earlier):
     numbers, classes = section.tables
     assert numbers.rows[0][:2] == ["accuracy", "98.9 % [98.6, 99.1]"]
     assert numbers.rows[1][:2] == ["cross-entropy, nats", "0.0412 ± 0.0031"]
-    assert numbers.rows[-1][:2] == ["Error, validation images, best epoch (2)", "1.10 %"]
+    assert numbers.rows[-1][:2] == ["Error, validation images, best epoch (2)", "1.1 %"]
     assert "Clopper & Pearson" in classes.note
     assert [tuple(row) for row in classes.rows] == [
         ("<b>", "95.0 % [93.0, 96.0]", 1000),
@@ -138,13 +138,13 @@ def test_a_confidence_outside_the_interval_is_spoken_of(earlier, confidence, sai
 def test_without_a_monitor_the_column_that_was_meant_chooses(earlier):
     run = earlier(settings=CLASSIFIER, metrics=ERRORS, evaluation=None, monitor=None)
     assert run_section(run).lead == (
-        "Error 1.10 % on the validation images at the best epoch, 2 of 2; not yet measured on the test images."
+        "Error 1.1 % on the validation images at the best epoch, 2 of 2; not yet measured on the test images."
     )
     rows = [
         f"{line},{error}" for line, error in zip(ERRORS.splitlines(), ("val/robust_error", 1, 0.3, 0.4), strict=True)
     ]
     run = earlier("robust", settings=CLASSIFIER, metrics="\n".join(rows) + "\n", evaluation=None, monitor=None)
-    assert run_section(run).lead.startswith("Error under the training attack 30.00 % on the validation images at the")
+    assert run_section(run).lead.startswith("Error under the training attack 30.0 % on the validation images at the")
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ def test_numbers_stand_at_the_right_and_words_at_the_left():
     rows = (("a", 1.5, "0.536 ± 0.002", "2.13.0"), ("b", None, "≈ −97", "x"))
     html = render(Page("p", sections=(Section("s", tables=(Table("t", ("w", "x", "y", "z"), rows),)),)))
     cells = re.findall(r'<td(?: class="(\w+)")?>([^<]*)</td>', html)
-    assert [text for kind, text in cells if kind == "number"] == ["1.500", "0.536 ± 0.002", "", "≈ −97"]
+    assert [text for kind, text in cells if kind == "number"] == ["1.5", "0.536 ± 0.002", "", "≈ −97"]
 
 
 def test_a_page_of_figures_is_small(tmp_path, noisy_grid):
@@ -224,12 +224,13 @@ def test_a_picture_that_is_none_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (0.53612, "0.5361"), (-103.0, "−103.0"), (1234567.0, "1,234,567"), (10000, "10,000"), (0, "0"), (0.0, "0"),
-        (1.5e-7, "1.50·10⁻⁷"), (2e9, "2.00·10⁹"), (float("nan"), "NaN"), (float("-inf"), "−∞"), (None, ""),
-        (True, "yes"), ("0.5 ± 0.1", "0.5 ± 0.1"), (99999.0, "99,999"),
+        (0.53612, "0.536"), (-103.0, "−103"), (1234567.0, "1,230,000"), (10000, "10,000"), (0, "0"), (0.0, "0"),
+        (1.54e-7, "1.54·10⁻⁷"), (2e9, "2·10⁹"), (float("nan"), "NaN"), (float("-inf"), "−∞"), (None, ""),
+        (True, "yes"), ("0.5 ± 0.1", "0.5 ± 0.1"), (12345, "12,345"), (6.3, "6.3"), (6.304, "6.3"), (0.9996, "1"),
+        (999.6, "1,000"), (0.00012349, "0.000123"), (9.999e6, "1·10⁷"), (-0.25, "−0.25"), (600.0, "600"),
     ],
 )  # fmt: skip
-def test_numbers_are_written_with_four_digits(value, text):
+def test_numbers_are_written_with_three_digits(value, text):
     assert number(value) == text
 
 

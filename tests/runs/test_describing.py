@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from matplotlib.figure import Figure
 
 from epslab.errors import UserError
@@ -23,6 +24,7 @@ from epslab.runs import (
     png,
     radius_text,
     undeclared,
+    whole_percent,
     with_interval,
 )
 
@@ -92,8 +94,8 @@ def test_the_result_is_read_by_a_person_and_by_jq(run: Run) -> None:
         (Measurement("a", "a", "bits/dim", 0.53794, standard_error=0.00131), "0.5379 ± 0.0013 bits/dim"),
         (Measurement("a", "a", "nats", -12.34, interval=(-13.0, -11.5)), "−12.3 [−13.0, −11.5] nats"),
         (Measurement("a", "a", value=14), "14"),
-        (Measurement("a", "a", value=14.0), "14.00"),
-        (Measurement("a", "a", value=1.0, interval=(0.0, math.inf)), "1.000 [0, ∞]"),
+        (Measurement("a", "a", value=14.0), "14"),
+        (Measurement("a", "a", value=1.0, interval=(0.0, math.inf)), "1 [0, ∞]"),
     ],
 )
 def test_numbers_are_written_with_what_is_known_of_them(measurement: Measurement, text: str) -> None:
@@ -105,9 +107,35 @@ def test_intervals_and_norms_and_radii_have_one_form() -> None:
     assert with_interval(1.8412, 1.62, 2.06) == "1.84 [1.62, 2.06]"
     assert with_interval(1234.5, 1000.0, 1500.0) == "1,234 [1,000, 1,500]"
     assert [norm_text(norm) for norm in ("linf", "l2", "l1", "pixels")] == ["L∞", "L2", "L1", "pixels"]
-    assert [radius_text(radius) for radius in (8 / 255, 0.5 / 255, 0.3, 12.0, math.inf)] == [
-        "8/255", "0.5/255", "0.3", "12", "∞",
-    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("radius", "text"),
+    [
+        (8 / 255, "8/255"), (0.5 / 255, "0.5/255"), (0.1, "0.1"), (0.3, "0.3"), (0.03125, "0.03125"), (12.0, "12"),
+        (1000.0, "1000"), (0.0301234, "0.0301"), (200 / 255, "200/255"), (1.0, "1"), (0.0, "0"), (math.inf, "∞"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_a_radius_reads_as_it_was_given(radius: float, text: str, dtype: torch.dtype) -> None:
+    """Also after it went through float32: 0.1 is "0.1", not "25.5/255"."""
+    assert radius_text(torch.tensor(radius, dtype=dtype).item()) == text
+
+
+def test_a_radius_that_was_typed_stays() -> None:
+    assert [radius_text(text) for text in ("8/255", "0.10", "1/3")] == ["8/255", "0.10", "1/3"]
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text", "whole"),
+    [
+        (0.0, "0.0 %", "0 %"), (1.0, "100.0 %", "100 %"), (0.5, "50.0 %", "50 %"), (0.0001, "0.01 %", "1 %"),
+        (0.9999, "99.99 %", "99 %"), (0.004, "0.4 %", "1 %"), (0.996, "99.6 %", "99 %"), (2.0, "200.0 %", "200 %"),
+        (math.nan, "NaN %", "NaN %"),
+    ],
+)  # fmt: skip
+def test_only_none_reads_0_percent_and_only_all_reads_100(fraction: float, text: str, whole: str) -> None:
+    assert (percent(fraction), whole_percent(fraction)) == (text, whole)
 
 
 def test_columns_come_back_and_the_others_have_their_own_name(run: Run) -> None:
@@ -136,11 +164,11 @@ ROWS = "epoch,train/loss,val/loss,val/score\n0,,1.0,9\n1,5.0,3.0,4\n2,4.0,2.0,na
 @pytest.mark.parametrize(
     ("monitor", "column", "epoch", "text"),
     [
-        ("val/loss", Column("Loss", "nats", "lower"), 2, "Loss 2.000 nats on the validation images"),
-        ("val/loss", Column("Loss", "fraction"), 2, "Loss 200.00 % on the validation images"),
-        ("val/score", Column("Score", better="higher"), 3, "Score 6.000 on the validation images"),
-        ("val/score", Column("Score", better="lower"), 1, "Score 4.000 on the validation images"),
-        ("train/loss", Column("Loss"), 3, "Loss 3.000 on the training images"),
+        ("val/loss", Column("Loss", "nats", "lower"), 2, "Loss 2 nats on the validation images"),
+        ("val/loss", Column("Loss", "fraction"), 2, "Loss 200.0 % on the validation images"),
+        ("val/score", Column("Score", better="higher"), 3, "Score 6 on the validation images"),
+        ("val/score", Column("Score", better="lower"), 1, "Score 4 on the validation images"),
+        ("train/loss", Column("Loss"), 3, "Loss 3 on the training images"),
     ],
 )
 def test_the_best_epoch_is_the_first_best_by_the_column_s_direction(

@@ -87,5 +87,5 @@ def test_the_study_shows_it(results: dict[str, StudyResult]) -> None:
     assert narrow < wide
     answer = results["divergences"].answer
     assert "infinite from the first step, s=0.125" in answer
-    assert "reaches ln 2 = 0.6931 at s=1" in answer
+    assert "reaches ln 2 = 0.693 at s=1" in answer
     assert "Wasserstein-1 is s, exactly" in answer

@@ -15,7 +15,7 @@ from epslab.classifiers.accuracy import logits
 from epslab.data import ImageSet
 from epslab.evaluation.robustness_report import RobustnessReport
 from epslab.evaluation.robustness_result import Example
-from epslab.runs import norm_text, save_picture
+from epslab.runs import norm_text, save_picture, whole_percent
 from epslab.types import Classifier, Images
 
 ROWS = 4
@@ -125,9 +125,4 @@ def _grid(report: RobustnessReport, name: str, chosen: Sequence[int], model: Cla
 def _said(model: Classifier, images: Images, classes: Sequence[str]) -> list[str]:
     """The predicted class of each image, and how sure of it the model is."""
     confidence, prediction = logits(model, images).double().softmax(1).max(1)
-    return [f"{classes[i]}: {_percent(p)}" for i, p in zip(prediction.tolist(), confidence.tolist(), strict=True)]
-
-
-def _percent(p: float) -> str:
-    """Never 100 % for what is less."""
-    return f"{min(99, round(100 * p)) if p < 1 else 100} %"
+    return [f"{classes[i]}: {whole_percent(p)}" for i, p in zip(prediction.tolist(), confidence.tolist(), strict=True)]

@@ -7,6 +7,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from epslab.errors import UserError
+from epslab.runs.text import percent
 
 
 class Interval(NamedTuple):
@@ -74,8 +75,7 @@ class Proportion(float):
 
     def __str__(self) -> str:
         """``97.2 % [96.1, 98.0]``: percent, with the 95 % interval."""
-        low, high = self.interval()
-        return f"{100 * self:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+        return percent(self, self.interval())
 
     def __repr__(self) -> str:
         """As it is made."""

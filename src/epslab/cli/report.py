@@ -33,6 +33,7 @@ def run(arguments: Sequence[str]) -> None:
     out = check_output(values["out"] or folders[0] / "report.html", PAGE)
 
     from epslab.report import write_report
+    from epslab.runs import number
 
     write_report(folders, out)
-    summary(f"Wrote {out}", {"folders": str(len(folders)), "size": f"{out.stat().st_size / 1e6:.1f} MB"})
+    summary(f"Wrote {out}", {"folders": str(len(folders)), "size": f"{number(out.stat().st_size / 1e6)} MB"})

@@ -39,9 +39,11 @@ def run(arguments: Sequence[str]) -> None:
     if values.pop("overwrite"):
         _clear(out)
 
+    from epslab.runs import number
+
     root = values.pop("data_root")
     page = tour(out=out, data_root=None if root is None else Path(root), **values)
-    size = f"{page.stat().st_size / 1e6:.1f} MB"
+    size = f"{number(page.stat().st_size / 1e6)} MB"
     summary("The tour is done", {"page": f"{page} ({size}, one file: open it in a browser, or send it)"})
 
 

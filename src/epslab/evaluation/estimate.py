@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from epslab.runs import with_error
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -34,11 +36,5 @@ class Estimate:
         return Estimate(self.mean * factor, self.standard_error * abs(factor), self.n)
 
     def __str__(self) -> str:
-        """``98.3 ± 0.2``: to the error's first digit, or to its second where the first is a 1."""
-        error = self.standard_error
-        if not math.isfinite(error) or error == 0:
-            return f"{self.mean:.6g} ± {error:.1g}"
-        exponent = math.floor(math.log10(error))
-        digits = 2 if error / 10**exponent < 1.95 else 1
-        decimals = max(0, digits - 1 - exponent)
-        return f"{self.mean:.{decimals}f} ± {error:.{decimals}f}"
+        """``98.34 ± 0.21``: to the error's second digit."""
+        return with_error(self.mean, self.standard_error)

@@ -17,7 +17,7 @@ from epslab.evaluation.batches import Prepare, batches
 from epslab.evaluation.estimate import Estimate
 from epslab.generative.elbo import ElboTerms
 from epslab.nets.modes import borrowed
-from epslab.runs import Measurement
+from epslab.runs import Measurement, number
 from epslab.seeds import noise, of_indices
 from epslab.types import Images, Latents, PerExample, Seeds
 
@@ -117,7 +117,7 @@ class LatentReport:
         """Whether the posterior has collapsed, and why, in a sentence or two."""
         units, active = len(self.active), self.active_units
         kl = self.kl.double().mean().item()
-        facts = f"{active} of {units} units {'is' if active == 1 else 'are'} active, KL {kl:.2f} nats"
+        facts = f"{active} of {units} units {'is' if active == 1 else 'are'} active, KL {number(kl)} nats"
         if active == units:
             return f"The posterior has not collapsed: {facts}."
         weighed = (
@@ -127,7 +127,9 @@ class LatentReport:
         )
         if active:
             idle = (
-                "" if self.kl_per_dimension is None else f" with {self.kl_per_dimension[~self.active].sum():.2f} nats"
+                ""
+                if self.kl_per_dimension is None
+                else f" with {number(self.kl_per_dimension[~self.active].sum().item())} nats"
             )
             return (
                 f"The posterior has collapsed in part: {facts}; the other {units - active}{idle} say nothing of the"
@@ -138,7 +140,7 @@ class LatentReport:
     def measurements(self) -> list[Measurement]:
         """The numbers as a run keeps them."""
         information, marginal = self.mutual_information, self.marginal_kl
-        most = f"at most ln {information.n} = {math.log(information.n):.2f}"
+        most = f"at most ln {information.n} = {number(math.log(information.n))}"
         return [
             Measurement(
                 "active_units", "active latent dimensions", value=self.active_units, note=f"of {len(self.active)}"
@@ -164,8 +166,8 @@ class LatentReport:
             return f"the decoder ignores z; {weighed}, or take a decoder that needs z"
         if kl < NEGLIGIBLE:
             return (
-                f"the decoder listens to z (log p(x|z) varies by {math.sqrt(self.decoder_spread):.1f} nats), but the"
-                f" encoder answers with the prior whatever the image; {weighed}, or train the encoder longer"
+                f"the decoder listens to z (log p(x|z) varies by {number(math.sqrt(self.decoder_spread))} nats), but"
+                f" the encoder answers with the prior whatever the image; {weighed}, or train the encoder longer"
             )
         return (
             "the encoder gives every image the same code, yet away from the prior: its KL buys nothing; look for a"

@@ -16,6 +16,7 @@ from epslab.errors import UserError
 from epslab.evaluation.portions import Portion, answers
 from epslab.evaluation.robustness_measure import attacked
 from epslab.geometry import Ball
+from epslab.runs import radius_text
 from epslab.types import Classifier
 
 _FACTORS = (0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
@@ -116,7 +117,7 @@ def sweep(
             break
         rest = portion.part(open_)
         own = seeds.of_indices(seed, rest.indices, "robustness", "sweep", number).to(portion.labels.device)
-        name = f"sweep at {float(ball.radius):.4g}"
+        name = f"sweep at {radius_text(float(ball.radius))}"
         one = attack(ball)
         if number and isinstance(one, PGD) and one.random_start:
             one = one.going_on_from(reached[open_])

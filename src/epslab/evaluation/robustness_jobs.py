@@ -10,6 +10,7 @@ from torch import Tensor
 from epslab.evaluation.portions import Portion, TestSet
 from epslab.evaluation.progress import Advance
 from epslab.evaluation.robustness_store import Store
+from epslab.runs import whole_percent
 from epslab.training.surroundings import reseed
 
 OnBatch = Callable[[str, int, int | None, bool], None]
@@ -74,6 +75,7 @@ def walk(mine: Assigned, examples: TestSet, store: Store, advance: Advance, on_b
                 if job.counts:
                     right[todo] = results["right"].cpu()
             count = int(right[indices].sum()) if job.counts else None
-            advance(len(indices), job.name if count is None else f"{job.name}, right {count / len(indices):.0%}")
+            right_so_far = "" if count is None else f", right {whole_percent(count / len(indices))}"
+            advance(len(indices), f"{job.name}{right_so_far}")
             if on_batch is not None:
                 on_batch(job.name, len(indices), count, len(todo) > 0)

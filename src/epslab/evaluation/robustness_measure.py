@@ -11,6 +11,7 @@ from epslab.evaluation.portions import Portion, answers
 from epslab.evaluation.robustness_jobs import Job
 from epslab.evaluation.robustness_store import PICTURES
 from epslab.geometry import Ball
+from epslab.runs import norm_text
 from epslab.seeds import of_indices
 from epslab.types import Classifier, Seeds
 
@@ -69,7 +70,7 @@ def attacked(model: Classifier, attack: Attack, name: str, portion: Portion, see
         worst = int(outside.nonzero()[0, 0])
         raise UserError(
             f"The attack '{name}' breaks its rules at example {int(portion.indices[worst])}: its image runs from"
-            f" {wide[worst].min():.9g} to {wide[worst].max():.9g} (allowed: 0 to 1) at {norm} distance"
+            f" {wide[worst].min():.9g} to {wide[worst].max():.9g} (allowed: 0 to 1) at {norm_text(norm)} distance"
             f" {distance[worst]:.9g} (allowed: {radius:.9g}); project with Ball.project, and clamp."
         )
     prediction = answers(model, x, portion).argmax(1)

@@ -27,6 +27,7 @@ from epslab.figures.style import (
     plain_ticks,
     styled,
 )
+from epslab.runs import percent, whole_percent
 
 Interval = tuple[Vector, Vector, Vector]
 """A measured share, in [0, 1], with the lower and the upper end of its confidence interval, each [n]."""
@@ -165,7 +166,7 @@ def accuracy_bars(names: Sequence[str], shares: Interval, *, first: int = 0) -> 
     axes.barh(places, value, height=0.34, color=colours, xerr=arms, error_kw={"ecolor": INK, "capsize": 3})
     for place, name, centre, left, right in zip(places, names, value, low, high, strict=True):
         axes.annotate(
-            f"{name}: {centre:.1f} % [{left:.1f}, {right:.1f}]",
+            f"{name}: {percent(centre / 100, (left / 100, right / 100))}",
             (0, place),
             xytext=(1, 17),
             textcoords="offset points",
@@ -205,7 +206,9 @@ def transfer_matrix(
     for (i, j), value in np.ndenumerate(values):
         if np.isfinite(value):
             # White on the dark part of the scale, black on the light one: a contrast of 4.5 or more on either.
-            axes.text(j, i, f"{value:.0f} %", ha="center", va="center", color="white" if value > _DARK else "black")
+            axes.text(
+                j, i, whole_percent(value / 100), ha="center", va="center", color="white" if value > _DARK else "black"
+            )
     room = WIDTH - 0.8 - LETTER * max(map(len, rows))
     crowded = LETTER * (max(map(len, columns)) + 0.5) * len(columns) > room + 0.2
     axes.set_xticks(range(len(columns)), columns, rotation=35 if crowded else 0, ha="right" if crowded else "center")

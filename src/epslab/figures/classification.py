@@ -9,6 +9,7 @@ from torch import Tensor
 
 from epslab.figures.images import image_grid
 from epslab.figures.style import BLUE, GRID, INK, LETTER, WIDTH, ImageArray, Vector, array, cells, figure, key, styled
+from epslab.runs import whole_percent
 
 Counts = Int[Tensor, "classes classes"] | Int[np.ndarray, "classes classes"]
 """How many of class i (row) were taken for class j (column)."""
@@ -80,7 +81,7 @@ def mistakes(images: ImageArray, truth: Sequence[str], said: Sequence[str], conf
         said: The class predicted for each.
         confidence: The probability of the predicted class, in [0, 1].
     """
-    percent = [f"{100 * value:.0f} %" for value in array(confidence)]
+    percent = [whole_percent(value) for value in array(confidence).tolist()]
     longest = max(len(f"{a}→{b} {c}") for a, b, c in zip(truth, said, percent, strict=True))
     columns = min(6, max(2, int(WIDTH / (LETTER * (longest + 1.5)))))
     room = int(WIDTH / columns / LETTER) - 9  # letters left for both names

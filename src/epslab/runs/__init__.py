@@ -14,7 +14,7 @@ from epslab.runs.provenance import provenance
 from epslab.runs.run import Run
 from epslab.runs.series import read_table, write_table
 from epslab.runs.tables import Cell, Table
-from epslab.runs.text import norm_text, number, percent, radius_text, with_error, with_interval
+from epslab.runs.text import norm_text, number, percent, radius_text, whole_percent, with_error, with_interval
 
 __all__ = [
     "Best",
@@ -38,6 +38,7 @@ __all__ = [
     "save_picture",
     "undeclared",
     "weights_hash",
+    "whole_percent",
     "with_error",
     "with_interval",
     "write_table",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from epslab.runs.columns import Column, undeclared
-from epslab.runs.text import number
+from epslab.runs.text import number, percent
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Best:
     def number(self) -> str:
         """The value with its unit: "1.10 %", "0.6200 bits/dim"."""
         if self.column.unit == "fraction":
-            return f"{100 * self.value:.2f} %"
+            return percent(self.value)
         return f"{number(float(self.value))} {self.column.unit}".rstrip()
 
     @property

@@ -125,7 +125,7 @@ def same(measured: Sequence[Gap]) -> str:
     differ = "they are two defences" if least > EQUAL else "they are the same, too"
     return (
         f"Without BatchNorm the adversarial loss and the adversarial batch {without}: their gradients differ by at most"
-        f" {number(largest)} of their size. With it {differ}: they differ by {100 * least:.2g} % or more."
+        f" {number(largest)} of their size. With it {differ}: they differ by {number(100 * least)} % or more."
     )
 
 

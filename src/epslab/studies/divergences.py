@@ -165,7 +165,7 @@ def _answer(found: Found) -> str:
     saturated = (
         "never reaches ln 2"
         if reached is None
-        else f"reaches ln 2 = {math.log(2):.4f} at s={reached:g} and says no more from there on"
+        else f"reaches ln 2 = {number(math.log(2))} at s={reached:g} and says no more from there on"
     )
     bent = max(abs(values["Wasserstein-1"] - s) for s, values in uniform.items())
     (narrow, two), (wide, many) = sorted(found.landings.items())
@@ -173,8 +173,8 @@ def _answer(found: Found) -> str:
         "Two uniform distributions of width 1 are moved apart by s. KL and Jeffreys are infinite from the first step,"
         f" s={first:g}. Jensen–Shannon {saturated}."
         f" Wasserstein-1 {'is s, exactly' if bent < 1e-12 else f'differs from s by up to {number(bent)}'}."
-        f" Of {DRAWS:,} draws from the prior, effectively {two.effective:.1f} count for the posterior of the median"
-        f" test image with D={narrow} and {many.effective:.1f},"
+        f" Of {DRAWS:,} draws from the prior, effectively {number(two.effective)} count for the posterior of the median"
+        f" test image with D={narrow} and {number(many.effective)},"
         f" {'fewer' if many.effective < two.effective else 'not fewer'}, with D={wide}."
     )
 

@@ -158,7 +158,7 @@ def _table_of_misses(found: Found) -> Table:
         ],
         note=f"Mean ± standard error over {found.images:,} images of {math.prod(IMAGE_SHAPE)} pixels drawn from the"
         " model; IW is importance weighting. Nats to find: the mean KL from posterior to prior; prior Monte Carlo needs"
-        f" about e to that power draws, and {draws:,} is e^{math.log(draws):.1f}. The ELBO is exact: it misses by"
+        f" about e to that power draws, and {draws:,} is e^{number(math.log(draws))}. The ELBO is exact: it misses by"
         " KL(q‖posterior), the same for every image (largest difference from that theory:"
         f" {number(astray)}). q is the posterior, moved by half a standard deviation and a quarter wider.",
     )

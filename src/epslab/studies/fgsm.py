@@ -11,7 +11,8 @@ from epslab.attacks import FGSM, RandomNoise
 from epslab.data import ImageSet
 from epslab.evaluation import RobustnessReport
 from epslab.recipes.checks import pixels
-from epslab.report import StudyResult, Table
+from epslab.report import StudyResult, Table, number
+from epslab.runs import radius_text
 from epslab.studies.classifiers import NETS
 from epslab.studies.context import Context
 from epslab.studies.outcomes import Outcomes, measured
@@ -85,7 +86,7 @@ def key(kind: str, factor: float = 1) -> str:
 def times(factor: float, radius: str) -> str:
     """A multiple of a radius, in the unit it was given in: "0.225", "0.5/255"."""
     length = factor * pixels(radius, "radius")
-    return f"{255 * length:.3g}/255" if radius.endswith("/255") else f"{length:.4g}"
+    return f"{number(255 * length)}/255" if radius.endswith("/255") else radius_text(length)
 
 
 def _changed(model: Classifier, images: ImageSet, report: RobustnessReport) -> Changed | None:
@@ -132,7 +133,8 @@ def _by_radius(found: Found) -> Table:
         ("L∞ radius", *KINDS),
         [("0", *[str(outcomes.clean)] * len(KINDS)), *rows],
         note="Brackets: 95 % intervals (Clopper–Pearson). Noise: one draw of ± radius for every pixel. The net was"
-        f" trained for {found.epochs} epochs; its cross-entropy on the test images is {found.cross_entropy:.3f} nats.",
+        f" trained for {found.epochs} epochs; its cross-entropy on the test images is"
+        f" {number(found.cross_entropy)} nats.",
     )
 
 

@@ -10,7 +10,7 @@ from epslab import figures
 from epslab.attacks import FGSM, PGD, IterativeFGSM
 from epslab.data import ImageSet
 from epslab.geometry import Ball
-from epslab.report import StudyResult, Table
+from epslab.report import StudyResult, Table, number
 from epslab.studies.classifiers import NETS
 from epslab.studies.context import Context
 from epslab.studies.outcomes import Outcomes, measured
@@ -115,16 +115,16 @@ def _answer(found: Found) -> str:
     for outcomes in (plain, held):
         times = _times(outcomes, most)
         fewer.append(
-            f"{times:.1f} times fewer than if solved images stayed in the batch"
+            f"{number(times)} times fewer than if solved images stayed in the batch"
             if times
             else "no image had to be attacked"
         )
     return (
         f"Without a defence FGSM leaves {plain.accuracy('FGSM')} of images right and PGD-{most}"
-        f" {plain.accuracy(pgd)}: PGD breaks {plain.more(pgd, 'FGSM')} more, with"
-        f" {plain.gradients[pgd]:.1f} gradients per image instead of {plain.gradients['FGSM']:.1f} ({fewer[0]}). On"
+        f" {plain.accuracy(pgd)}: PGD breaks {plain.more(pgd, 'FGSM')} more, with {number(plain.gradients[pgd])}"
+        f" gradients per image instead of {number(plain.gradients['FGSM'])} ({fewer[0]}). On"
         f" {NETS[found.net]} trained against PGD it breaks {held.more(pgd, 'FGSM')} more than FGSM, with"
-        f" {held.gradients[pgd]:.1f} gradients per image ({fewer[1]})."
+        f" {number(held.gradients[pgd])} gradients per image ({fewer[1]})."
     )
 
 
@@ -150,13 +150,13 @@ def _table(found: Found, classifier: str) -> Table:
 
     rows = [(str(n), *(cell for family in FAMILIES for cell in cells(key(family, n)))) for n in found.steps]
     same = ": the same {} images bit for bit at every number of steps."
-    differ = " only nearly: {} images differ by up to {:.1g}."
+    differ = " only nearly: {} images differ by up to {}."
     return Table(
         f"The {classifier} classifier, L∞ radius {found.radius}: accuracy, and gradients per image",
         ("steps", *(column for family in FAMILIES for column in (family, "gradients"))),
         [("FGSM", *cells("FGSM"), *("", None) * (len(FAMILIES) - 1)), *rows],
         note="PGD that starts at the image itself, as the course's does, is iterated FGSM"
-        + (differ if tried.apart else same).format(tried.compared, tried.apart),
+        + (differ if tried.apart else same).format(tried.compared, number(tried.apart)),
     )
 
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from epslab import figures, recipes
 from epslab.evaluation.estimate import Estimate
 from epslab.generative.vae import VAE, manifold
-from epslab.report import StudyResult, Table
-from epslab.runs import Run
+from epslab.report import StudyResult, Table, number
+from epslab.runs import Run, whole_percent
 from epslab.studies.context import Context
 from epslab.studies.spread import count, estimate, meaning, over_seeds, text
 from epslab.types import Images, Labels, Latents
@@ -117,10 +117,11 @@ def _answer(found: Found) -> str:
     narrow, wide = found.narrow.bits, found.wide.bits
     difference = narrow.mean - wide.mean
     return (
-        f"{100 * found.agreement:.0f} % of test images have a nearest neighbour of their own class; by chance it would"
-        f" be {100 * found.chance:.0f} %. So codes {'do' if by_class else 'do not'} lie by class, though the model has"
-        f" never seen a label. A test image costs {text(narrow)} bits/dim with two dimensions and {text(wide)} with"
-        f" D={found.wide.latent_dim}: {abs(difference):.3f} {'more' if difference > 0 else 'less'} with two."
+        f"{whole_percent(found.agreement)} of test images have a nearest neighbour of their own class; by chance it"
+        f" would be {whole_percent(found.chance)}. So codes {'do' if by_class else 'do not'} lie by class, though the"
+        f" model has never seen a label. A test image costs {text(narrow)} bits/dim with two dimensions and"
+        f" {text(wide)} with D={found.wide.latent_dim}: {number(abs(difference))}"
+        f" {'more' if difference > 0 else 'less'} with two."
     )
 
 

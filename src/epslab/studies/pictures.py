@@ -10,6 +10,7 @@ from epslab import figures
 from epslab.classifiers import Proportion
 from epslab.classifiers.accuracy import logits
 from epslab.figures.adversarial import Interval
+from epslab.runs import whole_percent
 from epslab.types import Classifier, Images
 
 
@@ -42,6 +43,6 @@ def _answers(model: Classifier, images: Images, classes: Sequence[str]) -> tuple
     """The class the model names, and how sure it is: "7: 98 %"; never 100 % for what is less."""
     confidence, said = logits(model, images).double().softmax(1).max(1)
     return tuple(
-        f"{classes[label]}: {100 if sure == 1 else min(99, round(100 * sure))} %"
+        f"{classes[label]}: {whole_percent(sure)}"
         for label, sure in zip(said.tolist(), confidence.tolist(), strict=True)
     )

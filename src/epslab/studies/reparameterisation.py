@@ -139,7 +139,7 @@ def _answer(found: Found) -> str:
         f" variance of the reparameterised one at D=1 and {number(score[-1])} times at D={DIMENSIONS[-1]}; a"
         f" leave-one-out baseline reduces that to {number(baseline[-1])} times. The ratio"
         f" {'grows' if score[-1] > score[0] else 'does not grow'} with D. Of {coordinates:,} averaged coordinates the"
-        f" furthest is {furthest:.1f} standard errors from the exact gradient:"
+        f" furthest is {number(furthest)} standard errors from the exact gradient:"
         f" {'one of the estimators is' if furthest >= LIMIT else 'no estimator is'} biased."
     )
 

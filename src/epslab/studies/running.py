@@ -13,7 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from epslab.errors import UserError
 from epslab.report import Page, Section, StudyResult, Table, run_section, study_section, write
-from epslab.runs import Run
+from epslab.runs import Run, number
 from epslab.studies.context import Context
 from epslab.studies.folder import require_studies
 from epslab.studies.found import returned
@@ -93,7 +93,7 @@ def tour(
     for name in NAMES:
         with _working(console, f"{name}: {question(name)}"):
             done[name] = _finish(name, context)
-        took = "kept" if done[name].kept else f"{done[name].seconds:.1f} s"
+        took = "kept" if done[name].kept else f"{number(done[name].seconds)} s"
         console.print(f"{name:<18} {took:>8}  {question(name)}", highlight=False, no_wrap=True, overflow="ellipsis")
     return write(_page(done, context), context.out / "report.html")
 
@@ -139,7 +139,7 @@ def _page(done: dict[str, Finished], context: Context) -> Page:
             Table(
                 "What was run",
                 ("study", "seconds", "question"),
-                [(name, round(finished.seconds, 1), finished.result.question) for name, finished in done.items()],
+                [(name, finished.seconds, finished.result.question) for name, finished in done.items()],
                 note=f"{len(folders)} models were trained. Studies share them; the time counts for the first study that"
                 " needs one.",
             ),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from epslab import figures, recipes
 from epslab.evaluation.estimate import Estimate
-from epslab.report import StudyResult, Table
+from epslab.report import StudyResult, Table, number
 from epslab.runs import Column
 from epslab.studies.context import Context
 from epslab.studies.spread import curves_over_seeds, estimate, meaning, over_seeds, text
@@ -98,9 +98,9 @@ def _answer(found: Found) -> str:
     gained = bits.mean - tighter.mean
     published = f" Published for these settings: {found.published}." if found.published else ""
     return (
-        f"Before training an image costs {found.curves['val/bits_per_dim'][0]:.2f} bits/dim. After {found.epochs}"
-        f" epochs the ELBO puts a test image at {text(bits)} bits/dim; {kl.mean:.1f} nats of that encode z. The"
-        f" importance-weighted bound with K={found.draws} gives {text(tighter)} bits/dim, {abs(gained):.3f}"
+        f"Before training an image costs {number(found.curves['val/bits_per_dim'][0])} bits/dim. After {found.epochs}"
+        f" epochs the ELBO puts a test image at {text(bits)} bits/dim; {number(kl.mean)} nats of that encode z. The"
+        f" importance-weighted bound with K={found.draws} gives {text(tighter)} bits/dim, {number(abs(gained))}"
         f" {'less' if gained > 0 else 'more'}.{published}"
     )
 

@@ -12,7 +12,7 @@ from epslab.classifiers import Proportion
 from epslab.evaluation.findings.evidence import Evidence, Outcome, any_of
 from epslab.evaluation.findings.finding import Answer
 from epslab.evaluation.findings.statistics import MARGIN, at_least, at_most, paired
-from epslab.runs import radius_text
+from epslab.runs import number, radius_text
 
 SURVIVING = 0.9
 """The part of the adversarial images that must still fool the model in 8 bits."""
@@ -149,7 +149,7 @@ def _stronger(strong: Mapping[str, Outcome], weak: Mapping[str, Outcome]) -> Ans
         return Answer(None, f"None of them breaks any of {n} examples ({counts}).", broken | {"n": n})
     wrong = [
         f" {low[0].upper()}{low[1:]} beats {high}: it breaks {pair.weaker - pair.stronger} more, and chance gives such"
-        f" a difference with p = {pair.p:.1g} (McNemar's test)."
+        f" a difference with p = {number(pair.p)} (McNemar's test)."
         for (high, low), pair in pairs.items()
         if pair.reversed
     ]

@@ -6,6 +6,7 @@ from epslab.classifiers import Proportion
 from epslab.evaluation.findings.evidence import Evidence
 from epslab.evaluation.findings.finding import Answer
 from epslab.evaluation.findings.statistics import MARGIN, at_most
+from epslab.runs import number
 
 ROUNDING = 0.01
 """Of the largest logit: what another batch size may change by the order of the sums (TF32: some 0.001)."""
@@ -36,8 +37,8 @@ def repeats_itself(evidence: Evidence) -> Answer:
     n, limit = len(evidence.probes["flipped"]), math.sqrt(evidence.epsilon)
     return Answer(
         change > limit or flipped > 0,
-        f"Asked twice, logits differ by up to {change:.2g} of the largest logit (up to {limit:.1g} is allowed), and"
-        f" {flipped} of {n} predictions change (none may)."
+        f"Asked twice, logits differ by up to {number(change)} of the largest logit (up to {number(limit)} is"
+        f" allowed), and {flipped} of {n} predictions change (none may)."
         + (" Let it draw from the seeds it is given, or attack the average over its noise." if change > limit else ""),
         {"change": change, "flipped": flipped, "n": n},
     )
@@ -51,8 +52,8 @@ def stands_alone(evidence: Evidence) -> Answer:
     n = len(evidence.alone["flipped"])
     return Answer(
         change > ROUNDING,
-        f"Alone and in a batch of {n}, logits differ by up to {change:.2g} of the largest logit (up to {ROUNDING:.2g}"
-        f" is allowed), and {flipped} predictions change.",
+        f"Alone and in a batch of {n}, logits differ by up to {number(change)} of the largest logit (up to"
+        f" {number(ROUNDING)} is allowed), and {flipped} predictions change.",
         {"change": change, "flipped": flipped, "n": n},
     )
 
@@ -71,6 +72,6 @@ def gives_logits(evidence: Evidence) -> Answer:
     )
     return Answer(
         probabilities,
-        f"Outputs run from {lowest:.4g} to {highest:.4g}; {kind}.",
+        f"Outputs run from {number(lowest)} to {number(highest)}; {kind}.",
         {"lowest": lowest, "highest": highest},
     )

@@ -7,6 +7,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from epslab.classifiers import Proportion
+from epslab.runs import number
 
 MARGIN = 0.01
 """Differences of up to this part of the examples do not matter."""
@@ -69,5 +70,5 @@ def _decided(measured: Proportion, end: str, bound: float, what: str, limit: flo
 
 
 def _percent(part: float) -> str:
-    """Three digits, as few decimals as that takes: "2.67 %", "1 %"."""
-    return f"{100 * part:.3g} %"
+    """Three digits, which tell a share from its limit: "2.67 %", "1 %"."""
+    return f"{number(100 * float(part))} %"
