@@ -60,6 +60,6 @@ def test_confusion_shows_mistakes_only():
 def test_mistakes_are_labelled_with_class_answer_and_confidence():
     written = {text.get_text() for text in texts(ALL["mistakes"]())}
     assert "0→1 99 %" in written
-    assert any(text.startswith("auto") and text.endswith("99 %") for text in map(str.strip, {
+    assert any(text.startswith("auto") and text.endswith("100 %") for text in map(str.strip, {
         text.get_text() for text in texts(ALL["long mistakes"]())
     }))  # fmt: skip
