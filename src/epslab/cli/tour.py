@@ -32,14 +32,13 @@ def run(arguments: Sequence[str]) -> None:
     add_machine(parser)
     values = parser.read(arguments)
     out = Path(values.pop("out"))
+    from epslab.runs import number
     from epslab.studies import tour
     from epslab.studies.folder import require_studies
 
     require_studies(out)
     if values.pop("overwrite"):
         _clear(out)
-
-    from epslab.runs import number
 
     root = values.pop("data_root")
     page = tour(out=out, data_root=None if root is None else Path(root), **values)
