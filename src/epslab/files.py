@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from epslab.errors import UserError
 
-PAGE, PICTURE = (".html", ".htm"), (".png",)  # the suffixes of what users let epslab write
+PAGE, PICTURE, ARRAY = (".html", ".htm"), (".png",), (".npy",)  # the suffixes of what users let epslab write
 FULL = (errno.ENOSPC, errno.EDQUOT)  # the errors of a full disk
 _LONGEST = 255  # bytes in a name, on every common file system
 _MARKS = ("config.yaml", "result.json", "robustness.json", "evaluation.json", "results", "found")

@@ -262,3 +262,9 @@ def test_studies_go_into_no_folder_with_other_things(nothing_written, verb):
 def test_a_name_too_long_for_the_disk(nothing_written, verb):
     sentence = nothing_written(*verb, "--out", "a" * 300)
     assert "has 300 letters, more than a disk takes" in sentence or "File name too long" in sentence
+
+
+@pytest.mark.parametrize("out", [(), ("--out", "picture.png")])
+def test_a_picture_of_a_million_samples_is_refused_and_a_file_holds_them(nothing_written, copied, out):
+    sentence = nothing_written("sample", copied, "-n", "1000000", *out)
+    assert "at most 10,000 samples, not 1,000,000; give --out a file that ends in .npy" in sentence

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from safetensors.torch import load_file
@@ -81,6 +82,13 @@ def test_the_same_seed_draws_the_same_picture(epslab, trained):
     assert pictures["a"] == pictures["b"]
     assert len(set(pictures.values())) == 3
     assert pictures["a"].startswith(b"\x89PNG")
+
+
+def test_any_number_of_samples_goes_into_a_file(epslab, trained):
+    outcome = epslab("sample", trained, "-n", "12000", "--out", "samples.npy")
+    assert outcome.code == 0
+    assert "array   samples.npy (0.8 MB; numpy.load reads it)" in outcome.out
+    assert np.load("samples.npy").shape == (12_000, 1, 8, 8)
 
 
 def test_samples_go_among_the_runs_figures(epslab, trained):

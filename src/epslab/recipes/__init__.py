@@ -22,14 +22,17 @@ if TYPE_CHECKING:
     from epslab.recipes.running import draws as draws
     from epslab.recipes.running import load as load
     from epslab.recipes.running import recipe_of as recipe_of
-    from epslab.recipes.running import sample as sample
     from epslab.recipes.running import splits as splits
     from epslab.recipes.running import train as train
+    from epslab.recipes.sampling import sample as sample
+    from epslab.recipes.sampling import samples as samples
+    from epslab.recipes.sampling import write_samples as write_samples
 
 _LATER = {
     **dict.fromkeys(("Asked", "Plan"), "plan"),
     **dict.fromkeys(("Evaluated", "evaluate", "measure"), "measuring"),
-    **dict.fromkeys(("Splits", "draws", "load", "recipe_of", "sample", "splits", "train"), "running"),
+    **dict.fromkeys(("Splits", "draws", "load", "recipe_of", "splits", "train"), "running"),
+    **dict.fromkeys(("sample", "samples", "write_samples"), "sampling"),
 }
 
 __all__ = [

@@ -1,5 +1,6 @@
 """A recipe's plan: the model, its objective, and how it is drawn from and measured."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -97,9 +98,14 @@ def draw_samples(sample: Sampler, run: Run, epoch: int, seed: int, n: int = _SHO
     )
 
 
+def _columns(n: int) -> int:
+    """Ten in a row, and a square of more than a hundred."""
+    return min(n, max(10, math.ceil(math.sqrt(n))))
+
+
 def picture(samples: Tensor) -> Figure:
     """Samples as a figure: images on a grid; points by their first two coordinates."""
     if samples.ndim == 4:
-        return figures.image_grid(samples.cpu(), columns=min(len(samples), 10))
+        return figures.image_grid(samples.cpu(), columns=_columns(len(samples)))
     points = samples.detach().flatten(1)[:, :2].cpu()
     return figures.latent_scatter(points, torch.zeros(len(points), dtype=torch.int64), ("samples",))

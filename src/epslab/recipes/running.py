@@ -1,4 +1,4 @@
-"""Train by a recipe; load, split, sample and evaluate the run."""
+"""Train by a recipe; load and split the run."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from epslab import data as datasets
 from epslab import seeds
@@ -127,31 +127,7 @@ def load(run: Run) -> Any:
     Raises:
         UserError: The run has no weights yet, or they are not this recipe's.
     """
-    return _loaded(run).model
-
-
-def sample(run: Run, n: int, seed: int = 0, *, means: bool = False) -> Tensor:
-    """Samples of a trained model: images [n c h w] in [0, 1], or points [n d].
-
-    Args:
-        run: A trained run.
-        n: Number of samples.
-        seed: The same seed gives the same samples.
-        means: Give the mean of each image, not a draw of its pixels.
-
-    Raises:
-        UserError: Its model draws nothing, or the run has no weights yet.
-    """
-    plan = _loaded(run)
-    draw = plan.means if means else plan.sample
-    if draw is None:
-        name, folder = run.config.get("recipe"), run.folder
-        raise UserError(
-            f"'{folder}' is a '{name}' run, whose model draws no {'means' if means else 'samples'}; try"
-            f" `epslab {'sample' if means and plan.sample else 'evaluate'} {folder}`."
-        )
-    with torch.no_grad():
-        return draw(n, seeds.generator(seed, "samples"))
+    return planned_with_weights(run).model
 
 
 def draws(run: Run) -> bool:
@@ -186,7 +162,7 @@ def planned_of(run: Run, data_root: str | Path | None = None) -> tuple[Splits, P
     return _planned(recipe_of(run), config["data"], data_root or config.get("data_root"), config["seed"])
 
 
-def _loaded(run: Run) -> Plan:
+def planned_with_weights(run: Run) -> Plan:
     """The plan of a run, for a single black image of the right shape; its model has the run's weights."""
     plan = plan_of(recipe_of(run), stand_in(run), run.config["seed"])
     run.load_weights(plan.model)
