@@ -19,6 +19,7 @@ _MARKS = ("config.yaml", "result.json", "robustness.json", "evaluation.json", "r
 _OWN_FILES = (
     *("config.yaml", "result.json", "metrics.csv", "timing.csv", "model.safetensors"),
     *("classes.csv", "evaluation.json", "robustness.json", "robustness.csv", "sweep.csv", "examples.csv"),
+    "provenance.json",
 )
 _OWN_FOLDERS = ("checkpoints", "figures", "results", "tables", "found", "tensorboard", "attacked")
 

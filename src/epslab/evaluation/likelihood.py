@@ -106,6 +106,15 @@ class LikelihoodReport:
         """Every estimator's values and parts by their keys, nats, [n] each."""
         return {key: values for key, _, values in self._keyed()}
 
+    @property
+    def by_measurement(self) -> dict[str, list[float]]:
+        """The values of each example by the keys of ``measurements``, whose values are their means: also bits/dim."""
+        bits = {
+            f"bits_per_dim_{name}" if i else "bits_per_dim": bits_per_dim(-entry.log_p.double(), self.image_shape)
+            for i, (name, entry) in enumerate(self.entries.items())
+        }
+        return {key: values.tolist() for key, values in (*bits.items(), *self.per_example.items())}
+
     def kind(self, name: str) -> Kind:
         """What an estimator's values are to log p(x): "exact", "lower bound" or "estimate"."""
         return self._entry(name).kind

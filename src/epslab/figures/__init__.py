@@ -14,7 +14,7 @@ from epslab.figures.adversarial import (
 )
 from epslab.figures.charts import bars, errors, lines, rate_distortion
 from epslab.figures.classification import confusion, mistakes, reliability
-from epslab.figures.curves import curves, shown
+from epslab.figures.curves import curves, overlaid, shown
 from epslab.figures.images import image_grid, manifold, reconstructions, strips
 from epslab.figures.laws import contours, densities, latent_scatter
 from epslab.runs import png, radius_text
@@ -35,6 +35,7 @@ __all__ = [
     "lines",
     "manifold",
     "mistakes",
+    "overlaid",
     "perturbations",
     "png",
     "radius_text",

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from epslab.figures.style import BLUE, GREEN, VERMILION, array, figure, key, plain_ticks, styled
+from epslab.figures.style import BLUE, GREEN, VERMILION, array, figure, key, look, plain_ticks, styled
 from epslab.runs import Column, undeclared
 
 Metrics = Mapping[str, Sequence[float]]
@@ -51,6 +51,47 @@ def curves(
             _widen_small(axes)
         if best_epoch is not None:
             axes.axvline(best_epoch, color=GREEN, linewidth=1.2, linestyle=(0, (4, 2)), label="best epoch")
+    panels[-1].set_xlabel("epoch")
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    drawing.align_ylabels(panels)
+    key(drawing, panels[0])
+    return drawing
+
+
+@styled
+def overlaid(runs: Mapping[str, Metrics], columns: Mapping[str, Column], quantities: Sequence[str]) -> Figure:
+    """The same quantities of several runs, one panel per quantity, one curve per run: that of its validation.
+
+    A run without a validation curve is shown by that of its training, dashed.
+
+    Args:
+        runs: What was logged, by the runs' names.
+        columns: Label, unit and direction of the quantities, by key; others are shown under their key.
+        quantities: The keys to show, in order, at least one.
+    """
+    drawing = figure(0.3 + 2.0 * len(quantities))
+    panels = np.atleast_1d(drawing.subplots(len(quantities), 1, sharex=True))
+    for axes, name in zip(panels, quantities, strict=True):
+        for i, (run, metrics) in enumerate(runs.items()):
+            stage = next((stage for stage in ("val", "train") if f"{stage}/{name}" in metrics), None)
+            colour, marker = look(i)
+            values = array(metrics[f"{stage}/{name}"]) if stage else np.array([])
+            known = ~np.isnan(values)
+            # A run without the quantity keeps its place in the key.
+            axes.plot(
+                array(metrics["epoch"])[known] if stage else [],
+                values[known],
+                color=colour,
+                linewidth=2 + 1.5 * (len(runs) - 1 - i) / len(runs),  # a curve under an equal one still shows
+                linestyle="--" if stage == "train" else "-",
+                marker=marker if known.sum() < 12 else None,
+                markersize=4,
+                label=run,
+            )
+        column = columns.get(name, undeclared(name))
+        axes.set(title=column.label, ylabel=column.unit)
+        if column.better == "lower":
+            _widen_small(axes)
     panels[-1].set_xlabel("epoch")
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     drawing.align_ylabels(panels)

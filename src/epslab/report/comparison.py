@@ -1,17 +1,26 @@
-"""Several runs side by side: the settings in which they differ, their results, and which is best."""
+"""Several runs side by side: their curves, the settings in which they differ, their results, and which is best."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from epslab.report.blocks import Section
+from epslab import figures
+from epslab.report.blocks import Picture, Section
 from epslab.report.measured import headline, labelled, uncertainty
+from epslab.report.pairs import differences_of_runs
 from epslab.report.training_run import run_name
 from epslab.runs import Cell, Measurement, Run, Table
 
+_PANELS = 6
+"""Most quantities whose curves are shown together."""
+
 
 def comparison(runs: Sequence[Run]) -> Section:
-    """One row per run, the best first if they share a headline measurement; blank where nothing was measured."""
+    """One row per run, the best first if they share a headline measurement; blank where nothing was measured.
+
+    Then their curves in one picture, and the differences of what was measured on the same examples.
+    """
     ordered = ranked(runs) or [*runs]
+    names = names_of(ordered)
     configs = [{key: value for key, value in run.config.items() if key != "provenance"} for run in ordered]
     # A setting that only some models have says nothing about the others.
     shared = [key for key in configs[0] if all(key in config for config in configs)]
@@ -19,14 +28,47 @@ def comparison(runs: Sequence[Run]) -> Section:
     found = [run.measurements() for run in ordered]
     shown = _shown(found)
     rows = []
-    for run, config, measured in zip(ordered, configs, found, strict=True):
+    for name, run, config, measured in zip(names, ordered, configs, found, strict=True):
         best = run.best()
-        row: list[Cell] = [run.folder.absolute().name, *(_cell(config.get(key)) for key in differing)]
+        row: list[Cell] = [name, *(_cell(config.get(key)) for key in differing)]
         row += [_number(key, measured, found) for key in shown]
         row += [None if best is None else f"{best.column.label} {best.number} (epoch {best.epoch})"]
         rows.append(row)
     columns = ["run", *(key.replace("_", " ") for key in differing), *shown.values(), "best epoch"]
-    return Section("The runs compared", tables=(Table("", columns, rows, _note(runs, found)),))
+    paired = differences_of_runs(runs, names_of(runs))
+    return Section(
+        "The runs compared",
+        pictures=_curves(runs),
+        tables=(Table("", columns, rows, _note(runs, found)), *([paired] if paired.rows else [])),
+    )
+
+
+def names_of(runs: Sequence[Run]) -> list[str]:
+    """The names of the folders, with as many of the folders above as it takes to tell them apart."""
+    folders = [run.folder.absolute() for run in runs]
+    for depth in range(1, max(len(folder.parts) for folder in folders)):
+        names = ["/".join(folder.parts[-depth:]) for folder in folders]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{folder.name} ({i})" for i, folder in enumerate(folders, start=1)]  # one folder given twice
+
+
+def _curves(runs: Sequence[Run]) -> list[Picture]:
+    """The quantities that at least two of the runs logged under the same label and unit, a panel for each."""
+    metrics = {name: run.metrics() for name, run in zip(names_of(runs), runs, strict=True)}
+    declared = [run.columns() for run in runs]
+    logged = [set(figures.shown(one, columns)) for one, columns in zip(metrics.values(), declared, strict=True)]
+    every = {key: column for columns in reversed(declared) for key, column in columns.items()}
+    keys = [
+        key
+        for key in dict.fromkeys([*every, *sorted(set().union(*logged))])
+        if len({columns.get(key) for columns, own in zip(declared, logged, strict=True) if key in own}) == 1
+        and sum(key in own for own in logged) > 1
+    ]
+    if len(metrics) < 2 or not keys:
+        return []
+    caption = "Validation curves of the runs, one panel for each quantity that they share."
+    return [Picture(caption, figures.overlaid(metrics, every, keys[:_PANELS]))]
 
 
 def lead(runs: Sequence[Run]) -> str:

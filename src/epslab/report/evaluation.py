@@ -54,18 +54,12 @@ def read(folder: Path) -> dict[str, Any] | None:
 def drawn(content: Mapping[str, Any]) -> list[Picture]:
     """Accuracies as bars, and against the radius if that was measured: what can be drawn without images."""
     bars = figures.accuracy_bars(
-        [row["attack"] for row in records(content["table"])], _intervals(content["table"]), first=1
+        [row["attack"] for row in records(content["table"])], intervals(content["table"]), first=1
     )
     found = [Picture("Accuracy without an attack and under each, with 95 % confidence intervals.", bars)]
     if sweep := content.get("sweep"):
-        radii = np.array([row["radius"] for row in records(sweep["curve"])], dtype=float)
-        # Radii of the maximum norm are known as 255ths; those of the others are not.
-        scale, unit = (255, "1/255 of the pixel range") if sweep["norm"] == "linf" else (1, "the pixel range is 1")
-        curve = figures.accuracy_curves(
-            scale * radii,
-            {"under attack (pgd)": _intervals(sweep["curve"])},
-            x_label=f"{norm_text(sweep['norm'])} radius, {unit}",
-        )
+        radii, label = radii_of(sweep)
+        curve = figures.accuracy_curves(radii, {"under attack (pgd)": intervals(sweep["curve"])}, x_label=label)
         found.append(Picture("Accuracy against the radius of the ball, with its 95 % confidence band.", curve))
     return found
 
@@ -76,7 +70,16 @@ def _short(settings: str) -> str:
     return re.sub(r"\b\d+\.\d{6,}(?:e-\d+)?", lambda found: radius_text(float(found[0])), named)
 
 
-def _intervals(table: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def radii_of(sweep: Mapping[str, Any]) -> tuple[np.ndarray, str]:
+    """The radii of a sweep as they are drawn, and the label of their axis."""
+    radii = np.array([row["radius"] for row in records(sweep["curve"])], dtype=float)
+    # Radii of the maximum norm are known as 255ths; those of the others are not.
+    scale, unit = (255, "1/255 of the pixel range") if sweep["norm"] == "linf" else (1, "the pixel range is 1")
+    return scale * radii, f"{norm_text(sweep['norm'])} radius, {unit}"
+
+
+def intervals(table: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Accuracy, low and high of a table's rows."""
     rows = records(table)
     accuracy, low, high = (np.array([row[name] for row in rows], dtype=float) for name in ("accuracy", "low", "high"))
     return accuracy, low, high

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from epslab.errors import UserError
 from epslab.evaluation import LikelihoodReport, RobustnessReport
+from epslab.report.attacks_compared import attacks_compared
 from epslab.report.blocks import Page, Section
 from epslab.report.comparison import comparison
 from epslab.report.comparison import lead as compared
@@ -22,7 +23,7 @@ Item = Run | AuditFolder | StudyResult | LikelihoodReport
 def write_report(
     items: Sequence[Item | RobustnessReport | Path | str], out: Path | str, *, title: str = "", lead: str = ""
 ) -> Path:
-    """One page of these runs, attacks and studies, in the order given; several runs are compared in a table first.
+    """One page of these runs, attacks and studies, in the order given; several runs or attacks are compared first.
 
     A run's section is followed by those of its finished attacks on the weights it has now.
 
@@ -39,6 +40,9 @@ def write_report(
     opened = [_open(Path(item) if isinstance(item, str) else item) for item in items]
     runs = [item for item in opened if isinstance(item, Run)]
     sections = [section for item in opened for section in _sections(item)]
+    audits = [audit for item in opened for audit in _audits(item)]
+    if len(opened) > 1 and len(audits) > 1:
+        sections.insert(0, attacks_compared(audits))
     if len(runs) > 1:
         sections.insert(0, comparison(runs))
     if not title:
@@ -50,12 +54,18 @@ def write_report(
 
 def _sections(item: Item) -> list[Section]:
     if isinstance(item, Run):
-        stale = item.stale_attacks()
-        shown = [attack for attack in attacks_of(item.folder) if attack.folder and attack.folder.name not in stale]
-        return [run_section(item), *map(robustness_section, shown)]
+        return [run_section(item), *map(robustness_section, _audits(item))]
     if isinstance(item, LikelihoodReport):
         return [likelihood_section(item)]
     return [robustness_section(item) if isinstance(item, AuditFolder) else study_section(item)]
+
+
+def _audits(item: Item) -> Sequence[AuditFolder]:
+    """An attack, or the finished attacks on a run with the weights it has now."""
+    if isinstance(item, Run):
+        stale = item.stale_attacks()
+        return [attack for attack in attacks_of(item.folder) if attack.folder and attack.folder.name not in stale]
+    return [item] if isinstance(item, AuditFolder) else []
 
 
 def _open(item: Item | RobustnessReport | Path) -> Item:

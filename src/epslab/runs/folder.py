@@ -26,6 +26,7 @@ _FILES = (
     "config.yaml",
     "metrics.csv",
     "timing.csv",
+    "examples.csv",
     "model.safetensors",
     "result.json",
     "index.json",

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from epslab.runs.columns import Better
@@ -101,6 +101,8 @@ class Measured:
         warnings: Reasons for doubt.
         conditions: Conditions in which runs on the same data may differ: "16 grey levels". Runs under different
             conditions are not ranked.
+        per_example: Values of each example, by the key of the measurement that is their mean: runs measured on the same
+            examples are then compared example by example.
     """
 
     measurements: Sequence[Measurement]
@@ -108,9 +110,10 @@ class Measured:
     statements: Sequence[str] = ()
     warnings: Sequence[str] = ()
     conditions: str = ""
+    per_example: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """The entries of ``result.json``."""
+        """The entries of ``result.json``: all but the values of each example."""
         return {
             "measurements": {found.key: found.to_dict() for found in self.measurements},
             "tables": [table.to_dict() for table in self.tables],

@@ -14,10 +14,10 @@ from torch import Tensor
 from epslab import figures
 from epslab.attacks import FGSM, PGD
 from epslab.classifiers import Proportion
+from epslab.evaluation.paired import Difference, mean_difference
 from epslab.report import StudyResult, Table, number
 from epslab.studies.context import Context
 from epslab.studies.outcomes import Outcomes, outcomes
-from epslab.studies.paired import Difference, mean_difference
 from epslab.studies.same_defence import EQUAL, Gap, Sameness, gaps
 from epslab.studies.trained import DEFENCES, STEPS, images_to_attack, loaded, train_defended, undefended
 

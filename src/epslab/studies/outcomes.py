@@ -11,8 +11,8 @@ from epslab.classifiers import Proportion
 from epslab.data import ImageSet
 from epslab.evaluation import RobustnessReport, evaluate_robustness
 from epslab.evaluation.fingerprints import fingerprint
+from epslab.evaluation.paired import Difference, difference
 from epslab.studies.context import Context
-from epslab.studies.paired import Difference, difference
 from epslab.types import Classifier
 
 

@@ -25,7 +25,8 @@ def measure(model: nn.Module, run: Run, images: ImageSet, asked: Asked) -> Measu
     answers = Answers.of(model, images, asked.batch_size)
     draw(answers, images, run)
     accuracy, sure = Proportion.of(answers.right), answers.confidence.mean().item()
-    entropy = Estimate.of(F.cross_entropy(answers.logits.double(), answers.labels, reduction="none"))
+    entropies = F.cross_entropy(answers.logits.double(), answers.labels, reduction="none")
+    entropy = Estimate.of(entropies)
     curve = calibration(answers.logits, answers.labels)
     measured = Measured(
         [
@@ -45,6 +46,7 @@ def measure(model: nn.Module, run: Run, images: ImageSet, asked: Asked) -> Measu
         tables=[_by_class(answers, images.classes)],
         statements=_confidence(accuracy, sure),
         conditions=_defended(run.config),
+        per_example={"accuracy": answers.right.double().tolist(), "cross_entropy": entropies.tolist()},
     )  # fmt: skip
     return with_published(measured, FACTS, trained_as(run))
 

@@ -33,6 +33,7 @@ def measure(vae: VAE, run: Run, images: ImageSet, asked: Asked) -> Measured:
         statements=[] if latents.collapsed else [latents.statement],
         warnings=[latents.statement] if latents.collapsed else [],
         conditions=_images_are(run.config),
+        per_example=likelihood.by_measurement,
     )
     return with_published(measured, FACTS, trained_as(run))
 

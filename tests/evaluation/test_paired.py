@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import ttest_rel
 
-from epslab.studies.paired import Difference, difference, mean_difference
+from epslab.evaluation.paired import Difference, difference, mean_difference
 
 
 def _outcomes(both: int, gained: int, lost: int, neither: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -40,11 +41,18 @@ def test_the_interval_holds_the_truth_nineteen_times_of_twenty(p: float, q: floa
     assert held / repeats > 0.95 - 4 * (0.95 * 0.05 / repeats) ** 0.5
 
 
-def test_a_mean_of_differences() -> None:
-    values = torch.tensor([0.5, -0.5, 1.0, 0.0], dtype=torch.float64)
-    found = mean_difference(values)
-    half = 1.959964 * values.std().item() / 2
-    assert found == pytest.approx((0.25, 0.25 - half, 0.25 + half))
+@pytest.mark.parametrize("n", [2, 5, 400])
+def test_a_mean_of_differences_has_the_interval_of_scipys_paired_t_test(n: int) -> None:
+    b, noise = np.random.default_rng(n).normal(size=(2, n))
+    a = 0.7 * b + noise + 0.3
+    interval = ttest_rel(a, b).confidence_interval(0.95)
+    found = mean_difference(torch.tensor(a - b))
+    assert found == pytest.approx(((a - b).mean(), interval.low, interval.high))
+    assert found.sign == int(interval.low > 0) - int(interval.high < 0)
+
+
+def test_a_mean_of_differences_is_written_in_points() -> None:
+    found = mean_difference(torch.tensor([0.5, -0.5, 1.0, 0.0], dtype=torch.float64))
     assert str(found).startswith("25.0 points [−")
 
 

@@ -1,4 +1,4 @@
-"""Differences between shares of the same examples, with their intervals, and how they are written."""
+"""Differences between two measurements of the same examples, with their intervals, and how they are written."""
 
 import math
 from typing import NamedTuple
@@ -12,7 +12,7 @@ _Z = 1.959964  # standard normal quantile of 0.975
 
 
 class Difference(NamedTuple):
-    """A difference of two shares, with its 95 % interval."""
+    """A difference of two shares, or of two means, with its 95 % interval."""
 
     value: float
     low: float
@@ -23,6 +23,11 @@ class Difference(NamedTuple):
         # Adding 0 makes the −0 that rounding may leave a 0.
         value, low, high = (f"{round(100 * part, 1) + 0.0:.1f}".replace("-", "−") for part in self)
         return f"{value} points [{low}, {high}]"
+
+    @property
+    def sign(self) -> int:
+        """1 or −1 where the interval lies on one side of 0; 0 where chance may explain the difference."""
+        return (self.low > 0) - (self.high < 0)
 
 
 def difference(more: Bool[Tensor, " n"], less: Bool[Tensor, " n"]) -> Difference:
@@ -39,7 +44,13 @@ def difference(more: Bool[Tensor, " n"], less: Bool[Tensor, " n"]) -> Difference
 
 
 def mean_difference(differences: Float[Tensor, " n"]) -> Difference:
-    """The mean of a difference known for each of n examples, with Wald's interval."""
+    """The mean of a difference known for each of n ≥ 2 examples, with the interval of the paired t-test.
+
+    The mean ± t·s/√n, where s is the standard deviation of the differences and t the quantile 0.975 of Student's
+    distribution with n − 1 degrees of freedom.
+    """
+    from scipy.special import stdtrit  # the quantile, without scipy.stats' second of import
+
     estimate = Estimate.of(differences)
-    half = _Z * estimate.standard_error
+    half = float(stdtrit(estimate.n - 1, 0.975)) * estimate.standard_error
     return Difference(estimate.mean, estimate.mean - half, estimate.mean + half)
