@@ -7,8 +7,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from epslab.audits.user_model import LogitsOf, load_model, require_classifier
+from epslab.audits.user_model import load_model, require_classifier
 from epslab.errors import UserError
+from epslab.nets.answers import LogitsOf
 
 SHAPE = (3, 4, 4)
 MODELS = '''
@@ -182,7 +183,7 @@ def test_weights_go_below_the_wrapper_and_the_normalisation(package, tmp_path):
         ("{}:broken", "RuntimeError: no weights."),
         ("{}:nothing", "returned None"),
         ("{}:pair", "cannot take images"),
-        ("{}:Pair", "gives tuple for two images"),
+        ("{}:Pair", "Pair' returns a tuple (Tensor [2, 5], Tensor [2, 3, 4, 4]), but must return its logits"),
         ("{}:Maps", "a tensor of shape [2, 3, 4, 4]"),
         ("{}:NotFinite", "not finite"),
     ],

@@ -3,6 +3,8 @@
 import math
 import re
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -51,6 +53,32 @@ def test_a_function_is_a_model(case: Case) -> None:
     function = case.attack(lambda points: model(points), x, y, seeds=torch.arange(8))
     torch.testing.assert_close(function.images, module.images, atol=1e-9, rtol=0.0)
     assert torch.equal(function.success, module.success)
+
+
+@pytest.mark.parametrize("hold", [lambda z: {"logits": z}, lambda z: SimpleNamespace(logits=z)])
+def test_an_output_may_hold_the_logits(case: Case, hold: Callable[[Tensor], Any]) -> None:
+    model, x = classifier(), images()
+    y = labels_for(model, x)
+    given = case.attack(lambda points: model(points), x, y, seeds=torch.arange(8))
+    held = case.attack(lambda points: hold(model(points)), x, y, seeds=torch.arange(8))
+    assert torch.equal(held.images, given.images)
+
+
+def test_numpy_arrays_and_lists_are_taken(case: Case) -> None:
+    model, x = classifier(), images()
+    y = labels_for(model, x)
+    tensors = case.attack(model, x, y, seeds=torch.arange(8))
+    arrays = case.attack(model, x.double().numpy(), y.tolist(), seeds=torch.arange(8))
+    assert torch.equal(arrays.images, tensors.images)
+
+
+def test_a_model_in_numpy_is_no_trouble(case: Case) -> None:
+    """It has no gradients: white boxes leave the images, and others find what they find."""
+    model, x = nn.Sequential(nn.Flatten(), nn.Linear(192, CLASSES)).requires_grad_(False), images()
+    weight, bias = model[1].weight.T.numpy(), model[1].bias.numpy()
+    y = labels_for(model, x)
+    attacked = case.attack(lambda points: points.reshape(len(points), -1) @ weight + bias, x, y, seeds=torch.arange(8))
+    assert torch.equal(attacked.success, case.success(model(x), model(attacked.images), y))
 
 
 def test_a_model_without_a_gradient_is_no_trouble(case: Case) -> None:
@@ -119,7 +147,9 @@ WRONG_MODELS: dict[str, tuple[Callable[[Tensor], object], str]] = {
     "one number an image": (lambda x: MODEL(x)[:, 0], r"\[4\]"),
     "one class": (lambda x: MODEL(x)[:, :1], r"\[4, 1\]"),
     "another number of rows": (lambda x: MODEL(x)[:1], r"\[1, 5\]"),
-    "a dictionary": (lambda x: {"logits": MODEL(x)}, "dict"),
+    "a dictionary without logits": (lambda x: {"scores": MODEL(x)}, "dict with 'scores'"),
+    "a tuple": (lambda x: (MODEL(x), x), r"a tuple \(Tensor \[4, 5\], Tensor \[4, 3, 8, 8\]\)"),
+    "text": (lambda x: "cat", "The model returns str"),
 }
 
 

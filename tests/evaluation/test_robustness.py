@@ -402,7 +402,7 @@ def test_without_a_folder_the_first_images_are_kept() -> None:
     images = report.adversarial("pgd", [5, 0, 63])
     assert torch.equal(trained()(images).argmax(1), report.attacks["pgd"].predictions[[5, 0, 63]])
     assert (Linf(0.1).distance(images, x[[5, 0, 63]]) <= 0.1).all()
-    with pytest.raises(UserError, match=r"of example 64 is not kept.*give out="):
+    with pytest.raises(UserError, match=r"of example 64 is not kept.*give `out=`"):
         report.adversarial("pgd", [1, 64])
     with pytest.raises(UserError, match="Unknown attack 'clean'"):
         report.adversarial("clean", [0])
@@ -533,8 +533,8 @@ def test_any_function_and_any_precision() -> None:
         ({"labels": torch.zeros(7, dtype=torch.int64)}, "40 images and 7 labels"),
         ({"labels": torch.full((40,), 2)}, r"Labels run from 2 to 2, but the model has 2 classes"),
         ({"labels": torch.full((40,), -1)}, r"Labels run from -1 to -1"),
-        ({"labels": torch.zeros(40)}, "one class index per image"),
-        ({"images": torch.full((40, 3, 2, 2), 128, dtype=torch.uint8)}, "pixels / 255 for bytes"),
+        ({"labels": torch.zeros(40)}, "class indices, one per image"),
+        ({"images": torch.full((40, 3, 2, 2), 128, dtype=torch.uint8)}, "images / 255 for bytes"),
         ({"images": torch.full((40, 3, 2, 2), 1.5)}, r"must lie in \[0, 1\]"),
         ({"images": torch.full((40, 3, 2, 2), torch.nan)}, r"must lie in \[0, 1\]"),
         ({"images": torch.zeros(0, 3, 2, 2), "labels": torch.zeros(0, dtype=torch.int64)}, "no images"),

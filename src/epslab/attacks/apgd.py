@@ -12,12 +12,11 @@ from torch import Tensor
 from epslab import seeds
 from epslab.attacks.attacked import Attacked, Given, InBall
 from epslab.attacks.auto_steps import AutoSteps, SparseAutoSteps
-from epslab.attacks.checks import require_counts
+from epslab.attacks.checks import require_ball, require_counts, require_function
 from epslab.attacks.keeping import Worst
 from epslab.attacks.objectives import LogitLoss, cross_entropy, targeted_dlr
 from epslab.attacks.steps import BOX
 from epslab.attacks.victim import asking
-from epslab.errors import UserError
 from epslab.geometry import Ball
 from epslab.types import Labels, Logits, PerExample
 
@@ -60,9 +59,10 @@ class APGD(InBall):
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
+        require_ball(self, self.ball)
         require_counts(steps=self.steps, restarts=self.restarts, model_draws=self.model_draws)
-        if self.targets < 0:
-            raise UserError(f"targets is {self.targets}, but must be 0 or more.")
+        require_counts(0, targets=self.targets)
+        require_function("margin", objective=self.objective)
 
     def _attack(self, given: Given) -> Attacked:
         with asking(given, self.model_draws) as victim:

@@ -1,5 +1,6 @@
 """What an attack is, and what it returns."""
 
+import inspect
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -7,6 +8,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 from jaxtyping import Bool, Float64, Int64
 from torch import Generator, Tensor
 
+from epslab.arrays import ImagesLike, LabelsLike, as_images, as_labels
+from epslab.errors import UserError
 from epslab.geometry import Ball
 from epslab.types import Classifier, Images, Labels, Seeds
 
@@ -69,6 +72,53 @@ class Attack(Protocol):
         ...
 
 
+def require_attack(attack: object, what: str) -> None:
+    """Refuse what is no attack.
+
+    Args:
+        attack: Anything.
+        what: How a sentence calls it, e.g. "The attack 'mine'".
+
+    Raises:
+        UserError: It is none, or takes no seeds.
+    """
+    if isinstance(attack, type) or not isinstance(attack, Attack):
+        shown = f"the class {attack.__name__}" if isinstance(attack, type) else repr(attack)
+        raise UserError(
+            f"{what} is {shown}; give an attack with its settings: PGD(Linf(8/255)), or an object"
+            " of your own with norm, radius, part, thorough and __call__ (see epslab.attacks.Attack)."
+        )
+    taken = inspect.signature(attack).parameters
+    if "seeds" not in taken and all(one.kind is not one.VAR_KEYWORD for one in taken.values()):
+        raise UserError(
+            f"{what} takes no seeds: let its __call__ take (model, images, labels, *, generator=None, seeds=None) and"
+            " draw its noise from the examples' seeds (see epslab.attacks.Attack)."
+        )
+
+
+def require_attacked(found: object, what: str, n: int) -> None:
+    """Refuse what is no result for n images.
+
+    Args:
+        found: What an attack returned.
+        what: How a sentence calls the attack.
+        n: The number of images.
+
+    Raises:
+        UserError: It has not the fields of ``Attacked``, each with one row per image.
+    """
+    parts = {field: getattr(found, field, None) for field in ("images", "success", "queries", "gradients")}
+    for field, part in parts.items():
+        if isinstance(part, Tensor) and part.ndim and len(part) == n:
+            continue
+        kind = f"a {type(found).__name__}" if found is not None else "None"
+        wrong = kind if all(known is None for known in parts.values()) else f"{field} that are not one per image"
+        raise UserError(
+            f"{what} returned {wrong}, but must return epslab.attacks.Attacked(images, success, distance, queries,"
+            " gradients), tensors with one row per image."
+        )
+
+
 class Given(NamedTuple):
     """What an attack is given when it is called; see ``Attack``."""
 
@@ -106,14 +156,17 @@ class Called(ABC):
     def __call__(
         self,
         model: Classifier,
-        images: Tensor,
-        labels: Tensor,
+        images: ImagesLike,
+        labels: LabelsLike,
         *,
         generator: Generator | None = None,
         seeds: Tensor | None = None,
     ) -> Attacked:
-        """Attack images [n c h w] in [0, 1] with their true labels [n]; see ``epslab.attacks.Attack``."""
-        return self._attack(Given(model, images, labels, generator, seeds))
+        """Attack images [n c h w] in [0, 1] with their true labels [n]; see ``epslab.attacks.Attack``.
+
+        Both may be numpy arrays, the labels a list.
+        """
+        return self._attack(Given(model, as_images(images), as_labels(labels), generator, seeds))
 
     @abstractmethod
     def _attack(self, given: Given) -> Attacked: ...

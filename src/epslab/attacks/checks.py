@@ -1,9 +1,14 @@
 """What every attack asks of its inputs, each refusal one sentence."""
 
+from collections.abc import Callable
+from numbers import Integral, Real
+
 import torch
 from torch import Tensor
 
+from epslab.arrays import require_classes, require_images, require_labels
 from epslab.errors import UserError
+from epslab.geometry import Ball
 from epslab.types import Images, Labels, Logits
 
 
@@ -14,75 +19,35 @@ def checked(images: Tensor, labels: Tensor, seeds: Tensor | None) -> tuple[Image
     Raises:
         UserError: They are not what an attack can work on.
     """
-    if not images.is_floating_point():
-        raise UserError(
-            f"Images are {images.dtype}; an attack takes floating-point images in [0, 1]: pixels / 255 for bytes."
-        )
-    if images.ndim != 4:
-        raise UserError(f"Images have shape {list(images.shape)}; an attack takes [n c h w]: images[None] for one.")
-    if not len(images):
-        raise UserError("There are no images to attack: give a batch of at least one.")
-    if not images.numel():
-        raise UserError(f"Images have shape {list(images.shape)}; an attack takes images of at least one pixel.")
-    low, high = images.detach().aminmax()
-    if not (low >= 0 and high <= 1):
-        raise UserError(
-            f"Images run from {low.item():.4g} to {high.item():.4g}; they must lie in [0, 1] without NaN: put the"
-            " normalisation inside the model (epslab.classifiers.Normalised)."
-        )
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool or labels.ndim != 1:
-        raise UserError(
-            f"Labels are {labels.dtype} {list(labels.shape)}; an attack takes one class index per image, int64 [n]."
-        )
-    if len(labels) != len(images):
-        raise UserError(f"There are {len(images)} images and {len(labels)} labels; give one label for each image.")
+    require_images(images)
+    require_labels(labels, len(images))
     if seeds is not None and len(seeds) != len(images):
         raise UserError(f"There are {len(images)} images and {len(seeds)} seeds; give one seed for each image.")
     return images.detach(), labels.to(images.device, torch.int64)
 
 
-def checked_logits(logits: object, labels: Labels) -> Logits:
+def checked_logits(logits: Tensor, labels: Labels) -> Logits:
     """The logits of a batch with these labels, in the form every attack relies on; on a GPU this waits for them.
 
     Raises:
         UserError: They are not [n classes], not finite, or a label has no class.
     """
-    own = require_logits(logits, len(labels))
-    require_finite(torch.isfinite(own).all())
-    require_labels(labels, own.shape[1])
-    return own
+    require_logits(logits, len(labels))
+    require_finite(torch.isfinite(logits).all())
+    require_classes(labels, logits.shape[1])
+    return logits
 
 
-def require_logits(logits: object, n: int) -> Logits:
-    """Refuse what is no tensor of logits for n images; its values are not looked at.
+def require_logits(logits: Tensor, n: int) -> None:
+    """Refuse what are no logits of n images; their values are not looked at.
 
     Raises:
-        UserError: It is not [n classes] with two classes or more.
+        UserError: They are not [n classes] with two classes or more.
     """
-    if not isinstance(logits, Tensor):
-        raise UserError(
-            f"The model returns {type(logits).__name__}; an attack takes a model that gives a tensor of logits"
-            " [n classes]: wrap it in a function that does."
-        )
     if logits.ndim != 2 or logits.shape[0] != n or logits.shape[1] < 2:
         raise UserError(
             f"The model gives {list(logits.shape)} for {n} images; an attack takes logits [n classes] with"
             " two classes or more."
-        )
-    return logits
-
-
-def require_labels(labels: Labels, classes: int) -> None:
-    """Refuse labels that are no classes of the model.
-
-    Raises:
-        UserError: One lies outside 0..classes−1.
-    """
-    low, high = labels.aminmax()
-    if not (low >= 0 and high < classes):
-        raise UserError(
-            f"Labels run from {int(low)} to {int(high)}, but the model has {classes} classes: labels must lie"
-            f" in 0..{classes - 1}."
         )
 
 
@@ -102,12 +67,71 @@ def require_finite(finite: Tensor) -> None:
         )
 
 
-def require_counts(**counts: int) -> None:
+def require_counts(least: int = 1, /, **counts: object) -> None:
     """Check settings that count something.
 
     Raises:
-        UserError: One is below 1.
+        UserError: One is no whole number, or below the least.
     """
+    require_whole(f" of at least {least}", **counts)
     for name, count in counts.items():
-        if count < 1:
-            raise UserError(f"{name} is {count}, but must be at least 1.")
+        if isinstance(count, Integral) and count < least:
+            raise UserError(f"{name} is {count}, but must be at least {least}.")
+
+
+def require_whole(more: str = "", /, **numbers: object) -> None:
+    """Check settings that are whole numbers.
+
+    Args:
+        more: What else they must be, for the sentence.
+        numbers: By the setting's name.
+
+    Raises:
+        UserError: One is something else.
+    """
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, Integral):
+            raise UserError(f"{name} is {number!r}, but must be a whole number{more}.")
+
+
+def require_number(wanted: str, holds: Callable[[float], bool], **numbers: object) -> None:
+    """Check settings that are one number each.
+
+    Args:
+        wanted: What they must be, in words.
+        holds: Whether a number is that.
+        numbers: By the setting's name.
+
+    Raises:
+        UserError: One is no number, or not that.
+    """
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, Real) or not holds(float(number)):
+            raise UserError(f"{name} is {number!r}, but must be {wanted}.")
+
+
+def require_ball(attack: object, ball: object) -> None:
+    """Check the ball of an attack.
+
+    Raises:
+        UserError: It is no ball, e.g. only a radius.
+    """
+    if not isinstance(ball, Ball):
+        name = type(attack).__name__
+        radius = f"{ball:g}" if isinstance(ball, Real) else "8 / 255"
+        raise UserError(f"{name} takes a ball, not {ball!r}: {name}(Linf({radius})).")
+
+
+def require_function(example: str, **functions: object) -> None:
+    """Check settings that are functions.
+
+    Args:
+        example: One that works, as it is written.
+        functions: By the setting's name.
+
+    Raises:
+        UserError: One cannot be called.
+    """
+    for name, function in functions.items():
+        if not callable(function):
+            raise UserError(f"{name} is {function!r}, but must be a function, e.g. {example} of epslab.attacks.")

@@ -1,14 +1,14 @@
 """Attacks made of attacks: several restarts of one, the worst of several."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import repeat
 
 import torch
 from torch import Tensor
 
-from epslab.attacks.attacked import Attack, Attacked, Called, Given, OfOne
+from epslab.attacks.attacked import Attack, Attacked, Called, Given, OfOne, require_attack, require_attacked
 from epslab.attacks.checks import require_counts
 from epslab.attacks.objectives import margin
 from epslab.attacks.victim import asking
@@ -45,6 +45,7 @@ class Restarts(OfOne):
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
+        require_attack(self.attack, "What Restarts repeats")
         require_counts(restarts=self.restarts)
 
     def thorough(self) -> "Restarts":
@@ -81,7 +82,13 @@ class WorstCase(Called):
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work; a list becomes a tuple."""
+        given: object = self.attacks
+        if not isinstance(given, Iterable):
+            one = type(given).__name__
+            raise UserError(f"WorstCase takes several attacks, not one {one}: WorstCase((FGSM(ball), PGD(ball))).")
         object.__setattr__(self, "attacks", tuple(self.attacks))
+        for number, attack in enumerate(self.attacks, start=1):
+            require_attack(attack, f"Attack {number} of WorstCase")
         if not self.attacks:
             raise UserError("There is no attack to take the worst of: give WorstCase at least one.")
 
@@ -125,7 +132,9 @@ def _worst(attacks: Iterator[Attack], given: Given, norm: str, *, fresh: bool, l
     """
     with asking(given) as victim:
         x, y = victim.images, victim.labels
-        first = next(attacks)(given.model, given.images, given.labels, seeds=victim.seeds)
+        attack = next(attacks)
+        first = attack(given.model, given.images, given.labels, seeds=victim.seeds)
+        require_attacked(first, f"The attack {type(attack).__name__}", len(x))
         returned, success = first.images.clone(), first.success.clone()
         victim.queries += first.queries
         victim.gradients += first.gradients
@@ -136,6 +145,7 @@ def _worst(attacks: Iterator[Attack], given: Given, norm: str, *, fresh: bool, l
                 break
             own = fork(victim.seeds[index], "restart", run) if fresh else victim.seeds[index]
             found = attack.part(index)(given.model, x[index], y[index], seeds=own)
+            require_attacked(found, f"The attack {type(attack).__name__}", len(index))
             victim.queries[index] += found.queries
             victim.gradients[index] += found.gradients
             values = margin(victim.measure(found.images, index), y[index])

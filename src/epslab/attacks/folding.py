@@ -10,6 +10,7 @@ import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from epslab.nets.answers import answer
 from epslab.types import Classifier, Images, Logits
 
 AGREEMENT = 1e-4
@@ -33,7 +34,7 @@ def folded(model: Classifier, images: Images, logits: Logits, *, compiled: bool 
         own.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         fast: Classifier = torch.compile(own) if compiled else own
         with torch.no_grad():
-            difference = (fast(images) - logits).abs().max()
+            difference = (answer(fast, images) - logits).abs().max()
     except Exception:
         return model
     return fast if difference <= AGREEMENT * logits.abs().max() else model

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from epslab.attacks.attacked import Attacked, Given, InBall, OfOne, part_of, replaced
-from epslab.attacks.checks import require_counts
+from epslab.attacks.checks import require_ball, require_counts, require_function, require_number
 from epslab.attacks.goals import Goal, least_likely, untargeted
 from epslab.attacks.keeping import Index, Worst
 from epslab.attacks.objectives import LogitLoss, cross_entropy
@@ -77,11 +77,15 @@ class PGD(InBall):
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
+        require_ball(self, self.ball)
         require_counts(steps=self.steps, restarts=self.restarts, model_draws=self.model_draws)
-        if self.step_size is not None and not self.step_size > 0:
-            raise UserError(f"step_size is {self.step_size}, but must be positive: leave it out for a good one.")
-        if not self.momentum >= 0:
-            raise UserError(f"momentum is {self.momentum}, but must be 0 or more.")
+        if self.step_size is not None:
+            require_number(
+                "a positive number: leave it out for a good one", lambda size: size > 0, step_size=self.step_size
+            )
+        require_number("a number of at least 0", lambda weight: weight >= 0, momentum=self.momentum)
+        require_function("margin", objective=self.objective)
+        require_function("least_likely", goal=self.goal)
 
     def part(self: Self, index: Tensor) -> Self:
         """The same attack for the examples with these indices."""

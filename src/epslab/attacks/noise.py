@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from epslab.attacks.attacked import Attacked, Given, InBall
-from epslab.attacks.checks import require_counts
+from epslab.attacks.checks import require_ball, require_counts
 from epslab.attacks.keeping import Index, Worst
 from epslab.attacks.objectives import cross_entropy
 from epslab.attacks.victim import asking
@@ -45,6 +45,7 @@ class RandomNoise(InBall):
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
+        require_ball(self, self.ball)
         require_counts(draws=self.draws)
 
     def _attack(self, given: Given) -> Attacked:

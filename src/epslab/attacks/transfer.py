@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from epslab.attacks.attacked import Attack, Attacked, Given, OfOne
+from epslab.attacks.attacked import Attack, Attacked, Given, OfOne, require_attack
 from epslab.attacks.victim import asking
+from epslab.nets.answers import require_model
 from epslab.types import Classifier
 
 
@@ -30,12 +31,17 @@ class Transfer(OfOne):
         leave_early: Ask the model once, to leave alone what it gets wrong already.
 
     Raises:
-        UserError: When called, what the attack raises.
+        UserError: No model or no attack, and when called, what the attack raises.
     """
 
     surrogate: Classifier
     attack: Attack
     leave_early: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work."""
+        require_model(self.surrogate)
+        require_attack(self.attack, "What Transfer attacks the surrogate with")
 
     def thorough(self) -> "Transfer":
         """The same attack, also on images that the model gets wrong as they are."""

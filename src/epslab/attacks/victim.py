@@ -10,9 +10,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from epslab import seeds
+from epslab.arrays import require_classes
 from epslab.attacks.attacked import Given
-from epslab.attacks.checks import checked, require_finite, require_labels, require_logits
+from epslab.attacks.checks import checked, require_finite, require_logits
 from epslab.attacks.folding import foldable, folded
+from epslab.nets.answers import answer, require_model
 from epslab.nets.modes import borrowed
 from epslab.nets.random import draws as draws_noise
 from epslab.types import Classifier, Images, Labels, Logits, PerExample, Seeds
@@ -141,18 +143,18 @@ class Victim:
         with torch.autocast(points.device.type, enabled=False):
             return self._noted(self._answer(self.model, points, index, counter), len(points))
 
-    def _answer(self, model: Any, points: Tensor, index: Tensor | slice, counter: int) -> Any:
-        """Whatever the model gives."""
+    def _answer(self, model: Any, points: Tensor, index: Tensor | slice, counter: int) -> Tensor:
+        """What the model gives as logits."""
         if not self._random:
-            return model(points)
+            return answer(model, points)
         numbers = seeds.of_indices(0, self.queries[index], "query")
-        return model(points, seeds=seeds.fork(self.seeds[index] ^ numbers, "model"), counter=counter)
+        return answer(model, points, seeds=seeds.fork(self.seeds[index] ^ numbers, "model"), counter=counter)
 
-    def _noted(self, answer: object, n: int) -> Logits:
+    def _noted(self, logits: Tensor, n: int) -> Logits:
         """The logits; whether they are finite is noted without waiting for the device."""
-        logits = require_logits(answer, n)
+        require_logits(logits, n)
         if self._classes is None:
-            require_labels(self.labels, logits.shape[1])
+            require_classes(self.labels, logits.shape[1])
             self._classes = logits.shape[1]
         self._finite = self._finite & torch.isfinite(logits.detach()).all()
         return logits
@@ -169,6 +171,7 @@ def asking(given: Given, draws: int = 1) -> Iterator[Victim]:
     Raises:
         UserError: The inputs are not what an attack can work on.
     """
+    require_model(given.model)
     x, y = checked(given.images, given.labels, given.seeds)
     # Before the generators are borrowed: torch's default one moves on, as it does with every draw.
     own = seeds.draw(len(x), given.generator, x.device) if given.seeds is None else given.seeds.to(x.device)

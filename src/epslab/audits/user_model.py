@@ -1,7 +1,7 @@
 """The user's own classifier: found by its import path, given its weights, and held to what a classifier is here."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +11,9 @@ from torch import Tensor, nn
 from epslab.classifiers import Normalised
 from epslab.errors import UserError
 from epslab.names import cause, importable_from_here, imported
+from epslab.nets.answers import LogitsOf, answer
 from epslab.nets.pretrained import load_pretrained
 from epslab.types import Classifier, ImageShape
-
-
-class LogitsOf(nn.Module):
-    """A net whose output holds its logits, as ``output.logits`` or ``output["logits"]``, as one that returns them.
-
-    So it is with Hugging Face's classifiers. A tensor is passed on as it is.
-
-    Args:
-        net: Images to such an output; any callable.
-    """
-
-    def __init__(self, net: Callable[[Tensor], Any]) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, images: Tensor) -> Any:
-        """The logits, wherever the output has them; an output without logits is returned unchanged."""
-        output = self.net(images)
-        if isinstance(output, Mapping):
-            return output.get("logits", output)
-        return getattr(output, "logits", output)
 
 
 def load_model(
@@ -48,7 +28,8 @@ def load_model(
     """The classifier at an import path, in eval mode: images [n c h w] in [0, 1] to logits [n classes].
 
     The working folder can be imported from. What the path names may be a factory without arguments (a function or a
-    class), a module object, or a function of images; it may return its logits within an object (``LogitsOf``).
+    class), a module object, or a function of images; it may return its logits within an object
+    (``epslab.nets.answers``).
 
     Args:
         path: ``package.module:name``.
@@ -75,9 +56,9 @@ def load_model(
     if isinstance(net, nn.Module):
         net.eval()
     # Wrapped only where it must be: what an attack gains by tracing a net is lost on a net whose output it cannot.
-    model: Classifier = LogitsOf(net).eval() if _holds_logits(net, image_shape) else net
+    model: Classifier = net if _gives_a_tensor(net, image_shape) else LogitsOf(net).eval()
     if mean is not None and std is not None:
-        model = Normalised(model if isinstance(model, nn.Module) else LogitsOf(model), mean, std).eval()
+        model = Normalised(model, mean, std).eval()
     require_classifier(model, path, image_shape, classes)
     return model
 
@@ -96,20 +77,19 @@ def require_classifier(model: Classifier, name: str, image_shape: ImageShape, cl
     """
     try:
         with torch.no_grad():
-            logits: Any = model(_grey(model, image_shape))
-    except UserError:
-        raise
+            logits = answer(model, _grey(model, image_shape))
+    except UserError as error:
+        raise UserError(str(error).replace("The model", f"'{name}'", 1)) from error
     except Exception as error:
         # Whatever the user's code raises: the sentence says what was tried, its cause shows where it broke.
         shape = "×".join(map(str, image_shape))
         raise UserError(
             f"'{name}' cannot take images of shape {shape} ({cause(error)}); give data of the shape it was made for."
         ) from error
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 2:
-        what = f"a tensor of shape {list(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+    if logits.ndim != 2 or len(logits) != 2:
         raise UserError(
-            f"'{name}' gives {what} for two images, but a classifier gives logits, one a class for each image, [2"
-            f" {classes}] here, or an object with such `.logits`."
+            f"'{name}' gives a tensor of shape {list(logits.shape)} for two images, but a classifier gives logits, one"
+            f" a class for each image, [2 {classes}] here."
         )
     if not logits.isfinite().all():
         raise UserError(f"'{name}' gives logits that are not finite for grey images; mend it, or give its weights.")
@@ -120,14 +100,13 @@ def require_classifier(model: Classifier, name: str, image_shape: ImageShape, cl
         )
 
 
-def _holds_logits(net: Callable[[Tensor], Any], image_shape: ImageShape) -> bool:
-    """Whether the net's output is not its logits but holds them; a net that fails is found out later."""
+def _gives_a_tensor(net: Callable[[Tensor], Any], image_shape: ImageShape) -> bool:
+    """Whether the net's output is a tensor as it is; a net that fails is found out later."""
     try:
         with torch.no_grad():
-            output = net(_grey(net, image_shape))
+            return isinstance(net(_grey(net, image_shape)), Tensor)
     except Exception:
         return False
-    return not isinstance(output, Tensor) and LogitsOf(lambda _: output)(torch.empty(0)) is not output
 
 
 def _grey(model: Callable[[Tensor], Any], image_shape: ImageShape) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float64, Int, Int64
 from torch import Tensor
 
-from epslab.classifiers.accuracy import require_labels
+from epslab.arrays import require_classes
 from epslab.errors import UserError
 from epslab.types import Logits
 
@@ -63,7 +63,7 @@ def calibration(logits: Logits, labels: Int[Tensor, " labels"], bins: int = 15) 
         raise UserError(
             f"There are {len(logits)} examples and {len(labels)} labels; give one label each, at least one."
         )
-    require_labels(labels, logits.shape[1])
+    require_classes(labels, logits.shape[1])
     probabilities = logits.double().softmax(1)
     confidence, prediction = probabilities.max(1)
     right = (prediction == labels).double()

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from epslab.errors import UserError
+from epslab.nets.answers import logits_of
 from epslab.nets.modes import evaluating
 from epslab.runs import Column
 from epslab.seeds import fork
@@ -105,7 +106,7 @@ class CrossEntropy(LossWithLogits):
         seeds: Seeds | None = None,
     ) -> tuple[PerExample, Logits]:
         """The cross-entropy [n] and the logits [n classes]."""
-        logits = model(images)
+        logits = logits_of(model(images))
         return F.cross_entropy(logits, labels, reduction="none", label_smoothing=self.label_smoothing), logits
 
 
@@ -162,5 +163,4 @@ class ClassifierObjective:
     def _evaluate(self, images: Images) -> Tensor:
         """The logits in eval mode, so that this extra pass moves no statistics."""
         with torch.no_grad(), evaluating(self.model):
-            logits: Tensor = self.model(images)
-        return logits
+            return logits_of(self.model(images))

@@ -14,10 +14,11 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from epslab.attacks import FGSM, Attack
-from epslab.attacks.checks import checked, checked_logits
+from epslab.attacks.attacked import require_attack
+from epslab.attacks.checks import checked, checked_logits, require_number
 from epslab.attacks.goals import untargeted
 from epslab.classifiers.objective import LossWithLogits
-from epslab.errors import UserError
+from epslab.nets.answers import logits_of
 from epslab.nets.modes import borrowed
 from epslab.nets.random import ask
 from epslab.seeds import draw
@@ -51,8 +52,8 @@ class AdversarialLoss(LossWithLogits):
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
-        if not 0 <= self.clean_weight <= 1:
-            raise UserError(f"clean_weight is {self.clean_weight}, but must lie between 0 and 1.")
+        require_attack(self.attack, "What AdversarialLoss trains against")
+        require_number("a number between 0 and 1", lambda weight: 0 <= weight <= 1, clean_weight=self.clean_weight)
         _check_smoothing(self.label_smoothing)
 
     def with_logits(
@@ -75,9 +76,9 @@ class AdversarialLoss(LossWithLogits):
         """
         alpha, logits = self.clean_weight, None
         x_adv = _attacked(self.attack, model, images, labels, generator, seeds)
-        loss = (1 - alpha) * _cross_entropy(model(x_adv), labels, self.label_smoothing)
+        loss = (1 - alpha) * _cross_entropy(logits_of(model(x_adv)), labels, self.label_smoothing)
         if alpha > 0:
-            logits = model(images)
+            logits = logits_of(model(images))
             loss = loss + alpha * _cross_entropy(logits, labels, self.label_smoothing)
         return loss, logits
 
@@ -102,6 +103,7 @@ class AdversarialBatch(LossWithLogits):
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
+        require_attack(self.attack, "What AdversarialBatch trains against")
         _check_smoothing(self.label_smoothing)
 
     def with_logits(
@@ -118,7 +120,7 @@ class AdversarialBatch(LossWithLogits):
         Arguments as for ``AdversarialLoss``.
         """
         x_adv = _attacked(self.attack, model, images, labels, generator, seeds)
-        logits = model(torch.cat([images, x_adv]))
+        logits = logits_of(model(torch.cat([images, x_adv])))
         both = _cross_entropy(logits, torch.cat([labels, labels]), self.label_smoothing)
         return both.view(2, -1).mean(0), logits[: len(images)]
 
@@ -154,5 +156,6 @@ def _cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float) -> Te
 
 
 def _check_smoothing(label_smoothing: float) -> None:
-    if not 0 <= label_smoothing < 1:
-        raise UserError(f"label_smoothing is {label_smoothing}, but must be at least 0 and less than 1.")
+    require_number(
+        "a number of at least 0 and less than 1", lambda share: 0 <= share < 1, label_smoothing=label_smoothing
+    )

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from torch import Tensor
-
+from epslab.arrays import ImagesLike, LabelsLike, as_images, as_labels
 from epslab.attacks.attacked import Attack
 from epslab.errors import UserError
 from epslab.evaluation.fingerprints import fingerprint
@@ -24,8 +23,8 @@ from epslab.types import Classifier
 # Plain annotations where the function itself refuses what is wrong, with a sentence.
 def evaluate_robustness(
     model: Classifier,
-    images: Tensor,
-    labels: Tensor,
+    images: ImagesLike,
+    labels: LabelsLike,
     attacks: Mapping[str, Attack],
     *,
     batch_size: int = 256,
@@ -69,10 +68,11 @@ def evaluate_robustness(
 
     Args:
         model: Images to logits [n classes]: any module or function. A module is given images on its device in its
-            dtype, a function gets them as they are. One that draws takes ``seeds`` and ``counter``
+            dtype, a function gets them as they are. The output may hold the logits (``output.logits``), and be a numpy
+            array, which has no gradients (``epslab.nets.answers``). One that draws takes ``seeds`` and ``counter``
             (``epslab.nets.random``), and is given each example's own seeds.
-        images: [n c h w] in [0, 1].
-        labels: The true classes, [n].
+        images: [n c h w] in [0, 1], a tensor or numpy array.
+        labels: The true classes, [n]; a tensor, numpy array or list.
         attacks: By name; at least one. Every radius is one number.
         batch_size: Images at a time.
         seed: Of all noise.
@@ -93,8 +93,9 @@ def evaluate_robustness(
         UserError: Inputs that cannot be evaluated; an attack that broke its rules; ``out`` is in use, or begun with
             another model, other data, attacks or settings.
     """
+    images, labels = as_images(images), as_labels(labels)
+    require(model, images, labels, attacks, batch_size=batch_size, seed=seed)
     attacks = dict(attacks)
-    require(images, labels, attacks, batch_size)
     with Processes(devices, accelerator, strategy, num_nodes) as processes:
         if processes.count > 1 and out is None:
             raise UserError("Several processes share their results through a folder: give `out=`.")

@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from epslab.attacks.attacked import Attack
-from epslab.attacks.checks import checked
+from epslab.attacks.attacked import require_attack
+from epslab.attacks.checks import checked, require_counts, require_whole
 from epslab.errors import UserError
 from epslab.evaluation.batches import tensor_like
 from epslab.evaluation.portions import TestSet, answers
+from epslab.nets.answers import require_model
 from epslab.nets.modes import borrowed
 from epslab.types import Classifier, Images
 
@@ -31,33 +32,38 @@ def placed(model: Classifier, images: Images, device: torch.device | None) -> It
         yield tensor_like(model, images.new_empty((), device=place))
 
 
-def require(images: Tensor, labels: Tensor, attacks: Mapping[str, Any], batch_size: int) -> None:
+def require(
+    model: object, images: Tensor, labels: Tensor, attacks: Mapping[str, Any], *, batch_size: int, seed: int
+) -> None:
     """Refuse what cannot be evaluated.
 
     Raises:
-        UserError: No attacks, names that cannot name a file or mean something else, a radius per example, a batch size
-            below 1, or images and labels that no attack takes.
+        UserError: No model, no attacks, names that cannot name a file or mean something else, a radius per example, a
+            batch size below 1, no seed, or images and labels that no attack takes.
     """
+    require_model(model)
+    if not isinstance(attacks, Mapping):
+        raise UserError(
+            f"The attacks are of type {type(attacks).__name__}; give each of them a name: {{'pgd': PGD(Linf(8/255))}}."
+        )
     if not attacks:
         raise UserError("There are no attacks: give at least one by name, e.g. {'pgd': PGD(Linf(8/255))}.")
     for name, attack in attacks.items():
         if name in _RESERVED:
             raise UserError(f"An attack cannot be named '{name}', which stands for something else in the report.")
+        if not isinstance(name, str):
+            raise UserError(f"{name!r} cannot name an attack; give a text: {{'pgd': PGD(Linf(8/255))}}.")
         if not name or name.startswith(".") or any(c in '/\\:*?"<>|' or not c.isprintable() for c in name):
             raise UserError(
                 f"'{name}' cannot name an attack, because its name is that of a folder; give letters and digits."
             )
-        if isinstance(attack, type) or not isinstance(attack, Attack):
-            raise UserError(
-                f"The attack '{name}' is {attack!r}; give an attack with its settings: PGD(Linf(8/255)), or an object"
-                " of your own with norm, radius, part, thorough and __call__ (see epslab.attacks.Attack)."
-            )
+        require_attack(attack, f"The attack '{name}'")
         if isinstance(attack.radius, Tensor):
             raise UserError(
                 f"The attack '{name}' has a radius per example; an evaluation takes one radius for all of them."
             )
-    if batch_size < 1:
-        raise UserError(f"batch_size is {batch_size}, but must be at least 1.")
+    require_counts(batch_size=batch_size)
+    require_whole(seed=seed)
     checked(images, labels, None)
 
 

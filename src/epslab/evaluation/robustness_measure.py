@@ -3,7 +3,7 @@
 from jaxtyping import Int
 from torch import Tensor
 
-from epslab.attacks.attacked import Attack
+from epslab.attacks.attacked import Attack, require_attacked
 from epslab.attacks.objectives import margin
 from epslab.errors import UserError
 from epslab.evaluation.eight_bits import SLACK, rounded
@@ -52,10 +52,11 @@ def attacked(model: Classifier, attack: Attack, name: str, portion: Portion, see
         ``rounding`` (gradients spent on the search for them, not counted among the attack's).
 
     Raises:
-        UserError: The attack broke its rules: images of another shape or type, outside the box or outside its ball (in
-            float64), or that are NaN.
+        UserError: The attack broke its rules: a result of another form, images of another shape or type, outside the
+            box or outside its ball (in float64), or that are NaN.
     """
     found = attack(model, portion.images, portion.labels, seeds=seeds)
+    require_attacked(found, f"The attack '{name}'", len(portion.labels))
     x = found.images.detach()
     if x.shape != portion.images.shape or x.dtype != portion.images.dtype:
         raise UserError(

@@ -203,10 +203,13 @@ def L1(radius: SupportsFloat | Tensor) -> Ball:  # noqa: N802
     return Ball("l1", radius)
 
 
-def _checked(value: SupportsFloat | Tensor, what: str = "radius") -> float | Tensor:
+def _checked(value: object, what: str = "radius") -> float | Tensor:
     """A finite value ≥ 0: a float, or a float64 tensor [n] of its own."""
     if isinstance(value, Tensor) and value.ndim > 1:
         raise UserError(f"The {what} has the shape {list(value.shape)}, but must be a number or one per example, [n].")
+    if not isinstance(value, SupportsFloat):
+        number = f": {value.replace('/', ' / ')} without quotes" if isinstance(value, str) else ""
+        raise UserError(f"The {what} is {value!r}, but must be a number, or a tensor with one per example{number}.")
     several = value.detach().to(torch.float64, copy=True) if isinstance(value, Tensor) and value.ndim else None
     numbers = torch.tensor([float(value)], dtype=torch.float64) if several is None else several
     wrong = numbers[~(numbers.isfinite() & (numbers >= 0))]

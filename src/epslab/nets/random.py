@@ -7,10 +7,11 @@ pass the seeds of the examples. A classifier without these arguments gets the im
 """
 
 import inspect
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-from torch import nn
+from torch import Tensor, nn
 
+from epslab.nets.answers import answer
 from epslab.types import Classifier, Images, Logits, Seeds
 
 
@@ -42,8 +43,8 @@ def draws(model: object) -> bool:
     return {"seeds", "counter"} <= known.keys()
 
 
-def ask(model: Classifier | RandomClassifier, images: Images, seeds: Seeds | None = None, counter: int = 0) -> Any:
-    """The classifier's output, with these seeds and this counter if it draws.
+def ask(model: Classifier | RandomClassifier, images: Images, seeds: Seeds | None = None, counter: int = 0) -> Tensor:
+    """The classifier's logits (``epslab.nets.answers``), with these seeds and this counter if it draws.
 
     Args:
         model: Images to logits [n classes].
@@ -52,5 +53,5 @@ def ask(model: Classifier | RandomClassifier, images: Images, seeds: Seeds | Non
         counter: Which of the draws: 0, 1, 2, …
     """
     if seeds is not None and draws(model):
-        return model(images, seeds=seeds, counter=counter)  # type: ignore[call-arg]
-    return model(images)
+        return answer(model, images, seeds=seeds, counter=counter)
+    return answer(model, images)

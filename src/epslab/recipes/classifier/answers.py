@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
-from epslab.classifiers.accuracy import logits, require_labels
+from epslab.arrays import require_classes
+from epslab.classifiers.accuracy import logits
 from epslab.data import ImageSet
 from epslab.types import Classifier, Labels, Logits
 
@@ -28,7 +29,7 @@ class Answers:
         """Every image's logits, on the CPU."""
         parts = [logits(model, images[i : i + batch_size].images).cpu() for i in range(0, len(images), batch_size)]
         found = torch.cat(parts)
-        require_labels(images.labels, found.shape[1])
+        require_classes(images.labels, found.shape[1])
         return cls(found, images.labels.cpu())
 
     @property
