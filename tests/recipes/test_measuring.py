@@ -12,7 +12,7 @@ from PIL import Image
 from epslab import recipes
 from epslab.cli import main
 from epslab.errors import UserError
-from epslab.recipes import SmallCNNRecipe
+from epslab.recipes import SmallCNNRecipe, VAERecipe
 from epslab.recipes.measuring import shaping
 from epslab.runs import Run, weights_hash
 from epslab.training import Machine
@@ -55,9 +55,9 @@ def test_an_evaluation_says_what_it_measured(run: Run) -> None:
     of = run.result()["of"]
     assert of["weights"] == run.weights_hash() == weights_hash(recipes.load(run).state_dict())
     assert of["data"] == recipes.splits(run).test.checksum()
-    assert of["settings"]["width"] == 4
-    assert not {"epochs", "patience", "batch_size"} & of["settings"].keys()
-    assert of["settings"].keys() == shaping(TINY).keys()
+    assert of["settings"] == shaping(TINY) == {"width": 4}
+    assert {"net", "binarise", "levels", "std"} <= shaping(VAERecipe()).keys()
+    assert not {"epochs", "patience", "batch_size"} & shaping(VAERecipe()).keys()
     recipes.evaluate(run, limit=5)
     assert run.result()["of"]["data"] != of["data"]
     assert run.stale() is None

@@ -66,7 +66,7 @@ def test_training_that_goes_on_makes_it_stale(run: Run) -> None:
     assert left(run) == STALE
     sentence = run.stale()
     assert sentence is not None
-    assert "measured with other weights than those in model.safetensors" in sentence
+    assert "of the last evaluation are left out: the weights have changed since;" in sentence
     assert f"`epslab evaluate {run.folder}`" in sentence
     measured = run.measured()
     assert (measured.statements, measured.warnings) == ((), [sentence])
@@ -96,7 +96,7 @@ def test_settings_changed_by_hand_make_it_stale(run: Run) -> None:
     run.update_settings({"recipe": "toy", "std": 0.1, "hidden": [3, 4], "epochs": 50, "data_root": "elsewhere"})
     assert left(run) == CURRENT
     run.update_settings({"recipe": "toy", "std": 0.5, "hidden": [3, 4], "epochs": 3})
-    assert "measured with std 0.1, where config.yaml now says 0.5" in str(run.stale())
+    assert "left out: std was 0.1 then, and config.yaml says 0.5 now;" in str(run.stale())
     assert run.measurements() == {}
 
 

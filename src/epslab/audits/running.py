@@ -1,23 +1,23 @@
 """An audit from start to end: evaluate, draw, write what the report and other programs read."""
 
 import json
-import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from epslab.attacks import Attack
 from epslab.audits.building import bounded
 from epslab.audits.pictures import draw
+from epslab.audits.places import RESULT
 from epslab.audits.targets import Target
 from epslab.errors import UserError
 from epslab.evaluation import RadiusSweep, RobustnessReport, evaluate_robustness
 from epslab.evaluation.robustness_jobs import OnBatch
-from epslab.files import check_folder, write_atomic
+from epslab.files import write_atomic
 from epslab.runs import radius_text
+from epslab.runs.lock import lock
 from epslab.training import Machine
-
-_RESULT, _BEGUN = "result.json", "evaluation.json"
 
 
 def audit(
@@ -98,35 +98,15 @@ def _write(report: RobustnessReport, target: Target, out: Path, settings: Mappin
         "settings": dict(settings),
         "command": command,
         **report.to_dict(),
+        "of": {**report.of, **target.of},
         "per_class": classes.to_dict(),
     }
-    write_atomic(out / _RESULT, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_atomic(out / RESULT, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     if target.run is not None:
-        known = target.run.result().get("attacks", {})
-        noted = {name: content[name] for name in ("settings", "clean_accuracy", "robust_accuracy", "worst_case")}
-        target.run.update_result(attacks={**known, out.name: {"folder": str(out), **noted}})
-
-
-def require_free(folder: Path, *, resume: bool, overwrite: bool) -> None:
-    """Make sure that an attack may write to a folder; ``overwrite`` empties one that holds an attack.
-
-    Raises:
-        UserError: It holds an attack that is finished or can be carried on, and neither was asked for; or other things.
-    """
-    check_folder(folder)
-    if not (folder / _BEGUN).is_file():
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UserError(f"'{folder}' holds other things than an attack; give another `out=`.")
-        return
-    if overwrite:
-        shutil.rmtree(folder)
-    elif not resume and (folder / _RESULT).is_file():
-        raise UserError(
-            f"This attack is done already: `epslab report {folder}` shows it, `overwrite=True` runs it once more,"
-            " another `out=` keeps both."
-        )
-    elif not resume:
-        raise UserError(
-            f"'{folder}' holds an attack that was not finished; `resume=True` goes on with it, `overwrite=True`"
-            " starts afresh."
-        )
+        # The attack has its own folder; a run that is being trained, or cannot be written, only misses the note.
+        with suppress(UserError, OSError), lock(target.run.folder, "noting an attack", wait=10.0):
+            known = target.run.result().get("attacks", {})
+            noted = {
+                name: content[name] for name in ("settings", "of", "clean_accuracy", "robust_accuracy", "worst_case")
+            }
+            target.run.update_result(attacks={**known, out.name: {"folder": str(out), **noted}})

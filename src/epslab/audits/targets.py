@@ -13,8 +13,10 @@ from epslab import data as datasets
 from epslab.audits.user_model import load_model, require_classifier
 from epslab.data import ImageSet
 from epslab.errors import UserError, unknown
-from epslab.recipes import load, settings_class, splits
+from epslab.recipes import load, recipe_of, settings_class, splits
+from epslab.recipes.measuring import require_held_out, shaping
 from epslab.runs import Run
+from epslab.runs.plain import plain
 from epslab.types import Classifier
 
 
@@ -42,6 +44,12 @@ class Target:
     def settings(self) -> dict[str, Any]:
         """What was attacked, for a page and for ``jq``."""
         return {"model": self.name, "data": self.data, "split": self.split, "images": len(self.images)}
+
+    @property
+    def of(self) -> dict[str, Any]:
+        """The data by its checksum, and a run's settings that shape its model; see ``epslab.runs.Run.bound``."""
+        settings = {} if self.run is None else {"settings": plain(shaping(recipe_of(self.run)))}
+        return {"data": self.images.checksum(), **settings}
 
 
 def find_target(
@@ -136,6 +144,8 @@ def _of_a_run(run: Run, data: str | None, data_root: str | Path | None, split: s
     if data is None or data == own:
         parts = splits(run, data_root)
         images = parts.test if split == "test" else parts.validation
+        if split == "validation":
+            require_held_out(run, images)
     elif split != "test":
         raise UserError(f"'{run.folder}' held nothing out of '{data}', only of '{own}'; use `split='test'`.")
     else:

@@ -23,6 +23,7 @@ from epslab.training import Machine
 if TYPE_CHECKING:
     from epslab.attacks import Attack
     from epslab.audits import Target
+    from epslab.evaluation.identity import Identity
 
 ATTACKS = ("random", "fgsm", "iterative-fgsm", "mim", "least-likely", "pgd", "apgd")
 """Those of ``epslab.attacks.ATTACKS``, which would import torch."""
@@ -83,7 +84,7 @@ def _read(arguments: Sequence[str]) -> dict[str, Any]:
 def _attack(values: dict[str, Any], gates: Gates, command: str) -> "tuple[Mapping[str, Any], Target, Path] | None":
     """Attack into a folder: its ``result.json``, what was attacked, and the folder; None in all but one process."""
     from epslab.audits import audit, build_attacks, find_target
-    from epslab.audits.running import require_free
+    from epslab.audits.places import identity_of
     from epslab.evaluation import RadiusSweep
     from epslab.geometry import Ball
     from epslab.report import AuditFolder
@@ -100,10 +101,10 @@ def _attack(values: dict[str, Any], gates: Gates, command: str) -> "tuple[Mappin
         **{key: values[key] for key in ("data", "data_root", "split", "limit", "seed", "state", "mean", "std")},
     )
     gates.require_passable(len(target.images))
-    out = Path(values["out"]) if values["out"] else _folder(target, values)
+    asked: dict[str, Any] = {"seed": values["seed"], "findings": not values["no_findings"]}
+    asked["sweep"] = None if values["no_sweep"] else sweep
     first = first_process()
-    if first:
-        require_free(out, resume=values["resume"], overwrite=values["overwrite"])
+    out = _place(target, values, identity_of(target, attacks, **asked), first=first)
     with _going_on(f"`{command} --resume`"), AttackTable(list(attacks), len(target.images), shown=first) as filled:
         audit(
             target,
@@ -112,14 +113,26 @@ def _attack(values: dict[str, Any], gates: Gates, command: str) -> "tuple[Mappin
             settings=_settings(values),
             command=command,
             batch_size=values["batch_size"],
-            seed=values["seed"],
-            sweep=None if values["no_sweep"] else sweep,
-            findings=not values["no_findings"],
+            **asked,
             resume=values["resume"] or not first,
             machine=machine,
             on_batch=filled,
         )
     return (AuditFolder.load(out).content, target, out) if first else None
+
+
+def _place(target: "Target", values: Mapping[str, Any], wanted: "Identity", *, first: bool) -> Path:
+    """The folder to write to; the first process makes sure that it may.
+
+    Raises:
+        UserError: It holds an attack that is to be kept, or other things.
+    """
+    from epslab.audits.places import require_free
+
+    out = Path(values["out"]) if values["out"] else _folder(target, values, wanted)
+    if first:
+        require_free(out, wanted, resume=values["resume"], overwrite=values["overwrite"])
+    return out
 
 
 @contextlib.contextmanager
@@ -161,8 +174,9 @@ def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**settings, "leave_early": False} if values["no_leave_early"] else settings
 
 
-def _folder(target: "Target", values: Mapping[str, Any]) -> Path:
+def _folder(target: "Target", values: Mapping[str, Any], wanted: "Identity") -> Path:
     """Among a run's attacks; for the user's own model ``runs/attacks/MODEL``."""
+    from epslab.audits.places import place
     from epslab.audits.targets import folder_name
 
     foreign = target.run is not None and target.data != str(target.run.config["data"])
@@ -172,9 +186,10 @@ def _folder(target: "Target", values: Mapping[str, Any]) -> Path:
         **{key: values[key] for key in ("norm", "radius", "steps", "restarts", "split", "limit", "seed")},
         leave_early=not values["no_leave_early"],
     )
+    parent = RUNS / "attacks" / re.sub(r"[^\w.+-]+", "-", f"{target.name}-{Path(target.data).name}")
     if target.run is not None:
-        return target.run.folder / "attacks" / name
-    return RUNS / "attacks" / re.sub(r"[^\w.+-]+", "-", f"{target.name}-{Path(target.data).name}") / name
+        parent = target.run.folder / "attacks"
+    return place(parent, name, wanted, resume=values["resume"])
 
 
 def _listed(text: str | None) -> list[str]:

@@ -7,6 +7,7 @@ from epslab.arrays import ImagesLike, LabelsLike, as_images, as_labels
 from epslab.attacks.attacked import Attack
 from epslab.errors import UserError
 from epslab.evaluation.fingerprints import fingerprint
+from epslab.evaluation.identity import measured_of
 from epslab.evaluation.portions import TestSet
 from epslab.evaluation.processes import Processes
 from epslab.evaluation.progress import progress_bar
@@ -103,7 +104,7 @@ def evaluate_robustness(
         with placed(model, images, processes.device) as like:
             examples = TestSet(images, labels, like.device, like.dtype, seed)
             require_classes(model, examples)
-            known = fingerprint(model)
+            known, of = fingerprint(model), measured_of(model, images, labels)
             store: Store = MemoryStore()
             if out is not None:
                 store = folder = FolderStore(Path(out))
@@ -113,7 +114,7 @@ def evaluate_robustness(
             total = sum(len(indices) for _, batches in mine for indices in batches)
             with progress_bar("attacking", total, "examples", progress and processes.rank == 0) as advance:
                 processes.everywhere(lambda: walk(mine, examples, store, advance, on_batch))
-        report = plan.report(store, examples, known.words)
+        report = plan.report(store, examples, known.words, of)
         if out is not None:
             processes.first(lambda: report.write(Path(out)))
         return report

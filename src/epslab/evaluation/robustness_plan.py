@@ -80,8 +80,8 @@ class Plan:
             jobs.append(Job("sweep", everyone, sweeping))
         return jobs + ([] if self.checks is None else self.checks.jobs(model, self.seed))
 
-    def report(self, store: Store, examples: TestSet, model: str) -> RobustnessReport:
-        """The report on finished jobs."""
+    def report(self, store: Store, examples: TestSet, model: str, of: Mapping[str, str]) -> RobustnessReport:
+        """The report on finished jobs, of the model in words and the hashes ``of`` what was measured."""
         unharmed = store.read("clean")
         return RobustnessReport(
             examples.labels.detach().cpu().long(),
@@ -94,6 +94,7 @@ class Plan:
             model,
             bool(unharmed["eight_bit"].all()),
             store,
+            of,
         )
 
     def _result(self, rows: Mapping[str, Tensor], right: Tensor, name: str) -> AttackResult:

@@ -178,6 +178,7 @@ class RobustnessReport(RobustnessResult):
             "examples": len(self.labels),
             "seed": self.seed,
             "model": self.model,
+            "of": dict(self.of),
             "clean_accuracy": self.clean_accuracy.to_dict(),
             "robust_accuracy": {name: share.to_dict() for name, share in self.robust_accuracy.items()},
             "worst_case": self.worst_case.to_dict(),

@@ -1,7 +1,7 @@
 """What an evaluation measured: each attack's outcome, and the accuracies that follow."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -74,6 +74,7 @@ class RobustnessResult:
         model: Class and digest of the model.
         eight_bit: Whether the images have 8 bits, so that rounding means something.
         store: Where the adversarial images are.
+        of: Hashes of what was measured: ``weights`` of the model (none if it is a function), ``data``.
     """
 
     labels: Labels
@@ -86,6 +87,7 @@ class RobustnessResult:
     model: str
     eight_bit: bool
     store: Store
+    of: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def right(self) -> Bool[Tensor, " n"]:

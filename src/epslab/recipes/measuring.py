@@ -9,6 +9,7 @@ from typing import Any
 
 from epslab.errors import UserError, unknown
 from epslab.recipes.checks import at_least
+from epslab.recipes.classifier.settings import ClassifierRecipe
 from epslab.recipes.common import TrainingSettings
 from epslab.recipes.plan import Asked, Plan
 from epslab.recipes.running import Splits, planned_of, recipe_of, stand_in
@@ -103,9 +104,10 @@ def measure(
 
 
 def shaping(settings: TrainingSettings) -> dict[str, Any]:
-    """The settings that shape the model and its examples: those that not all recipes share."""
-    common = {field.name for field in dataclasses.fields(TrainingSettings)}
-    return {name: value for name, value in vars(settings).items() if name not in common}
+    """The settings that shape the model and its examples, not only how it is trained."""
+    common = ClassifierRecipe if isinstance(settings, ClassifierRecipe) else TrainingSettings
+    training = {field.name for field in dataclasses.fields(common)}
+    return {name: value for name, value in vars(settings).items() if name not in training}
 
 
 class _Kept(Run):

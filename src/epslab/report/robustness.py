@@ -15,7 +15,7 @@ from epslab.evaluation import RobustnessReport
 from epslab.report import evaluation
 from epslab.report.blocks import Picture, Section
 from epslab.report.threat import Threat, balls, records, threats
-from epslab.runs import Cell, Table, norm_text, number, percent, pictures_in, radius_text
+from epslab.runs import Cell, Run, Table, norm_text, number, percent, pictures_in, radius_text
 
 _SWEEP = "By PGD at each radius in turn; an image broken at one radius counts as broken at all larger ones."
 _MARKS = {"pass": "✓", "fail": "✗"}
@@ -104,9 +104,12 @@ def robustness_section(result: AuditFolder) -> Section:
             pictures=result.pictures(),
             tables=_filled(accuracies(content), _findings(content["findings"]), _classes(content)),
             warnings=[
-                f"Not passed: {finding['name']}. {finding['evidence']}"
-                for finding in content["findings"]
-                if finding["verdict"] == "fail"
+                *_stale(result),
+                *(
+                    f"Not passed: {finding['name']}. {finding['evidence']}"
+                    for finding in content["findings"]
+                    if finding["verdict"] == "fail"
+                ),
             ],
             details=_filled(_radii(content), _settings(content["settings"])),
             code=str(content.get("command") or ""),
@@ -116,6 +119,18 @@ def robustness_section(result: AuditFolder) -> Section:
             f"'{(result.folder or Path()) / 'result.json'}' is not as `epslab attack` writes it; attack again with"
             " `overwrite=True`."
         ) from error
+
+
+def _stale(result: AuditFolder) -> list[str]:
+    """That the run that was attacked has changed since, where it is found: around the folder, or by its name."""
+    around = [] if result.folder is None else [result.folder.absolute().parent.parent]
+    for place in (*around, Path(str(result.content["settings"]["model"]))):
+        if (place / "config.yaml").is_file():
+            run = Run.open(place)
+            changed = run.changed_since(result.content.get("of"))
+            of = f"its numbers are not those of '{run.folder.name}' as it is now."
+            return [] if changed is None else [f"This attack is out of date: {changed}; {of}"]
+    return []
 
 
 def headline(content: Mapping[str, Any]) -> str:

@@ -57,11 +57,12 @@ def _lead(run: Run, metrics: Mapping[str, Sequence[float]]) -> str:
     if (line := headline(run)) is not None:
         return f"{line}{f' after {_epochs(done)} of training' if done else ''}."
     best = run.best()
-    yet = "yet" if run.stale() is None else "since"
+    images = f"the test {run.examples}"
+    tested = f"not yet measured on {images}" if run.stale() is None else f"its numbers on {images} are out of date"
     if best is not None:
-        return f"{best.text}; not {yet} measured on the test {run.examples}."
+        return f"{best.text}; {tested}."
     if done:
-        return f"Trained for {_epochs(done)}; not {yet} measured on the test {run.examples}."
+        return f"Trained for {_epochs(done)}; {tested}."
     return "No epoch has been completed yet, so there is nothing to show but the settings."
 
 
@@ -90,7 +91,7 @@ def _left_out(run: Run) -> tuple[str, ...]:
         found.append(f"Pictures of earlier weights or other data are left out: {', '.join(pictures)}.")
     for name, changed in run.stale_attacks().items():
         folder = shlex.quote(str(run.folder / "attacks" / name))
-        found.append(f"The attack '{name}' is left out: it was made {changed}; `epslab report {folder}` shows it.")
+        found.append(f"The attack '{name}' is left out: {changed}; `epslab report {folder}` shows it.")
     return tuple(found)
 
 

@@ -15,12 +15,14 @@ from epslab.files import write_atomic
 from epslab.runs import earlier, weights
 from epslab.runs.plain import plain
 
+ATTACKS = ("result.json", "robustness.json")
+"""Where the folder of an attack keeps its result: what ``epslab attack`` writes, what ``evaluate_robustness`` does."""
 UNKNOWN = "unknown"
 """Stands for the hash of weights that cannot be read any more."""
 
 
 def difference(of: Mapping[str, Any] | None, own: str | None, config: Mapping[str, Any]) -> str | None:
-    """What has changed since a result was measured, in words; None if nothing has, or if it does not say.
+    """What has changed since a result was measured, a clause; None if nothing has, or if it does not say.
 
     Args:
         of: What the result is bound to.
@@ -30,10 +32,10 @@ def difference(of: Mapping[str, Any] | None, own: str | None, config: Mapping[st
     if not of:
         return None
     if own is not None and of.get("weights", own) != own:
-        return "with other weights than those in model.safetensors"
+        return "the weights have changed since"
     for name, then in (of.get("settings") or {}).items():
         if name in config and plain(config[name]) != then:
-            return f"with {name} {then}, where config.yaml now says {config[name]}"
+            return f"{name} was {then} then, and config.yaml says {config[name]} now"
     return None
 
 
@@ -46,15 +48,21 @@ def hash_here(folder: Path) -> str | None:
 
 
 def attack_folders(folder: Path) -> dict[Path, dict[str, Any]]:
-    """The finished attacks on a run, in the order of their names: folder and content of ``result.json``."""
+    """The finished attacks on a run, in the order of their names: folder and content.
+
+    That is ``result.json``, or else ``robustness.json``, which ``evaluate_robustness`` writes.
+    """
     found = {}
-    for path in sorted(folder.glob("attacks/*/result.json")):
+    for attack in sorted(folder.glob("attacks/*")):
+        path = next((attack / name for name in ATTACKS if (attack / name).is_file()), None)
+        if path is None:
+            continue
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        if isinstance(content, dict) and content.get("kind") == "attack":
-            found[path.parent] = content
+        if isinstance(content, dict) and (path.name == ATTACKS[1] or content.get("kind") == "attack"):
+            found[attack] = content
     return found
 
 
@@ -72,7 +80,7 @@ def bind_earlier(folder: Path, result: Mapping[str, Any]) -> dict[str, Any] | No
         return None
     for attack, content in attack_folders(folder).items():
         if "of" not in content:
-            _write(attack / "result.json", {**content, "of": of})
+            _write(next(path for name in ATTACKS if (path := attack / name).is_file()), {**content, "of": of})
     if "of" in result or not ("measurements" in result or "evaluation" in result):
         return None
     _bind_pictures(folder / "figures", of)

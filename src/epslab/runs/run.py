@@ -115,22 +115,32 @@ class Run(Folder):
         result = self.result()
         changed = None
         if result.get("of") and ("measurements" in result or "evaluation" in result):
-            changed = binding.difference(result["of"], binding.hash_here(self.folder), self.config)
+            changed = self.changed_since(result["of"])
         if changed is None:
             return None
         return (
-            f"The numbers, tables and pictures of the last evaluation are left out: they were measured {changed};"
+            f"The numbers, tables and pictures of the last evaluation are left out: {changed};"
             f" `epslab evaluate {shlex.quote(str(self.folder))}` measures the run again."
         )
 
     def stale_attacks(self) -> dict[str, str]:
         """The attacks in ``attacks/`` that were made on something else than the run as it is: folder name to reason."""
-        own, config = binding.hash_here(self.folder), self.config
         found = {
-            folder.name: binding.difference(content.get("of"), own, config)
+            folder.name: self.changed_since(content.get("of"))
             for folder, content in binding.attack_folders(self.folder).items()
         }
         return {name: changed for name, changed in found.items() if changed is not None}
+
+    def changed_since(self, of: Mapping[str, Any] | None) -> str | None:
+        """What has changed since something was measured of this run, a clause: "the weights have changed since".
+
+        Args:
+            of: What it is bound to (see ``bound``); None or empty if that is unknown.
+
+        Returns:
+            None if nothing has changed, or if that cannot be told.
+        """
+        return binding.difference(of, binding.hash_here(self.folder), self.config)
 
     @contextmanager
     def bound(self, of: Mapping[str, object]) -> Iterator[None]:
@@ -232,12 +242,11 @@ class Run(Folder):
         found = [picture for picture in pictures_in(self.figures) if picture.of]
         if not found:
             return []
-        own, config = binding.hash_here(self.folder), self.config
         data = (self.result().get("of") or {}).get("data")
         return [
             picture
             for picture in found
-            if binding.difference(picture.of, own, config) or (data and picture.of.get("data", data) != data)
+            if self.changed_since(picture.of) or (data and picture.of.get("data", data) != data)
         ]
 
     def save_weights(self, state: Mapping[str, "Tensor"], about: Mapping[str, object] | None = None) -> None:
