@@ -117,7 +117,9 @@ def test_curves_show_reconstruction_and_kl_in_panels_of_their_own():
         "Reconstruction −E log p(x|z)",
         "KL from posterior to prior",
     ]
-    assert [axes.get_ylabel() for axes in figure.axes] == ["bits/dim", "nats", "nats"]
+    assert [axes.get_ylabel() for axes in figure.axes] == [
+        "bits/dim, log scale", "nats, log scale", "nats",
+    ]  # fmt: skip
     kl = figure.axes[2].lines
     assert kl[0].get_ydata().tolist() == METRICS["train/kl"][1:]
     assert kl[1].get_ydata().tolist() == METRICS["val/kl"]
@@ -160,6 +162,15 @@ def test_bars_at_or_under_the_threshold_are_grey():
 def test_a_scatter_names_every_class_that_has_codes():
     figure = figures.latent_scatter(torch.zeros(2, 2), torch.tensor([0, 2]), ["zero", "one", "two"])
     assert [text.get_text() for text in figure.axes[0].texts] == ["zero", "two"]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["zero", "two"]
+    dots = [to_rgb(handle.get_facecolor()[0][:3]) for handle in legend.legend_handles]
+    assert dots == [to_rgb(CLASSES[0]), to_rgb(CLASSES[2])]
+
+
+def test_a_scatter_of_many_classes_has_no_legend():
+    figure = figures.latent_scatter(torch.rand(30, 2), torch.arange(30), list(map(str, range(30))))
+    assert not figure.legends
 
 
 def test_ellipses_have_the_posterior_s_size():

@@ -13,7 +13,7 @@ def test_each_curve_stands_at_its_own_costs() -> None:
     one, two = axes.lines
     assert one.get_xydata().tolist() == [[1, 90], [10, 50]]
     assert two.get_xydata().tolist() == [[3, 20]]
-    assert (axes.get_xscale(), axes.get_xlabel(), axes.get_ylim()[0]) == ("log", "gradients", 0)
+    assert (axes.get_xscale(), axes.get_xlabel(), axes.get_ylim()[0]) == ("log", "gradients, log scale", 0)
     band = axes.collections[0].get_paths()[0].vertices[:, 1]
     assert (band.min(), band.max()) == (40, 95)
     figures.png(drawing)

@@ -76,14 +76,22 @@ def test_reconstructions_stand_under_their_originals():
         assert canvas[-8:].max() == 0
 
 
-def test_a_manifold_has_no_seams_and_runs_along_rows():
+def test_a_manifold_has_no_seams_and_stands_as_the_scatter_does():
+    """z₁, along the rows of the grid, grows to the right; z₂, from row to row, grows upwards."""
     images = torch.arange(9).float().div(8).reshape(9, 1, 1, 1).expand(9, 1, 4, 4)
     figure = figures.manifold(images, quantiles=[-1.0, 0.0, 1.0])
     canvas = np.asarray(figure.axes[0].images[0].get_array())
     assert canvas.shape == (12, 12, 3)
-    expected = np.kron((np.arange(9).reshape(3, 3) / 8 * 255).round(), np.ones((4, 4)))
+    expected = np.kron((np.arange(9).reshape(3, 3)[::-1] / 8 * 255).round(), np.ones((4, 4)))
     assert (canvas[:, :, 0] == expected).all()
-    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["−1.0", "0.0", "1.0"]
+    axes = figure.axes[0]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["−1.0", "0.0", "1.0"]
+    figure.draw_without_rendering()
+    heights = {text.get_text(): text.get_window_extent().y0 for text in axes.get_yticklabels()}
+    assert heights["−1.0"] < heights["0.0"] < heights["1.0"]
+    scatter = figures.latent_scatter(torch.zeros(2, 2), torch.zeros(2, dtype=torch.int64), ["a"]).axes[0]
+    assert not scatter.xaxis_inverted()
+    assert not scatter.yaxis_inverted()
     with pytest.raises(ValueError, match="square grid, but 8 images"):
         figures.manifold(images[:8])
 

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from markupsafe import escape
+from matplotlib.figure import Figure
 from PIL import Image
 
 from epslab import figures
@@ -152,9 +153,17 @@ def test_a_page_asks_for_nothing():
 
 def test_pictures_have_words_and_sizes_and_lose_nothing():
     figure = figures.bars([1.0, 2.0])
-    html = render(Page("p", sections=(Section("s", pictures=(Picture("Caption", figure), Picture("", figure))),)))
+    plain = Figure()
+    given = [
+        Picture("Caption", figure, "Words"),
+        Picture("Caption", figure),
+        Picture("Caption", plain),
+        Picture("", plain),
+    ]
+    html = render(Page("p", sections=(Section("s", pictures=given),)))
     images = [attributes for tag, attributes in parse(html).attributes if tag == "img"]
-    assert [image["alt"] for image in images] == ["Caption", "figure"]
+    assert [image["alt"] for image in images] == ["Words", figure.alt, "Caption", "figure"]
+    assert "1: 1; 2: 2" in figure.alt
     data = base64.b64decode(images[0]["src"].removeprefix("data:image/png;base64,"))
     assert data == figures.png(figure)
     assert Image.open(io.BytesIO(data)).size == (int(images[0]["width"]), int(images[0]["height"]))

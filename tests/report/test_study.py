@@ -81,3 +81,11 @@ def test_a_folder_without_a_study_is_refused(tmp_path, content):
     (tmp_path / "result.json").write_text(content)
     with pytest.raises(UserError, match="no study that can be read"):
         StudyResult.load(tmp_path)
+
+
+def test_a_study_names_runs_next_to_it_and_no_folder_of_the_machine(tmp_path):
+    result = StudyResult("a", "Why?", "So.", runs=(tmp_path / "runs" / "vae-0",))
+    path = result.save(tmp_path / "a")
+    assert json.loads(path.read_text())["runs"] == ["../runs/vae-0"]
+    assert str(tmp_path) not in path.read_text()
+    assert StudyResult.load(tmp_path / "a").runs == result.runs

@@ -23,10 +23,11 @@ from epslab.figures.style import (
     cells,
     figure,
     key,
+    log_scale,
     look,
-    plain_ticks,
     styled,
 )
+from epslab.figures.words import course, listed, sentence
 from epslab.runs import percent, whole_percent
 
 Interval = tuple[Vector, Vector, Vector]
@@ -70,6 +71,11 @@ def perturbations(
     under = change_labels if change_labels is not None else [""] * len(before)
     labels = [_fitting(text) for row in zip(said_before, under, said_after, strict=True) for text in row]
     drawing = image_grid(rows.reshape(-1, *before.shape[1:]), columns=3, labels=labels, title=" ")
+    magnified = f"the change magnified {factor} times" if largest else "no change"
+    drawing.alt = sentence(
+        f"{len(before)} rows of three images: the original, {magnified}, and the adversarial image",
+        listed(f"{a} becomes {b}" for a, b in zip(said_before, said_after, strict=True)),
+    )
     _column_headings(drawing.axes[0], ["original", f"change ×{factor}" if largest else "no change", "adversarial"])
     return drawing
 
@@ -116,6 +122,12 @@ def accuracy_curves(
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
     key(drawing, axes)
+    drawing.alt = sentence(
+        f"Curves with bands: accuracy in percent against {x_label}",
+        listed(course(name, radii, 100 * array(parts[0])) for name, parts in curves.items()),
+        "" if chance is None else f"Guessing: {percent(chance)}",
+        "" if marked is None else f"Marked: {marked[0]}",
+    )
     return drawing
 
 
@@ -131,11 +143,14 @@ def accuracy_costs(curves: Mapping[str, tuple[Vector, Interval]], *, x_label: st
     axes = drawing.subplots()
     for i, (name, (costs, parts)) in enumerate(curves.items()):
         _band(axes, i, name, costs, parts)
-    axes.set_xscale("log")
-    plain_ticks(axes, "x")
     axes.set(xlabel=x_label, ylabel="accuracy, %")
+    log_scale(axes, "x")
     axes.set_ylim(bottom=0)
     key(drawing, axes)
+    drawing.alt = sentence(
+        f"Curves: accuracy in percent against {axes.get_xlabel()}",
+        listed(course(name, costs, 100 * array(parts[0])) for name, (costs, parts) in curves.items()),
+    )
     return drawing
 
 
@@ -164,9 +179,13 @@ def accuracy_bars(names: Sequence[str], shares: Interval, *, first: int = 0) -> 
     # Rounding may put an interval's end a hair inside its own value; a bar's arms are never negative.
     arms = np.maximum(np.stack([value - low, high - value]), 0)
     axes.barh(places, value, height=0.34, color=colours, xerr=arms, error_kw={"ecolor": INK, "capsize": 3})
-    for place, name, centre, left, right in zip(places, names, value, low, high, strict=True):
+    texts = [
+        f"{name}: {percent(centre / 100, (left / 100, right / 100))}"
+        for name, centre, left, right in zip(names, value.tolist(), low.tolist(), high.tolist(), strict=True)
+    ]
+    for place, text in zip(places, texts, strict=True):
         axes.annotate(
-            f"{name}: {percent(centre / 100, (left / 100, right / 100))}",
+            text,
             (0, place),
             xytext=(1, 17),
             textcoords="offset points",
@@ -176,6 +195,7 @@ def accuracy_bars(names: Sequence[str], shares: Interval, *, first: int = 0) -> 
     axes.set(yticks=[], ylim=(-0.4, len(names) - 0.25), xlim=(0, 100), xlabel="accuracy, %")
     axes.grid(visible=False)
     axes.spines["left"].set_visible(False)
+    drawing.alt = sentence("Bars: accuracy with its interval", listed(texts))
     return drawing
 
 
@@ -216,6 +236,15 @@ def transfer_matrix(
     cells(axes, len(rows), len(columns), color="white", linewidth=2)
     axes.spines[:].set_visible(False)
     axes.set(xlabel=column_label, ylabel=row_label, title=title)
+    drawing.alt = sentence(
+        title,
+        f"Matrix: rows {row_label}, columns {column_label}",
+        listed(
+            f"{rows[i]}, {columns[j]}: {whole_percent(value / 100)}"
+            for (i, j), value in np.ndenumerate(values)
+            if np.isfinite(value)
+        ),
+    )
     return drawing
 
 

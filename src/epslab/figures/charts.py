@@ -6,7 +6,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from epslab.figures.style import BLUE, INK, VERMILION, Vector, array, figure, key, look, plain_ticks, styled
+from epslab.figures.style import BLUE, INK, VERMILION, Vector, array, figure, key, log_scale, look, styled
+from epslab.figures.words import course, listed, named, sentence
+from epslab.runs import number
 
 Series = Mapping[str, Vector | tuple[Vector, Vector]]
 """Curves by name: the values, or (values, half-width of their spread), each [n]."""
@@ -50,15 +52,16 @@ def lines(
         axes.plot(at, values, color=colour, marker=marker if len(at) <= 25 else None, markersize=5, label=name)
         if half is not None:
             axes.fill_between(at, values - half, values + half, color=colour, alpha=0.18, linewidth=0)
-    if log_x:
-        axes.set_xscale("log")
-        plain_ticks(axes, "x")
-    if log_y:
-        axes.set_yscale("log")
-        plain_ticks(axes, "y")
     if reference is not None:
         axes.axhline(reference[1], color=INK, linewidth=1.2, linestyle=(0, (4, 2)), label=reference[0])
     axes.set(xlabel=x_label, ylabel=y_label, title=title)
+    for which in ("x",) * log_x + ("y",) * log_y:
+        log_scale(axes, which)
+    drawing.alt = sentence(
+        f"Lines: {axes.get_ylabel()} against {axes.get_xlabel()}",
+        listed(course(name, x, _parts(curve)[0]) for name, curve in series.items()),
+        "" if reference is None else f"Horizontal line: {reference[0]}, {number(float(reference[1]))}",
+    )
     key(drawing, axes)
     return drawing
 
@@ -102,6 +105,11 @@ def rate_distortion(
         axes.annotate(label, (float(x[i]), float(y[i])), xytext=offset, textcoords="offset points", ha=side)
     axes.margins(x=0.2, y=0.14)
     axes.set(xlabel="rate: KL to the prior, nats", ylabel="distortion: −E log p(x|z), nats")
+    points = zip(labels, x, y, strict=True)
+    drawing.alt = sentence(
+        "Points, rate and distortion in nats",
+        listed(f"{label}: {number(float(a))} and {number(float(b))}" for label, a, b in points),
+    )
     return drawing
 
 
@@ -140,6 +148,11 @@ def bars(
         axes.axhline(threshold[1], color=VERMILION, linewidth=1.4, linestyle=(0, (4, 2)), label=threshold[0])
         key(drawing, axes, least=1)
     axes.set(xlabel=x_label, ylabel=y_label)
+    drawing.alt = sentence(
+        f"Bars: {y_label} by {x_label}",
+        named(labels if labels is not None else [str(place) for place in places], heights),
+        "" if threshold is None else f"Line: {threshold[0]}, {number(float(threshold[1]))}",
+    )
     return drawing
 
 

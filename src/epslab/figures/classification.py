@@ -9,7 +9,8 @@ from torch import Tensor
 
 from epslab.figures.images import image_grid
 from epslab.figures.style import BLUE, GRID, INK, LETTER, WIDTH, ImageArray, Vector, array, cells, figure, key, styled
-from epslab.runs import whole_percent
+from epslab.figures.words import listed, sentence
+from epslab.runs import number, whole_percent
 
 Counts = Int[Tensor, "classes classes"] | Int[np.ndarray, "classes classes"]
 """How many of class i (row) were taken for class j (column)."""
@@ -36,6 +37,13 @@ def reliability(confidence: Vector, accuracy: Vector, share: Vector) -> Figure:
     below.set(ylim=(0, 100), ylabel="images, %", xlabel="confidence, %")
     drawing.align_ylabels([above, below])
     key(drawing, above)
+    drawing.alt = sentence(
+        "Accuracy against confidence, both in percent, with the share of images at each confidence below",
+        listed(
+            f"confidence {number(float(a))}: accuracy {number(float(b))}"
+            for a, b in zip(sure[known], right[known], strict=True)
+        ),
+    )
     return drawing
 
 
@@ -68,6 +76,11 @@ def confusion(counts: Counts, classes: Sequence[str]) -> Figure:
     axes.set_yticks(range(len(classes)), classes)
     cells(axes, len(classes), len(classes), color=GRID)
     axes.set(xlabel="taken for", ylabel="is")
+    pairs = sorted(np.ndenumerate(wrong), key=lambda pair: -pair[1])
+    most = [f"{classes[i]} taken for {classes[j]}: {int(n)}" for (i, j), n in pairs if n][:8]
+    drawing.alt = sentence(
+        f"Matrix of mistakes between {len(classes)} classes", "The most frequent: " + listed(most) if most else "None"
+    )
     return drawing
 
 
@@ -86,7 +99,12 @@ def mistakes(images: ImageArray, truth: Sequence[str], said: Sequence[str], conf
     columns = min(6, max(2, int(WIDTH / (LETTER * (longest + 1.5)))))
     room = int(WIDTH / columns / LETTER) - 9  # letters left for both names
     labels = [f"{_cut(a, room)}→{_cut(b, room)} {c}" for a, b, c in zip(truth, said, percent, strict=True)]
-    return image_grid(images, columns=columns, labels=labels)
+    drawing = image_grid(images, columns=columns, labels=labels)
+    drawing.alt = sentence(
+        f"{len(labels)} images the classifier gets wrong",
+        listed(f"{a} taken for {b}, {c}" for a, b, c in zip(truth, said, percent, strict=True)),
+    )
+    return drawing
 
 
 def _cut(name: str, room: int) -> str:

@@ -1,17 +1,20 @@
 """Training and validation curves: one panel for each quantity of a run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from epslab.figures.style import BLUE, GREEN, VERMILION, array, figure, key, look, plain_ticks, styled
+from epslab.figures.style import BLUE, GREEN, VERMILION, array, figure, key, log_scale, look, styled
+from epslab.figures.words import course, listed, sentence
 from epslab.runs import Column, undeclared
 
 Metrics = Mapping[str, Sequence[float]]
 """Columns of ``metrics.csv``: ``epoch``, ``train/KEY``, ``val/KEY``; NaN where a row has no value."""
+
+_STAGES = {"train": "training", "val": "validation"}
 
 
 @styled
@@ -55,6 +58,8 @@ def curves(
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     drawing.align_ylabels(panels)
     key(drawing, panels[0])
+    best = "" if best_epoch is None else f"The best epoch, {best_epoch}, is marked"
+    drawing.alt = sentence("Curves over epochs", *_courses(panels, _STAGES.values()), best)
     return drawing
 
 
@@ -96,6 +101,7 @@ def overlaid(runs: Mapping[str, Metrics], columns: Mapping[str, Column], quantit
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     drawing.align_ylabels(panels)
     key(drawing, panels[0])
+    drawing.alt = sentence("Curves over epochs", *_courses(panels, runs))
     return drawing
 
 
@@ -109,7 +115,7 @@ def shown(metrics: Metrics, columns: Mapping[str, Column]) -> list[str]:
 def _draw(axes: Axes, name: str, metrics: Metrics, spread: Metrics) -> None:
     """One quantity in training and validation, each with its spread as a band."""
     epochs = array(metrics["epoch"])
-    for stage, colour, label in (("train", BLUE, "training"), ("val", VERMILION, "validation")):
+    for (stage, label), colour in zip(_STAGES.items(), (BLUE, VERMILION), strict=True):
         column = f"{stage}/{name}"
         if column not in metrics:
             continue
@@ -122,10 +128,19 @@ def _draw(axes: Axes, name: str, metrics: Metrics, spread: Metrics) -> None:
             axes.fill_between(at, mean - half, mean + half, color=colour, alpha=0.2, linewidth=0)
 
 
+def _courses(panels: Iterable[Axes], names: Collection[str]) -> Iterator[str]:
+    """For each panel, how the curves of these names go."""
+    for axes in panels:
+        curves = [line for line in axes.lines if line.get_label() in names]
+        told = (
+            course(str(one.get_label()), np.asarray(one.get_xdata()), np.asarray(one.get_ydata())) for one in curves
+        )
+        yield f"{axes.get_title(loc='left')}, {axes.get_ylabel()}: {listed(told)}"
+
+
 def _widen_small(axes: Axes) -> None:
     """A logarithmic scale where the largest value is more than 3 times the smallest."""
     values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines] or [np.ones(1)])
     values = values[np.isfinite(values)]
     if len(values) and values.min() > 0 and values.max() > 3 * values.min():
-        axes.set_yscale("log")
-        plain_ticks(axes, "y")
+        log_scale(axes, "y")

@@ -7,6 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from epslab.figures.style import DPI, QUIET, TEXT, WIDTH, Drawing, ImageArray, array, styled
+from epslab.figures.words import listed, sentence
+from epslab.runs import number
 
 _LINE = 1.75 * TEXT / 72  # inches one line of text takes
 _MARGIN = 6  # screen pixels around a canvas
@@ -15,7 +17,7 @@ _MARGIN = 6  # screen pixels around a canvas
 @styled
 def image_grid(
     images: ImageArray, *, columns: int | None = None, title: str = "", labels: Sequence[str] | None = None
-) -> Figure:
+) -> Drawing:
     """Images [n c h w] row by row on a grid.
 
     >>> import torch
@@ -32,15 +34,18 @@ def image_grid(
     pixels = _rgb(images)
     per_row = columns or max(1, int(np.ceil(np.sqrt(len(pixels)))))
     if labels is None:
-        return _stack([_Panel(_mosaic(pixels, per_row, gap=True), title)])
-    rows = [slice(i, i + per_row) for i in range(0, len(pixels), per_row)]
-    return _stack(
-        [
-            _Panel(_mosaic(pixels[row], per_row, gap=True), title if row.start == 0 else "", below=labels[row])
-            for row in rows
-        ],
-        columns=per_row,
-    )
+        drawing = _stack([_Panel(_mosaic(pixels, per_row, gap=True), title)])
+    else:
+        rows = [slice(i, i + per_row) for i in range(0, len(pixels), per_row)]
+        drawing = _stack(
+            [
+                _Panel(_mosaic(pixels[row], per_row, gap=True), title if row.start == 0 else "", below=labels[row])
+                for row in rows
+            ],
+            columns=per_row,
+        )
+    drawing.alt = sentence(title.strip(), f"{len(pixels)} images, {per_row} in a row", listed(labels or ()))
+    return drawing
 
 
 @styled
@@ -52,7 +57,9 @@ def reconstructions(originals: ImageArray, reconstructed: ImageArray, *, columns
         pair = np.concatenate([_fill(above[i : i + columns], columns), _fill(below[i : i + columns], columns)])
         panels.append(_Panel(_mosaic(pair, columns, gap=True)))
     panels[0].title = "Above: original · below: reconstruction"
-    return _stack(panels, space=0.4)
+    drawing = _stack(panels, space=0.4)
+    drawing.alt = f"{len(above)} images in pairs of rows: the original above, its reconstruction below."
+    return drawing
 
 
 @styled
@@ -61,10 +68,11 @@ def manifold(
     *,
     quantiles: Sequence[float] | None = None,
 ) -> Figure:
-    """Images [grid² c h w], row by row, as one canvas without seams.
+    """The latent plane as one canvas without seams: z₁ grows to the right and z₂ upwards, as in ``latent_scatter``.
 
     Args:
-        images: Means decoded on a square grid of latent codes.
+        images: Means decoded on a square grid of latent codes, [grid² c h w], row by row; the first row, with the
+            smallest z₂, is drawn at the bottom.
         quantiles: The latent value of each row and column, [grid]; a few of them are written along both sides.
 
     Raises:
@@ -74,16 +82,17 @@ def manifold(
     side = round(len(pixels) ** 0.5)
     if side * side != len(pixels):
         raise ValueError(f"a manifold is a square grid, but {len(pixels)} images were given")
-    return _stack(
-        [
-            _Panel(
-                _mosaic(pixels, side, gap=False),
-                x_label="latent coordinate z₁",
-                y_label="latent coordinate z₂",
-                ticks=quantiles,
-            )
-        ]
+    upwards = pixels.reshape(side, side, *pixels.shape[1:])[::-1].reshape(pixels.shape)
+    panel = _Panel(
+        _mosaic(upwards, side, gap=False),
+        x_label="latent coordinate z₁",
+        y_label="latent coordinate z₂",
+        ticks=quantiles,
     )
+    drawing = _stack([panel])
+    ends = f", each from {number(float(quantiles[0]))} to {number(float(quantiles[-1]))}" if quantiles else ""
+    drawing.alt = f"{side} by {side} decoded images over the latent plane, z₁ to the right and z₂ upwards{ends}."
+    return drawing
 
 
 @styled
@@ -96,7 +105,11 @@ def strips(images: ImageArray, *, columns: int, row_labels: Sequence[str] | None
         row_labels: A short text left of each row, for example the latent dimension that changes.
         ends: A line below that says what the left and the right end are.
     """
-    return _stack([_Panel(_mosaic(_rgb(images), columns, gap=True), rows=row_labels, x_label=ends)])
+    drawing = _stack([_Panel(_mosaic(_rgb(images), columns, gap=True), rows=row_labels, x_label=ends)])
+    drawing.alt = sentence(
+        f"{len(images) // columns} rows of {columns} images", ends, f"Rows: {listed(row_labels)}" if row_labels else ""
+    )
+    return drawing
 
 
 class _Panel:
@@ -134,7 +147,7 @@ class _Panel:
         return float(sum(bool(part) for part in (self.below, self.x_label, self.ticks)))
 
 
-def _stack(panels: Sequence[_Panel], *, space: float = 0.0, columns: int = 1) -> Figure:
+def _stack(panels: Sequence[_Panel], *, space: float = 0.0, columns: int = 1) -> Drawing:
     """Panels of equal width under one another, each image pixel a square of the same whole number of screen pixels.
 
     The canvas decides the figure's width in screen pixels; its resolution follows, so that it has the width and the
@@ -183,7 +196,7 @@ def _write_around(axes: Axes, panel: _Panel, columns: int) -> None:
         shown = sorted({0, n // 4, n // 2, n - 1 - n // 4, n - 1}) if n > 5 else range(n)
         texts = [f"{panel.ticks[i]:.1f}".replace("-", "−") for i in shown]
         axes.set_xticks([(i + 0.5) * w / n - 0.5 for i in shown], texts)
-        axes.set_yticks([(i + 0.5) * h / n - 0.5 for i in shown], texts)
+        axes.set_yticks([h - (i + 0.5) * h / n - 0.5 for i in shown], texts)
     axes.tick_params(length=0, pad=4, labelcolor=QUIET)
 
 

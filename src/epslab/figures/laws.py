@@ -5,12 +5,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from matplotlib.patheffects import withStroke
 from torch import Tensor
 
-from epslab.figures.style import CLASSES, COLOURS, INK, Vector, array, figure, key, styled
+from epslab.figures.style import CLASSES, COLOURS, INK, Drawing, Vector, array, figure, key, styled
+from epslab.figures.words import listed, sentence
+from epslab.runs import number
+
+_NAMED = 20  # most classes of a legend
 
 Points = Float[Tensor, "n 2"] | Float[np.ndarray, "n 2"]
 """Points of the plane."""
@@ -21,17 +26,28 @@ ClassIndices = Int[Tensor, " n"] | Int[np.ndarray, " n"]
 
 @styled
 def latent_scatter(codes: Points, labels: ClassIndices, classes: Sequence[str]) -> Figure:
-    """Codes [n 2] coloured by class, each class named in words at the median of its codes."""
+    """Codes [n 2] coloured by class, z₁ to the right and z₂ upwards, as in ``manifold``.
+
+    Each class is named at the median of its codes, and in a legend unless there are more than 20.
+    """
     z, y = array(codes), array(labels)
     drawing = figure(4.0)
     axes = drawing.subplots()
+    medians = {}
     for i, name in enumerate(classes):
         own = z[y == i]
-        colour = CLASSES[i % len(CLASSES)]
-        axes.scatter(own[:, 0], own[:, 1], s=9, color=colour, alpha=0.7, linewidth=0, rasterized=True)
         if len(own):
-            _name(axes, name, np.median(own, axis=0))
+            colour = CLASSES[i % len(CLASSES)]
+            axes.scatter(own[:, 0], own[:, 1], s=9, color=colour, alpha=0.7, linewidth=0, rasterized=True, label=name)
+            medians[name] = np.median(own, axis=0)
+            _name(axes, name, medians[name])
     _plane(axes)
+    if len(medians) <= _NAMED:
+        _legend_of_dots(drawing, axes)
+    drawing.alt = sentence(
+        f"{len(z)} points in the plane of z₁ and z₂, coloured by class",
+        "Medians: " + listed(f"{name} at ({_pair(place)})" for name, place in medians.items()) if medians else "",
+    )
     return drawing
 
 
@@ -72,6 +88,13 @@ def contours(
             _name(axes, names[i], centre + np.array([0.0, 2 * spread[1]]), above=True, colour=colour)
     _plane(axes)
     key(drawing, axes)
+    drawing.alt = sentence(
+        f"{len(cloud)} samples of the prior and {len(centres)} posteriors as ellipses in the plane of z₁ and z₂",
+        listed(
+            f"{'posterior' if names is None else names[i]}: mean ({_pair(centre)}), deviations ({_pair(spread)})"
+            for i, (centre, spread) in enumerate(zip(centres, spreads, strict=True))
+        ),
+    )
     return drawing
 
 
@@ -92,6 +115,14 @@ def densities(x: Vector, panels: Mapping[str, Mapping[str, Vector]]) -> Figure:
         axes.set_ylim(bottom=0)
         axes.set(title=title, ylabel="density")
     rows[-1].set_xlabel("x")
+    drawing.alt = sentence(
+        "Densities over x",
+        *(
+            f"{title}: "
+            + listed(f"{name} peaks at {number(float(at[array(density).argmax()]))}" for name, density in laws.items())
+            for title, laws in panels.items()
+        ),
+    )
     return drawing
 
 
@@ -108,6 +139,20 @@ def _name(axes: Axes, text: str, place: np.ndarray, *, above: bool = False, colo
         color=colour,
         path_effects=[withStroke(linewidth=3, foreground="white")],
     )
+
+
+def _pair(place: np.ndarray) -> str:
+    return f"{number(float(place[0]))}, {number(float(place[1]))}"
+
+
+def _legend_of_dots(drawing: Drawing, axes: Axes) -> None:
+    """A key of the classes, their dots large enough to tell the colours."""
+    key(drawing, axes)
+    for legend in drawing.legends:
+        for handle in legend.legend_handles:
+            if isinstance(handle, PathCollection):
+                handle.set_sizes([45])
+                handle.set_alpha(1)
 
 
 def _plane(axes: Axes) -> None:

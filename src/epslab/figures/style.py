@@ -16,6 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from torch import Tensor
 
+from epslab.runs import png
+
 Vector = Real[Tensor, " n"] | Real[np.ndarray, " n"] | Sequence[float | int]
 """Numbers along one axis: a tensor, an array, or a plain sequence."""
 ImageArray = Float[Tensor, "n c h w"] | Float[np.ndarray, "n c h w"]
@@ -87,12 +89,21 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
 
 
 class Drawing(Figure):
-    """A figure that is saved in the style it was drawn in, not with matplotlib's own settings."""
+    """A figure that is saved in the style it was drawn in, not with matplotlib's own settings; notebooks display it.
+
+    Its ground is white and opaque, so that it reads the same on a dark page.
+    """
+
+    alt: str = ""
+    """What is to be seen, in words; ``epslab.runs.png`` keeps it in the file."""
 
     def savefig(self, fname: Any, *, transparent: bool | None = None, **options: Any) -> None:
         """As ``Figure.savefig``."""
         with mpl.rc_context(_RC):
             super().savefig(fname, transparent=transparent, **options)
+
+    def _repr_png_(self) -> bytes:
+        return png(self)
 
 
 def figure(height: float) -> Drawing:
@@ -119,8 +130,26 @@ def cells(axes: Axes, rows: int, columns: int, **line: Any) -> None:
     axes.tick_params(which="both", length=0)
 
 
-def plain_ticks(axis: Axes, which: str) -> None:
-    """Ticks of a logarithmic axis as plain numbers (0.5, 1, 2), or as powers of ten from four decades on."""
+def log_scale(axes: Axes, which: str) -> None:
+    """Make the x or y axis logarithmic, and say so: in its label, and by ticks that crowd towards the next decade.
+
+    Numbers are plain (0.5, 1, 2), from four decades on powers of ten.
+    """
+    if which == "x":
+        axes.set_xscale("log")
+        axes.set_xlabel(marked_log(axes.get_xlabel()))
+    else:
+        axes.set_yscale("log")
+        axes.set_ylabel(marked_log(axes.get_ylabel()))
+    _plain_ticks(axes, which)
+
+
+def marked_log(label: str) -> str:
+    """The label of a logarithmic axis: "nats, log scale"."""
+    return f"{label}, log scale" if label else "log scale"
+
+
+def _plain_ticks(axis: Axes, which: str) -> None:
     low, high = axis.get_xlim() if which == "x" else axis.get_ylim()
     target = axis.xaxis if which == "x" else axis.yaxis
     if high / low < 1e4:
@@ -128,14 +157,16 @@ def plain_ticks(axis: Axes, which: str) -> None:
         subs = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0) if decades < 0.6 else (1.0, 2.0, 5.0) if decades < 1.6 else (1.0,)
         target.set_major_locator(mpl.ticker.LogLocator(base=10, subs=subs))
         target.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    target.set_minor_locator(mpl.ticker.NullLocator())
+    target.set_minor_locator(mpl.ticker.LogLocator(base=10, subs=tuple(range(2, 10))))
+    target.set_minor_formatter(mpl.ticker.NullFormatter())
+    axis.tick_params(axis="x" if which == "x" else "y", which="minor", length=2.5)
 
 
 def key(drawing: Figure, axes: Axes, least: int = 2) -> None:
     """A key of the colours above the panels; none for fewer than ``least`` names."""
     handles, names = axes.get_legend_handles_labels()
     if len(names) >= least:
-        columns = next((n for n in (3, 2) if n <= len(names) and _room(names, n)), 1)
+        columns = next((n for n in (5, 4, 3, 2) if n <= len(names) and _room(names, n)), 1)
         # The figure grows by the height of the key, so that the panels keep theirs.
         drawing.set_figheight(drawing.get_figheight() + 1.5 * TEXT / 72 * -(-len(names) // columns))
         drawing.legend(

@@ -16,7 +16,7 @@ from epslab.files import PAGE, check_output, write_atomic
 from epslab.report.blocks import Page, Picture, Section
 from epslab.report.paths import base_of, with_relative_paths
 from epslab.runs import Cell, Table, number, png
-from epslab.runs.png import size
+from epslab.runs.png import description, size
 
 _LOOK, _REPEAT = "Pictures", "How to repeat it"
 _PARTS = 24  # most entries of a table of contents
@@ -102,7 +102,7 @@ def _picture(picture: Picture) -> Mapping[str, Any]:
     width, height = size(data)  # the page does not jump while it loads
     return {
         "caption": picture.caption,
-        "alt": picture.alt or picture.caption or "figure",
+        "alt": picture.alt or description(data) or picture.caption or "figure",
         "data": base64.b64encode(data).decode("ascii"),
         "width": width,
         "height": height,

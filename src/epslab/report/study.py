@@ -1,6 +1,7 @@
 """The result of a study, as an object and as a folder: ``result.json``, ``figures/*.png``, ``tables/*.csv``."""
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -87,7 +88,7 @@ class StudyResult:
                 answer=content["answer"],
                 tables=tuple(Table.from_dict(table) for table in content["tables"]),
                 figures={figure["caption"]: folder / figure["file"] for figure in content["figures"]},
-                runs=tuple(folder / run for run in content["runs"]),
+                runs=tuple(Path(os.path.normpath(folder / run)) for run in content["runs"]),
                 code=content["code"],
                 warnings=tuple(content["warnings"]),
             )
@@ -125,9 +126,11 @@ def _slug(text: str) -> str:
 
 
 def _relative(run: Path, folder: Path) -> str:
-    """The run's folder relative to the study's where it lies inside, absolute where it does not."""
-    run = Path(run).absolute()
-    return run.relative_to(folder.absolute()).as_posix() if run.is_relative_to(folder.absolute()) else str(run)
+    """The run's folder relative to the study's, so that both can be moved and nothing is said of the machine."""
+    try:
+        return Path(os.path.relpath(Path(run).absolute(), folder.absolute())).as_posix()
+    except ValueError:  # on another drive of Windows
+        return str(Path(run).absolute())
 
 
 def _write(path: Path, content: bytes | str) -> None:

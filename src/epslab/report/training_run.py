@@ -112,7 +112,7 @@ def _curves(run: Run, metrics: Mapping[str, Sequence[float]]) -> tuple[Picture, 
     best = run.best()
     drawing = figures.curves(metrics, columns=columns, best_epoch=None if best is None else best.epoch)
     caption = f"Means over training and validation {run.examples} after every epoch; epoch 0 is before training."
-    return (Picture(caption, drawing, alt="Training and validation curves over epochs"),)
+    return (Picture(caption, drawing),)
 
 
 def _first_rows(table: Table) -> Table:

@@ -11,11 +11,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL import Image
 
+_DESCRIPTION = "Description"  # the keyword of the PNG specification
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def png(image: "Figure | Path | bytes") -> bytes:
     """The picture as a PNG: a figure without loss and optimised, a file or bytes unchanged.
+
+    What a figure says of itself (its attribute ``alt``) goes into the file; ``description`` reads it.
 
     Raises:
         UserError: The file cannot be read, or what was given is no PNG.
@@ -41,16 +44,31 @@ def size(data: bytes) -> tuple[int, int]:
     return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
 
 
+def description(data: bytes) -> str:
+    """What a PNG says of itself, for readers who cannot see it; empty if it says nothing."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return str(image.info.get(_DESCRIPTION, ""))
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+        return ""
+
+
 def _drawn(figure: "Figure") -> bytes:
     """The figure, in shades of grey or with a palette if that loses nothing."""
     import numpy as np
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=figure.dpi)
     pixels = np.asarray(Image.open(buffer).convert("RGB"))
     out = io.BytesIO()
-    _smallest(pixels).save(out, format="PNG", optimize=True)
+    told = PngInfo()
+    if alt := getattr(figure, "alt", ""):
+        told.add_itxt(_DESCRIPTION, alt)
+    _smallest(pixels).save(out, format="PNG", optimize=True, pnginfo=told)
     return out.getvalue()
 
 

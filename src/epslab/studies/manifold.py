@@ -96,17 +96,18 @@ def _codes(vae: VAE, images: Images) -> Float[Tensor, "n 2"]:
 def tell(found: Found) -> StudyResult:
     """Whether codes lie by class, and what two dimensions cost."""
     grid = math.isqrt(len(found.plane))
-    reach = torch.special.ndtri(torch.tensor(1 - 0.5 / grid)).item()
+    quantiles = torch.special.ndtri((torch.arange(grid) + 0.5) / grid).tolist()
     return StudyResult(
         name="manifold",
         question=QUESTION,
         answer=_answer(found),
         figures={
             "The latent plane: mean images (not samples), decoded at the normal quantiles"
-            f" (i + ½)/{grid}, so that every tile has the same prior mass. z₁ runs from left to right and z₂ from top"
-            f" to bottom, from −{reach:.1f} to {reach:.1f}.": figures.image_grid(found.plane, columns=grid),
-            f"Codes (posterior means) of {len(found.codes):,} test images, coloured by class. The model has never seen"
-            " a label.": figures.latent_scatter(found.codes, found.labels, found.classes),
+            f" (i + ½)/{grid}, so that every tile has the same prior mass.": figures.manifold(
+                found.plane, quantiles=quantiles
+            ),
+            f"Codes (posterior means) of {len(found.codes):,} test images, coloured by class, in the same plane. The"
+            " model has never seen a label.": figures.latent_scatter(found.codes, found.labels, found.classes),
         },
         tables=(_table(found),),
     )
