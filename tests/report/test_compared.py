@@ -119,7 +119,7 @@ def test_curves_of_the_same_column_lie_over_each_other(make_run):
     ]
     (picture,) = comparison(runs).pictures
     (axes,) = picture.image.axes  # not the loss, which has two units, nor what only one run has
-    assert (axes.get_title(loc="left"), axes.get_ylabel()) == ("Gap", "nats")
+    assert (axes.get_title(loc="left"), axes.get_ylabel()) == ("Gap", "nats, log scale")
     assert [(line.get_label(), line.get_ydata().tolist()) for line in axes.lines] == [
         ("first", [3.0, 1.5]),
         ("second", [3.0, 1.5, 0.5]),

@@ -85,7 +85,7 @@ def test_its_numbers_have_names_units_and_errors(earlier):
 def test_its_curves_are_labelled_and_what_shows_the_same_twice_is_left_out(earlier):
     axes = run_section(earlier()).pictures[0].image.axes
     assert [(one.get_title(loc="left"), one.get_ylabel()) for one in axes] == [
-        ("Negative ELBO", "bits/dim"),
+        ("Negative ELBO", "bits/dim, log scale"),
         ("KL from posterior to prior", "nats"),
     ]
 
