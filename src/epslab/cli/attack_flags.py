@@ -61,8 +61,7 @@ _GROUPS: dict[str, dict[str, dict[str, Any]]] = {
         "data": {
             "type": _TEXT,
             "metavar": "NAME",
-            "help": "digits, mnist, fashion-mnist, cifar10; a name that an installed package brings or "
-            "package.module:name; or a folder of images by class; without it the run's own",
+            "help": "{{data_sets}}; package.module:name; or a folder of images by class; without it the run's own",
         },
     },
     "Your own model": {

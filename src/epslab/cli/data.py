@@ -29,7 +29,7 @@ def run(arguments: Sequence[str]) -> None:
         help="list: all data sets and where they are; check: compare every file with the official release; fetch:"
         " download",
     )
-    name = "digits, mnist, fashion-mnist, cifar10; check also takes a folder of images; without NAME it checks all"
+    name = "{data_sets}; check also takes a folder of images; without NAME it checks all"
     parser.add_argument("name", nargs="?", type=str | None, metavar="NAME", help=name)
     parser.add_class_arguments(Data, skip={"data", "seed"})
     values = parser.read(arguments)

@@ -12,8 +12,7 @@ class Data:
     """Data and seed.
 
     Args:
-        data: Data set: digits, mnist, fashion-mnist, cifar10; a name that an installed package brings (`epslab data
-            list` shows it) or package.module:name; or a folder with one folder of images per class.
+        data: Data set: {data_sets}; package.module:name; or a folder with one folder of images per class.
         data_root: Folder of all data sets (default: EPSLAB_DATA, or else the platform's cache folder).
         seed: Seed of all randomness; the same seed gives the same numbers.
     """

@@ -10,6 +10,7 @@ from typing import Any
 from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter, set_parsing_settings
 
 from epslab.errors import UserError
+from epslab.names import Names
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
@@ -101,11 +102,19 @@ class Parser(ArgumentParser):
         return message
 
 
+def _data_sets() -> str:
+    """The data sets by name, those of installed packages too; nothing is imported."""
+    return ", ".join(Names("epslab.data", dict.fromkeys(("digits", "mnist", "fashion-mnist", "cifar10"), "")))
+
+
 class _Help(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Help with the default after each flag, and no types: the text says the unit."""
+    """Help with the default after each flag, and no types: the text says the unit.
+
+    ``{data_sets}`` in a text stands for the names of all data sets.
+    """
 
     def _get_help_string(self, action: argparse.Action) -> str:
-        text, default = action.help or "", action.default
+        text, default = (action.help or "").replace("{data_sets}", _data_sets()), action.default
         if not action.option_strings or default is None or default is False or default is argparse.SUPPRESS:
             return text
         return f"{text.removesuffix('.')} (default: {list(default) if isinstance(default, tuple) else default})"
