@@ -237,9 +237,7 @@ class RobustnessReport(RobustnessResult):
     def _ranked(self) -> tuple[Example, ...]:
         """The examples right without an attack, the least robust first."""
         if self.sweep is None:
-            raise UserError(
-                "Examples are ranked by the sweep's radii, but there was no sweep: give `sweep=RadiusSweep(…)`."
-            )
+            raise UserError("Examples are ranked by the sweep's radii, but there was no sweep: evaluate with one.")
         rows = zip(
             range(len(self.labels)), self.labels.tolist(), self.predictions.tolist(), self.sweep.broken_at.tolist(),
             self.margins.tolist(), strict=True,
