@@ -107,11 +107,16 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[BinaryIO]:
-    """A temporary file next to ``path``, flushed to disk and renamed to ``path`` at the end."""
+    """A temporary file next to ``path``, flushed to disk and renamed to ``path`` at the end.
+
+    Raises:
+        OSError: The disk refused; its ``filename`` is ``path``.
+    """
     # The temporary name is longer than the file's; of a very long one the start is enough.
     start = path.name if len(os.fsencode(path.name)) < _LONGEST - 20 else path.name[:50]
-    handle, temporary = tempfile.mkstemp(prefix=f".{start}.", dir=path.parent)
+    temporary = ""
     try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{start}.", dir=path.parent)
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
@@ -122,9 +127,10 @@ def writing(path: Path) -> Iterator[BinaryIO]:
         Path(temporary).chmod(0o666 & ~umask)
         Path(temporary).replace(path)
     except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # a write that fails does not know its file
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):  # a write that fails names no file, or the temporary one
+            error.filename, error.filename2 = str(path), None
         raise
 
 

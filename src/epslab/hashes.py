@@ -52,7 +52,7 @@ def header(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt") as file:
             entries = json.loads((file.metadata() or {}).get(ENTRY, "{}"))
-    except (SafetensorError, json.JSONDecodeError) as error:
+    except (SafetensorError, json.JSONDecodeError, OSError) as error:
         raise _broken(path) from error
     return entries if isinstance(entries, dict) else {}
 

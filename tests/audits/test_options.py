@@ -65,10 +65,10 @@ def test_a_file_gives_each_attack_its_options(tmp_path: Path) -> None:
         ("pgd", "holds no attacks but 'pgd'"),
         ("pgd: 3", "gives 'pgd' '3'; write its options as a mapping"),
         ("pgd: [", "is no YAML file"),
-        ("pgd: {steps: [1]}", r"pgd's option 'steps' is '\[1\]', but must be int"),
+        ("pgd: {steps: [1]}", r"pgd's option 'steps' is '\[1\]', but must be a whole number"),
         ("pgd: {speed: 1}", "Unknown option of pgd 'speed'"),
         ("pgd: {ball: 1}", "Unknown option of pgd 'ball'"),
-        ("pgd: {restarts: true}", "but must be int"),
+        ("pgd: {restarts: true}", "but must be a whole number"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_with_a_sentence(tmp_path: Path, content: str, sentence: str) -> None:
@@ -86,8 +86,8 @@ def test_a_file_that_cannot_be_used_is_refused_with_a_sentence(tmp_path: Path, c
         ("steps=3,pgd", "an option without an attack; write it after one, e.g. pgd:steps=3"),
         ("pgd:steps=3,steps=4", "given 'steps' twice"),
         ("pgd,pgd", "named 2 times"),
-        ("pgd:steps=1.5", "'1.5', but must be int"),
-        ("pgd:step_size=wide", "but must be float or nothing"),
+        ("pgd:steps=1.5", "'1.5', but must be a whole number"),
+        ("pgd:step_size=wide", "but must be a number or nothing"),
         ("fractions:Fraction", "is no attack"),
         ("epslab.attacks:nothing", "has no 'nothing'"),
     ],

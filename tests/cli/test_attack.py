@@ -236,7 +236,7 @@ REFUSED = {
     ("--attacks", "fgsm", "--restarts", "3"): "fgsm has no --restarts; leave it out",
     ("--attacks", "random,fgsm", "--steps", "3"): "random and fgsm have no --steps; leave it out",
     ("--attacks", "pgd:step=3"): "Unknown option of pgd 'step'. Did you mean 'steps'?",
-    ("--attacks", "pgd:steps=many"): "pgd's option 'steps' is 'many', but must be int.",
+    ("--attacks", "pgd:steps=many"): "pgd's option 'steps' is 'many', but must be a whole number.",
     ("--attacks", "pgd:steps=0"): "steps is 0",
     ("--attacks", "pgd:objective=margins"): "Did you mean 'margin'?",
     ("--attacks", "pgdd:steps=3"): "Did you mean 'pgd'?",

@@ -27,6 +27,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "least-likely": attacks.least_likely,
 }
 """Objectives and goals by the name an option gives them."""
+_TYPES = {int: "a whole number", float: "a number", bool: "true or false", type(None): "nothing"}
 
 
 def build_attacks(
@@ -61,6 +62,10 @@ def build_attacks(
     if not choices:
         raise UserError(f"There is no attack to run: name one or more of {', '.join(ATTACKS)}.")
     common = {name: value for name, value in (("steps", steps), ("restarts", restarts)) if value is not None}
+    for choice in choices:
+        name, _, option = choice.name.partition(":")
+        if option and name in ATTACKS.builtin:
+            raise UserError(f"'{choice.name}' gives the option '{option}' no value; write {name}:{option}=VALUE.")
     kinds = {choice.key: ATTACKS[choice.name] for choice in choices}
     for setting, value in common.items():
         if value < 1:
@@ -129,9 +134,7 @@ def _typed(name: str, option: str, hint: Any, value: Any) -> Any:
     try:
         return parser.parse_object({"value": value}).value
     except (ArgumentError, ValueError, TypeError) as error:
-        wanted = " or ".join(
-            "nothing" if kind is type(None) else str(getattr(kind, "__name__", kind)) for kind in kinds
-        )
+        wanted = " or ".join(_TYPES.get(kind, str(getattr(kind, "__name__", kind))) for kind in kinds)
         raise UserError(f"{name}'s option '{option}' is '{value}', but must be {wanted}.") from error
 
 

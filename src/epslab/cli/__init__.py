@@ -4,16 +4,17 @@ Each verb is a module with a ``run(arguments)``; its docstring's first line is t
 chosen verb's parser is built, and whatever is heavy is imported when the verb starts to work, so help is instant.
 """
 
-import errno
 import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 
 from epslab import __version__
 from epslab.cli import attack, data, evaluate, report, sample, study, tour, train
 from epslab.cli.gates import GateFailed
 from epslab.cli.streams import write_plainly
 from epslab.errors import UserError, as_flags, unknown
+from epslab.files import FULL
 
 _MODULES = (tour, train, sample, evaluate, attack, report, study, data)
 VERBS = {module.__name__.rpartition(".")[2]: module for module in _MODULES}
@@ -47,7 +48,6 @@ example:
   epslab attack runs/small-cnn-digits --attacks random,fgsm,pgd --radius 8/255
 """
 _USER_ERROR, _GATE_FAILED, _INTERRUPTED, _BROKEN_PIPE = 2, 3, 130, 141
-_DISK_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.ENOTDIR}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,9 +77,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
     except OSError as error:
-        if error.errno not in _DISK_ERRORS or error.filename is None:
+        if error.filename is None:  # no file or folder of the user's
             raise
-        return _fail(f"Cannot use '{error.filename}': {error.strerror}; choose another folder.", error, debug)
+        if error.errno in FULL:
+            return _fail(f"The disk is full ('{error.filename}'); free some space, and go on.", error, debug)
+        reason = f"'{error.filename}' cannot be used ({error.strerror})"
+        return _fail(f"{reason}; mend that, or choose another folder.", error, debug)
     except KeyboardInterrupt as interrupt:
         print(f"epslab: {as_flags(str(interrupt)) or 'Interrupted.'}", file=sys.stderr)
         return _INTERRUPTED
@@ -104,7 +107,12 @@ def _dispatch(words: list[str]) -> None:
 
 
 def _require_text(words: Sequence[str]) -> None:
-    for word in words:
+    """Check that every word of the command is a text, and not empty."""
+    for before, word in pairwise(["", *words]):
+        flag, equals, value = word.partition("=") if word.startswith("-") else (before, "", word)
+        if not value and (equals or not word):
+            what = f"The value of {flag}" if flag.startswith("-") else "A word of the command"
+            raise UserError(f"{what} is empty (an unset variable of the shell?); give it, or leave it out.")
         try:
             word.encode()
         except UnicodeEncodeError as error:  # bytes that Python could not decode

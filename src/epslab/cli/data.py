@@ -37,6 +37,8 @@ def run(arguments: Sequence[str]) -> None:
     if action not in _ACTIONS:
         raise unknown("action", action, _ACTIONS)
     if action == "list":
+        if name is not None:
+            raise UserError(f"`epslab data list` lists all data sets; leave '{name}' out.")
         _list(root)
     elif action == "check":
         _check(name, root)

@@ -95,8 +95,11 @@ class Parser(ArgumentParser):
         if missing := re.match(r"argument (\S+): expected .*argument", message):
             return f"{_hyphens(missing[1].split('/')[-1])} needs a value; see `{self.prog} --help`."
         if required := re.match(r"the following arguments are required: (.*)", message):
-            names = required[1].upper()
+            shown = {action.dest: str(action.metavar) for action in self._actions}
+            names = ", ".join(shown.get(name, name.upper()) for name in required[1].split(", "))
             return f"`{self.prog}` needs {names}; see `{self.prog} --help`."
+        if ignored := re.match(r"argument (\S+): ignored explicit argument '(.*)'", message):
+            return f"{_hyphens(ignored[1].split('/')[-1])} takes no value; leave '{ignored[2]}' out."
         if unrecognised := re.match(r"[Uu]nrecognized arguments: (.*)", message):
             return f"`{self.prog}` does not take '{unrecognised[1]}'; `{self.prog} --help` lists its options."
         return message

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from epslab.errors import UserError
 from epslab.hashes import read_weights
+from epslab.names import cause
 
 FREE = ("conv1.", "fc.")
 """The parts that may differ: the stem depends on the image size, the head on the classes."""
@@ -117,5 +118,6 @@ def _read(source: Path | str, progress: bool) -> Any:
             " other means and give its path."
         ) from error
     except Exception as error:  # a damaged file can fail in any way
-        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        # A single word, such as the key that was not found, says little without the error's type.
+        reason = (cause(error).partition(": ")[2] if " " in str(error) else cause(error)).rstrip(".")
         raise UserError(f"'{source}' is no file of weights, or is damaged ({reason}); fetch it again.") from error

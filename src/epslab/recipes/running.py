@@ -108,7 +108,12 @@ def recipe_of(run: Run) -> TrainingSettings:
     kind, config = settings_class(run), run.config
     names = [field.name for field in dataclasses.fields(kind) if field.name in config]
     values: dict[str, Any] = {name: _tuple(config[name]) for name in names}
-    return kind(**values)
+    try:
+        return kind(**values)
+    except TypeError as error:  # a value of another type, in a file edited by hand
+        raise UserError(
+            f"'{run.folder / 'config.yaml'}' holds other settings than epslab writes ({error}); restore the file."
+        ) from error
 
 
 def _tuple(value: Any) -> Any:
@@ -171,12 +176,21 @@ def planned_with_weights(run: Run) -> Plan:
 
 
 def stand_in(run: Run) -> ImageSet | PointSet:
-    """One black image, or a point at 0, of the shape the run was trained on."""
-    about = run.config["provenance"]
-    if "image_shape" not in about:
-        return PointSet(torch.zeros(1, *about["shape"]))
-    pixels = torch.zeros(1, *about["image_shape"], dtype=torch.uint8)
-    return ImageSet(pixels, torch.zeros(1, dtype=torch.int64), tuple(about["classes"]))
+    """One black image, or a point at 0, of the shape the run was trained on.
+
+    Raises:
+        UserError: ``config.yaml`` does not say which.
+    """
+    about = run.config.get("provenance") or {}
+    try:
+        if "image_shape" not in about:
+            return PointSet(torch.zeros(1, *about["shape"]))
+        pixels = torch.zeros(1, *about["image_shape"], dtype=torch.uint8)
+        return ImageSet(pixels, torch.zeros(1, dtype=torch.int64), tuple(about["classes"]))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"'{run.folder / 'config.yaml'}' does not say what the run was trained on (`provenance`); restore the file."
+        ) from error
 
 
 def half_of(settings: TrainingSettings, images: Any) -> Any:

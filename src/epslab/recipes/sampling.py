@@ -52,7 +52,7 @@ def _batches(draw: Sampler, n: int, generator: Generator) -> Iterator[Tensor]:
 def sample(run: Run, n: int, seed: int = 0, *, means: bool = False, progress: bool = False) -> Tensor:
     """Samples of a trained model in one tensor, images [n c h w] or points [n d]; see ``samples``."""
     batches = samples(run, n, seed, means=means)
-    with progress_bar("drawing", n, "samples", progress) as advance:
+    with progress_bar("drawing", n, "samples", progress and n > _BATCH) as advance:
         return torch.cat([*_counted(batches, advance)])
 
 
@@ -86,7 +86,7 @@ def write_samples(
     first = next(drawn)
     require_space(file.parent, n * first[0].nbytes, f"a file of {n:,} samples")
     file.parent.mkdir(parents=True, exist_ok=True)
-    with writing(file) as output, progress_bar("drawing", n, "samples", progress) as advance:
+    with writing(file) as output, progress_bar("drawing", n, "samples", progress and n > _BATCH) as advance:
         header = {
             "descr": np.lib.format.dtype_to_descr(first.dtype),
             "fortran_order": False,

@@ -7,6 +7,7 @@ from torch.optim import SGD, AdamW
 
 from epslab.classifiers import ClassifierObjective, CrossEntropy
 from epslab.data import ImageSet
+from epslab.errors import UserError
 from epslab.recipes.classifier.adversarial import AdversarialObjective
 from epslab.recipes.classifier.measure import measure
 from epslab.recipes.classifier.model import augmentation, build, start_from
@@ -21,8 +22,10 @@ def plan(settings: ClassifierRecipe, images: ImageSet, seed: int) -> Plan:
     """The classifier, normalised by these images, and cross-entropy or the defence's loss.
 
     Raises:
-        UserError: The attack to train against cannot be made as the settings say.
+        UserError: The attack to train against cannot be made as the settings say, or there is one class only.
     """
+    if len(images.classes) < 2:
+        raise UserError(f"The data has one class, '{images.classes[0]}'; a classifier needs two or more.")
     model = build(settings, images, seed)
     augment = augmentation(settings, images.image_shape)
     defended = settings.defence != "none"
