@@ -65,8 +65,9 @@ def test_alone_compares_the_batch_with_each_of_its_examples() -> None:
     assert found["flipped"].tolist() == [True, False, False]  # 2 and 2: the first class is kept
 
 
-def rows(right: list[int], rounded: list[int], gradients: int) -> dict[str, Tensor]:
+def rows(right: list[int], rounded: list[int], gradients: int, moved: list[int] | None = None) -> dict[str, Tensor]:
     return {
+        "distance": torch.zeros(len(right)) if moved is None else torch.tensor(moved) * 0.1,
         "right": torch.tensor(right).bool(),
         "right_rounded": torch.tensor(rounded).bool(),
         "gradients": torch.tensor([0] * (len(right) - 1) + [gradients]),
@@ -83,8 +84,10 @@ def test_evidence_is_of_the_chosen_examples_that_are_right_without_an_attack() -
     eight_bit = torch.arange(8) > 0  # all but one that is not looked at
     store.write("clean", whole, {"right": torch.tensor([1, 1, 1, 0, 1, 1, 1, 1]).bool(), "eight_bit": eight_bit})
     #                                           0  1  2  3  4  5  6  7      right in 8 bits
-    store.write("attacks/mine", whole, rows([0, 0, 1, 0, 0, 0, 0, 1], [1, 0, 0, 1, 1, 1, 0, 0], 1))
-    store.write("attacks/noise", whole, rows([0, 1, 1, 0, 0, 1, 1, 0], [0] * 8, 0))
+    moved = [0, 0, 0, 0, 0, 0, 0, 1]
+    store.write("attacks/mine", whole, rows([0, 0, 1, 0, 0, 0, 0, 1], [1, 0, 0, 1, 1, 1, 0, 0], 1, moved))
+    # Moved are only one that is not looked at, and one that is wrong without an attack.
+    store.write("attacks/noise", whole, rows([0, 1, 1, 0, 0, 1, 1, 0], [0] * 8, 0, [1, 0, 0, 1, 0, 0, 0, 0]))
     for name in reference_attacks(BALL):
         store.write(f"checks/{name}", checks.indices, rows([1, 0, 0, 1, 1, 1], [1, 1, 0, 1, 1, 0], name == "half"))
     looks = {"zero": torch.ones(6).bool()}
@@ -96,6 +99,7 @@ def test_evidence_is_of_the_chosen_examples_that_are_right_without_an_attack() -
     # Broken by the attack and also in 8 bits: 7 is wrong in 8 bits alone, which is none of the attack's.
     assert found.given["mine"].survives.tolist() == [True, False, False, True, False]
     assert (found.given["mine"].white_box, found.given["noise"].white_box) == (True, False)
+    assert (found.given["mine"].moved, found.given["noise"].moved) == (True, False)
     assert found.given["noise"].broken.tolist() == [False, False, False, False, True]
     assert found.comparable().keys() == {"mine"}
     assert found.reference["one-step"].attack is mine  # which is the same attack, and not run again
@@ -124,7 +128,9 @@ def test_one_image_that_is_not_of_8_bits_shows_in_the_evidence() -> None:
 def test_what_any_of_several_attacks_breaks() -> None:
     masks = torch.tensor([[1, 0, 0, 0], [0, 1, 0, 0]]).bool()
     attacks: list[Attack] = [FGSM(BALL), PGD(BALL)]
-    several = any_of(Outcome(attack, mask, mask.flip(0), False) for attack, mask in zip(attacks, masks, strict=True))
+    several = any_of(
+        Outcome(attack, mask, mask.flip(0), False, True) for attack, mask in zip(attacks, masks, strict=True)
+    )
     assert several.broken.tolist() == [True, True, False, False]
     assert several.survives.tolist() == [False, False, True, True]
 

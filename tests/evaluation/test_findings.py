@@ -1,7 +1,7 @@
 """Each finding trips on a model built for it, and passes on a good one; the statistics behind the verdicts."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -16,8 +16,11 @@ from epslab.attacks import (
     FGSM,
     PGD,
     Attack,
+    Attacked,
     IterativeFGSM,
+    LeastLikely,
     RandomNoise,
+    Restarts,
     Transfer,
     WorstCase,
     least_likely,
@@ -39,6 +42,7 @@ NAMES = (
     "unbounded radius reaches 0 %",
     "accuracy falls with the radius",
     "random noise is weaker than the gradient",
+    "each attack is stronger than noise",
     "gradients are not zero or NaN",
     "more steps and restarts change little",
     "the model answers deterministically",
@@ -185,7 +189,7 @@ def test_a_model_whose_answers_depend_on_batch_mates() -> None:
         logits: Tensor = trained()(images / (0.5 + images.mean()) * 0.8)
         return logits
 
-    assert failed(found(normalising)) & {NAMES[7], NAMES[8]} == {"answers do not depend on batch mates"}
+    assert failed(found(normalising)) & {NAMES[8], NAMES[9]} == {"answers do not depend on batch mates"}
 
 
 def test_probabilities_are_found_out_and_log_probabilities_are_fine() -> None:
@@ -226,29 +230,125 @@ def test_an_attack_that_is_too_weak() -> None:
     assert failed(found(trained(), {"noise": RandomNoise(BALL)})) == {"more steps and restarts change little"}
 
 
+@dataclass(frozen=True)
+class Mine:
+    """PGD as a user writes it, from the protocol alone; ``swapped``: with the arguments of the projection swapped."""
+
+    ball: Ball
+    swapped: bool = False
+    norm: str = "linf"
+
+    @property
+    def radius(self) -> float:
+        return float(self.ball.radius)  # type: ignore[arg-type]
+
+    def part(self, index: Tensor) -> "Mine":
+        return self
+
+    def thorough(self) -> "Mine":
+        return self
+
+    def __call__(
+        self,
+        model: Classifier,
+        images: Images,
+        labels: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        seeds: Tensor | None = None,
+    ) -> Attacked:
+        x = images.clone()
+        for _ in range(10):
+            x.requires_grad_(True)
+            (slope,) = torch.autograd.grad(F.cross_entropy(model(x), labels, reduction="sum"), x)
+            ahead = x.detach() + self.radius / 4 * slope.sign()
+            inside = self.ball.project(images, ahead) if self.swapped else self.ball.project(ahead, images)
+            x = inside.clamp(0, 1)
+        spent = torch.zeros_like(labels)
+        success = model(x).argmax(1) != labels
+        return Attacked(x, success, self.ball.distance(x, images), spent, spent)
+
+
+def test_an_attack_whose_projection_is_swapped_is_found_out() -> None:
+    findings = found(trained(), {"mine": Mine(BALL, swapped=True), "fgsm": FGSM(BALL)})
+    (flaw,) = (finding for finding in findings.values() if finding.name == NAMES[5])
+    assert flaw.verdict == "fail"
+    assert flaw.numbers["mine"] == 0 < flaw.numbers["PGD"]
+    assert "'mine' breaks none, of which PGD breaks" in flaw.evidence
+    assert "returns every image as it is. Either its code is wrong (are the arguments of Ball.project" in flaw.evidence
+    assert found(trained(), {"mine": Mine(BALL), "fgsm": FGSM(BALL)})[NAMES[5]].verdict == "pass"
+
+
+def test_sound_attacks_are_not_said_to_be_weaker_than_noise() -> None:
+    """Also where none breaks anything, where one has a target, where gradients are another model's."""
+    assert found(trained(), {"pgd": PGD(Linf(0.001)), "mine": Mine(Linf(0.001))})[NAMES[5]].verdict == "not checked"
+    others: dict[str, Attack] = {
+        "noise": RandomNoise(BALL),
+        "target": LeastLikely(BALL),
+        "borrowed": Transfer(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), FGSM(BALL)),
+        "elsewhere": PGD(Linf(0.001)),
+        "repeated": Restarts(RandomNoise(BALL), 2),
+    }
+    assert found(trained(), others)[NAMES[5]].evidence == (
+        "No given attack seeks any wrong class of this model in the ball of the checks."
+    )
+    several = WorstCase((RandomNoise(BALL), PGD(BALL, steps=8)))
+    assert found(trained(), others | {"several": several})[NAMES[5]].verdict == "pass"
+
+
+@pytest.mark.parametrize(
+    ("mine", "moved", "noise", "pgd", "verdict", "says"),
+    [
+        (30, True, 36, 60, "pass", ""),
+        (30, True, 37, 60, "fail", "'mine' breaks 7 fewer than noise (p = 0.008, McNemar's test). Either"),
+        (30, False, 60, 60, "fail", "and returns every image as it is. Either"),
+        (0, True, 0, 6, "pass", ""),
+        (0, True, 0, 7, "fail", "'mine' breaks none, of which PGD breaks 7. Either"),
+        (1, True, 0, 60, "pass", ""),
+        (0, False, 0, 0, "not checked", "None of them breaks any of 100 examples (mine 0, noise 0, PGD 0)."),
+    ],
+)
+def test_an_attack_is_compared_with_noise_and_with_nothing(
+    mine: int, moved: bool, noise: int, pgd: int, verdict: str, says: str
+) -> None:
+    given = {"mine": Outcome(FGSM(BALL), first(mine), first(mine), True, moved)}
+    whole = replace(evidence(noise=first(noise), iterated=first(pgd)), given=given)
+    finding = finding_of(whole, NAMES[5])
+    assert finding.verdict == verdict
+    assert says in finding.evidence
+    assert finding.numbers == {"mine": mine, "noise": noise, "PGD": pgd, "n": 100}
+
+
+def test_a_model_in_numpy_has_no_gradient_and_the_finding_says_so() -> None:
+    finding = found(lambda x: trained()(torch.as_tensor(x)).detach().numpy())["gradients are not zero or NaN"]
+    assert finding.verdict == "fail"
+    assert "no gradient (it computes in numpy, or detaches)" in finding.evidence
+    assert "numpy" not in of_good_model()["gradients are not zero or NaN"].evidence
+
+
 # --- what is not checked
 
 
 def test_without_a_ball_or_a_right_example_attacks_are_not_compared() -> None:
-    assert {found(trained(), {"still": PGD(Linf(0.0))})[name].verdict for name in NAMES[:5]} == {"not checked"}
+    assert {found(trained(), {"still": PGD(Linf(0.0))})[name].verdict for name in NAMES[:6]} == {"not checked"}
     model, x, y = linear_task()
     report = evaluate_robustness(model, x[:3], y[:3], {"fgsm": FGSM(BALL)}, sweep=None)
     assert report.clean_accuracy == 0.0
     verdicts = {finding.name: finding for finding in report.findings}
     assert "gets none of these examples right" in verdicts["iterative beats one-step"].evidence
     assert verdicts["adversarial images survive 8-bit rounding"].verdict == "not checked"
-    single = evaluate_robustness(model, x[:1], y[:1], {"fgsm": FGSM(BALL)}, sweep=None).findings[8]
+    single = evaluate_robustness(model, x[:1], y[:1], {"fgsm": FGSM(BALL)}, sweep=None).findings[9]
     assert (single.verdict, single.evidence) == ("not checked", "There is only one example.")
 
 
 def evidence(**changes: Any) -> Evidence:
     """Evidence of 100 examples of which nothing is broken, with changes to the reference attacks."""
-    none = Outcome(FGSM(BALL), torch.zeros(100, dtype=torch.bool), torch.zeros(100, dtype=torch.bool), True)
+    none = Outcome(FGSM(BALL), torch.zeros(100, dtype=torch.bool), torch.zeros(100, dtype=torch.bool), True, True)
     reference = {name: replace(none, attack=attack) for name, attack in reference_attacks(BALL).items()}
     for name, broken in changes.items():
         reference[name] = replace(reference[name], broken=broken)
     probes = {name: torch.zeros(100) for name in ("repeat", "total", "lowest", "highest", "normaliser")}
-    probes |= {name: torch.zeros(100, dtype=torch.bool) for name in ("zero", "not_finite", "flipped")}
+    probes |= {name: torch.zeros(100, dtype=torch.bool) for name in ("cut", "zero", "not_finite", "flipped")}
     return Evidence(100, BALL, {"fgsm": none}, reference, probes, None, True, 1e-7)
 
 
@@ -259,7 +359,7 @@ def first(count: int, of: int = 100) -> Tensor:
 @pytest.mark.parametrize("ball", [BALL, None])
 @pytest.mark.parametrize(("surviving", "verdict"), [(50, "pass"), (10, "fail")])
 def test_what_is_lost_in_8_bits_is_said_where_it_is_lost(surviving: int, verdict: str, ball: Ball | None) -> None:
-    given = Outcome(FGSM(BALL), first(50), first(surviving), True)
+    given = Outcome(FGSM(BALL), first(50), first(surviving), True, True)
     found = replace(
         evidence(), ball=ball, given={"fgsm": given}, reference={} if ball is None else evidence().reference
     )
@@ -304,7 +404,7 @@ def test_accuracy_that_falls_at_the_end_or_at_once_has_fallen(before: int) -> No
 def test_survival_is_that_of_the_broken_examples(survive: int, verdict: str) -> None:
     """34 of 40 is less than 90 %, but not beyond doubt: it happens in a fifth of all cases where 90 % survive."""
     whole = evidence()
-    given = {"fgsm": Outcome(FGSM(BALL), first(40), first(survive), True)}
+    given = {"fgsm": Outcome(FGSM(BALL), first(40), first(survive), True, True)}
     (finding,) = [f for f in judge(replace(whole, given=given)) if f.name == NAMES[-1]]
     assert (finding.verdict, finding.numbers) == (verdict, {"survive": survive, "broken": 40})
 
@@ -317,26 +417,26 @@ def finding_of(whole: Evidence, name: str) -> Finding:
 def test_attacks_of_another_ball_are_not_compared() -> None:
     """Neither as the stronger nor as the weaker one, nor in what more steps are measured against."""
     whole = evidence(**{"one-step": first(60), "iterated": first(60), "search": first(30), "thorough": first(90)})
-    weak_elsewhere = {"pgd": Outcome(PGD(Linf(0.05)), first(10), first(10), True)}
+    weak_elsewhere = {"pgd": Outcome(PGD(Linf(0.05)), first(10), first(10), True, True)}
     assert "pgd" not in finding_of(replace(whole, given=weak_elsewhere | whole.given), NAMES[0]).evidence
-    strong_elsewhere = {"noise": Outcome(RandomNoise(Linf(0.3)), first(100), first(100), False)}
+    strong_elsewhere = {"noise": Outcome(RandomNoise(Linf(0.3)), first(100), first(100), False, True)}
     assert finding_of(replace(whole, given=strong_elsewhere | whole.given), NAMES[1]).verdict == "pass"
-    thorough = finding_of(replace(whole, given=strong_elsewhere | whole.given), NAMES[6])
+    thorough = finding_of(replace(whole, given=strong_elsewhere | whole.given), NAMES[7])
     assert (thorough.verdict, thorough.numbers["broken"], thorough.numbers["more"]) == ("fail", 0, 90)
 
 
 def test_what_any_gradient_attack_breaks_counts_for_gradients() -> None:
     """Two gradient attacks that break different halves are together as strong as noise that breaks both."""
     halves = {"low": first(40), "high": first(80) & ~first(40)}
-    given = {name: Outcome(APGD(BALL), broken, broken, True) for name, broken in halves.items()}
-    given["noise"] = Outcome(RandomNoise(BALL), first(80), first(80), False)
+    given = {name: Outcome(APGD(BALL), broken, broken, True, True) for name, broken in halves.items()}
+    given["noise"] = Outcome(RandomNoise(BALL), first(80), first(80), False, True)
     whole = replace(evidence(), given=given)
     finding = finding_of(whole, NAMES[1])
     assert (finding.verdict, finding.numbers["gradients"], finding.numbers["noise"]) == ("pass", 80, 80)
     assert finding_of(replace(whole, given=given | {"high": given["low"]}), NAMES[1]).verdict == "fail"
     # The same holds of what the attacks leave to a more thorough one, and of what survives rounding.
     thorough = evidence(thorough=first(80))
-    assert finding_of(replace(thorough, given=given), NAMES[6]).numbers["more"] == 0
+    assert finding_of(replace(thorough, given=given), NAMES[7]).numbers["more"] == 0
     assert finding_of(replace(thorough, given=given), NAMES[-1]).numbers == {"survive": 80, "broken": 80}
 
 
@@ -346,7 +446,7 @@ def test_a_target_or_one_step_is_no_iterative_attack() -> None:
     for attack, told in ((PGD(BALL, steps=3), True), (APGD(BALL), True), (IterativeFGSM(BALL), True),
                          (PGD(BALL, steps=2), True), (PGD(BALL, steps=1), False), (FGSM(BALL), False),
                          (PGD(BALL, steps=3, goal=least_likely), False), (RandomNoise(BALL), False)):  # fmt: skip
-        given = {"mine": Outcome(attack, first(30), first(30), True)}
+        given = {"mine": Outcome(attack, first(30), first(30), True, True)}
         finding = finding_of(replace(whole, given=given), NAMES[0])
         assert (finding.verdict == "fail") == told
         assert ("mine" in finding.numbers) == told
@@ -362,19 +462,19 @@ def probing(**changes: Any) -> Evidence:
 @pytest.mark.parametrize(
     ("change", "name", "verdict"),
     [
-        ({"flipped": first(1)}, NAMES[7], "fail"),
-        ({"repeat": torch.full((100,), 3e-4)}, NAMES[7], "pass"),
-        ({"repeat": torch.full((100,), 3.3e-4)}, NAMES[7], "fail"),
-        ({"repeat": first(1) * 1.0}, NAMES[7], "fail"),
-        ({"zero": first(4)}, NAMES[5], "pass"),
-        ({"zero": first(5)}, NAMES[5], "fail"),
-        ({"not_finite": first(5)}, NAMES[5], "fail"),
-        ({"zero": first(5), "not_finite": first(5)}, NAMES[5], "fail"),
-        ({"zero": first(2), "not_finite": ~first(97)}, NAMES[5], "fail"),
-        ({"total": torch.ones(100), "highest": torch.ones(100)}, NAMES[9], "fail"),
-        ({"total": torch.ones(100) + 2e-3, "highest": torch.ones(100)}, NAMES[9], "pass"),
-        ({"total": torch.ones(100), "highest": torch.ones(100), "lowest": first(1) * -1.0}, NAMES[9], "pass"),
-        ({"total": 1 + first(1) * 1.0, "highest": torch.ones(100)}, NAMES[9], "pass"),
+        ({"flipped": first(1)}, NAMES[8], "fail"),
+        ({"repeat": torch.full((100,), 3e-4)}, NAMES[8], "pass"),
+        ({"repeat": torch.full((100,), 3.3e-4)}, NAMES[8], "fail"),
+        ({"repeat": first(1) * 1.0}, NAMES[8], "fail"),
+        ({"zero": first(4)}, NAMES[6], "pass"),
+        ({"zero": first(5)}, NAMES[6], "fail"),
+        ({"not_finite": first(5)}, NAMES[6], "fail"),
+        ({"zero": first(5), "not_finite": first(5)}, NAMES[6], "fail"),
+        ({"zero": first(2), "not_finite": ~first(97)}, NAMES[6], "fail"),
+        ({"total": torch.ones(100), "highest": torch.ones(100)}, NAMES[10], "fail"),
+        ({"total": torch.ones(100) + 2e-3, "highest": torch.ones(100)}, NAMES[10], "pass"),
+        ({"total": torch.ones(100), "highest": torch.ones(100), "lowest": first(1) * -1.0}, NAMES[10], "pass"),
+        ({"total": 1 + first(1) * 1.0, "highest": torch.ones(100)}, NAMES[10], "pass"),
     ],
 )
 def test_the_limits_of_the_probes(change: dict[str, Tensor], name: str, verdict: str) -> None:
@@ -384,20 +484,20 @@ def test_the_limits_of_the_probes(change: dict[str, Tensor], name: str, verdict:
 
 def test_the_probes_findings_say_what_was_seen() -> None:
     repeat = first(1) * 0.25 + first(2) * 0.25
-    said = finding_of(probing(flipped=first(3), repeat=repeat), NAMES[7])
+    said = finding_of(probing(flipped=first(3), repeat=repeat), NAMES[8])
     assert said.numbers == {"change": 0.5, "flipped": 3, "n": 100}
     assert said.evidence == (
         "Asked twice, logits differ by up to 0.5 of the largest logit (up to 0.000316 is allowed), and 3 of 100"
         " predictions change (none may). Let it draw from the seeds it is given, or attack the average over its noise."
     )
-    assert finding_of(probing(flipped=first(3)), NAMES[7]).evidence.endswith("change (none may).")
-    said = finding_of(probing(zero=first(2), not_finite=first(3)), NAMES[5])
+    assert finding_of(probing(flipped=first(3)), NAMES[8]).evidence.endswith("change (none may).")
+    said = finding_of(probing(zero=first(2), not_finite=first(3)), NAMES[6])
     assert said.numbers == {"zero": 2, "not finite": 3, "n": 100}
-    normalised = finding_of(probing(total=first(100) * -2.0, normaliser=first(100) * 0.9e-3), NAMES[9])
+    normalised = finding_of(probing(total=first(100) * -2.0, normaliser=first(100) * 0.9e-3), NAMES[10])
     assert "they are log-probabilities" in normalised.evidence
     for size in (1.1e-3, -1.1e-3):
-        assert "rows do not sum to 1" in finding_of(probing(normaliser=first(1) * size), NAMES[9]).evidence
-    said = finding_of(probing(lowest=first(1) * -2.0, highest=first(1) * 3.0, normaliser=first(100) * 9.0), NAMES[9])
+        assert "rows do not sum to 1" in finding_of(probing(normaliser=first(1) * size), NAMES[10]).evidence
+    said = finding_of(probing(lowest=first(1) * -2.0, highest=first(1) * 3.0, normaliser=first(100) * 9.0), NAMES[10])
     assert said.numbers == {"lowest": -2, "highest": 3}
     assert said.evidence == "Outputs run from −2 to 3; their rows do not sum to 1."
 
@@ -405,7 +505,7 @@ def test_the_probes_findings_say_what_was_seen() -> None:
 def test_alone_a_small_change_is_rounding_and_a_larger_one_is_not() -> None:
     for change, verdict in ((0.0099, "pass"), (0.0101, "fail")):
         alone = {"repeat": first(1, 32) * change, "flipped": first(2, 32)}
-        finding = finding_of(replace(evidence(), alone=alone), NAMES[8])
+        finding = finding_of(replace(evidence(), alone=alone), NAMES[9])
         assert finding.verdict == verdict
         assert finding.numbers == {"change": pytest.approx(change), "flipped": 2, "n": 32}
 
@@ -413,7 +513,7 @@ def test_alone_a_small_change_is_rounding_and_a_larger_one_is_not() -> None:
 @pytest.mark.parametrize(("left", "verdict"), [(0, "pass"), (1, "pass"), (4, "pass"), (5, "fail")])
 def test_how_many_may_be_left_without_a_bound_and_found_by_more_steps(left: int, verdict: str) -> None:
     assert finding_of(evidence(unbounded=first(100 - left)), NAMES[2]).verdict == verdict
-    assert finding_of(evidence(thorough=first(left)), NAMES[6]).verdict == verdict
+    assert finding_of(evidence(thorough=first(left)), NAMES[7]).verdict == verdict
 
 
 # --- statistics

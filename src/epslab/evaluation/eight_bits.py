@@ -145,7 +145,7 @@ def _search(
 def _slope(model: Classifier, images: Images, portion: Portion) -> tuple[Tensor, Tensor]:
     """The margin, float64, positive where the model is wrong; and its gradient, 0 where it is NaN."""
     value, gradient = differentiate(model, images, portion, margin)
-    return value.double(), gradient.nan_to_num()
+    return value.double(), torch.zeros_like(images) if gradient is None else gradient.nan_to_num()
 
 
 def _ahead(lattice: Lattice, best: Tensor, gradient: Tensor, step: int) -> Tensor:

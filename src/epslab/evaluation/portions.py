@@ -81,12 +81,12 @@ def answers(model: Classifier, images: Images, portion: Portion) -> Logits:
 
 def differentiate(
     model: Classifier, images: Images, portion: Portion, loss: Callable[[Logits, Labels], PerExample]
-) -> tuple[PerExample, Float[Tensor, "n c h w"]]:
-    """The loss at images that belong to these examples, and its gradient: zero where the model cuts its graph."""
+) -> tuple[PerExample, Float[Tensor, "n c h w"] | None]:
+    """The loss at images that belong to these examples, and its gradient; None where the model cuts its graph."""
     with torch.enable_grad(), torch.autocast(images.device.type, enabled=False):
         x = images.detach().clone().requires_grad_(True)
         value = loss(ask(model, x, portion.seeds), portion.labels)
         if not value.requires_grad:
-            return value, torch.zeros_like(x)
+            return value, None
         (gradient,) = torch.autograd.grad(value.sum(), x, materialize_grads=True)
         return value.detach(), gradient

@@ -23,8 +23,8 @@ from epslab.types import Images
 
 KEPT = 64
 """Without a folder, this many adversarial images are kept: those of the first examples."""
-VERSION = 2
-"""Of the fingerprints in ``evaluation.json``. The first, without a number, missed plain attributes and constants."""
+VERSION = 3
+"""Of ``evaluation.json`` and the results: 1 missed plain attributes and constants, 2 whether outputs have gradients."""
 PICTURES = ("images", "pixels")
 """The results that are large: ``read`` leaves them out."""
 _SETTINGS = "evaluation.json"

@@ -14,6 +14,7 @@ _CHECKS: Mapping[str, Callable[[Evidence], Answer]] = {
     "unbounded radius reaches 0 %": attack_checks.unbounded_reaches_zero,
     "accuracy falls with the radius": attack_checks.accuracy_falls,
     "random noise is weaker than the gradient": attack_checks.noise_is_weaker,
+    "each attack is stronger than noise": attack_checks.each_beats_noise,
     "gradients are not zero or NaN": model_checks.gradients_exist,
     "more steps and restarts change little": attack_checks.more_changes_little,
     "the model answers deterministically": model_checks.repeats_itself,

@@ -6,7 +6,8 @@ The symptoms of obfuscated gradients are those of Athalye et al. (2018), section
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 
-from epslab.attacks import APGD, PGD
+from epslab.attacks import APGD, PGD, RandomNoise, Restarts, Transfer, WorstCase
+from epslab.attacks.attacked import Attack
 from epslab.attacks.goals import untargeted
 from epslab.classifiers import Proportion
 from epslab.evaluation.findings.evidence import Evidence, Outcome, any_of
@@ -16,6 +17,10 @@ from epslab.runs import number, radius_text
 
 SURVIVING = 0.9
 """The part of the adversarial images that must still fool the model in 8 bits."""
+_WRONG = (
+    "Either its code is wrong (are the arguments of Ball.project in order, points before centre?), or this model's"
+    " gradients mislead it."
+)
 
 
 def _comparing(check: Callable[[Evidence], Answer]) -> Callable[[Evidence], Answer]:
@@ -59,6 +64,26 @@ def noise_is_weaker(evidence: Evidence) -> Answer:
     """One draw of noise breaks no more examples than FGSM, nor than PGD."""
     gradient = {"FGSM": evidence.reference["one-step"], "PGD": evidence.reference["iterated"]}
     return _stronger(gradient, {"noise": evidence.reference["noise"]})
+
+
+@_comparing
+def each_beats_noise(evidence: Evidence) -> Answer:
+    """Each given attack breaks no fewer examples than one draw of noise, and some where the checks' PGD breaks some.
+
+    An attack whose steps lead nowhere, e.g. because the arguments of its projection are swapped, breaks less.
+    """
+    given = {name: outcome for name, outcome in evidence.comparable().items() if _seeks(outcome.attack)}
+    if not given:
+        return Answer(None, "No given attack seeks any wrong class of this model in the ball of the checks.")
+    noise, pgd = evidence.reference["noise"], evidence.reference["iterated"]
+    broken = {label: int(outcome.broken.sum()) for label, outcome in (given | {"noise": noise, "PGD": pgd}).items()}
+    counts = ", ".join(f"{label} {count}" for label, count in broken.items())
+    n = len(noise.broken)
+    if not any(broken.values()):
+        return Answer(None, f"None of them breaks any of {n} examples ({counts}).", broken | {"n": n})
+    wrong = [f" '{name}' {flaw}" for name, outcome in given.items() if (flaw := _flaw(outcome, noise, pgd))]
+    why = f"Examples broken, of {n}: {counts}." + "".join(wrong) + (f" {_WRONG}" if wrong else "")
+    return Answer(bool(wrong), why, broken | {"n": n})
 
 
 @_comparing
@@ -137,6 +162,27 @@ def survives_rounding(evidence: Evidence) -> Answer:
 def _iterates(outcome: Outcome) -> bool:
     attack = outcome.attack
     return isinstance(attack, APGD) or (isinstance(attack, PGD) and attack.steps > 1 and attack.goal is untargeted)
+
+
+def _seeks(attack: Attack) -> bool:
+    """Whether it seeks any wrong class of this model: not noise, nor another model's images, nor a class of its own."""
+    match attack:
+        case WorstCase():
+            return any(map(_seeks, attack.attacks))
+        case Restarts():
+            return _seeks(attack.attack)
+    return not isinstance(attack, RandomNoise | Transfer) and getattr(attack, "goal", untargeted) is untargeted
+
+
+def _flaw(outcome: Outcome, noise: Outcome, pgd: Outcome) -> str:
+    """What an attack does worse than noise or than nothing, beyond chance; "" where it does not."""
+    still = "" if outcome.moved else ", and returns every image as it is"
+    less = paired(outcome.broken, noise.broken)
+    if less.reversed:
+        return f"breaks {less.weaker - less.stronger} fewer than noise (p = {less.p:.1g}, McNemar's test){still}."
+    if not outcome.broken.any() and (less := paired(outcome.broken, pgd.broken)).reversed:
+        return f"breaks none, of which PGD breaks {less.weaker}{still}."
+    return ""
 
 
 def _stronger(strong: Mapping[str, Outcome], weak: Mapping[str, Outcome]) -> Answer:

@@ -35,12 +35,14 @@ class Outcome:
         broken: Which examples the model gets wrong on its images.
         survives: Which of those still fool the model in 8 bits.
         white_box: Whether it took gradients of the model.
+        moved: Whether it changed any of the images.
     """
 
     attack: Attack
     broken: Bool[Tensor, " m"]
     survives: Bool[Tensor, " m"]
     white_box: bool
+    moved: bool
 
 
 def any_of(outcomes: Iterable[Outcome]) -> Outcome:
@@ -147,7 +149,8 @@ class Checks:
             if not job.startswith("checks/"):
                 rows = {key: value[self.indices] for key, value in rows.items()}
             broken, survives = (~rows[key][right] for key in ("right", "right_rounded"))
-            return Outcome(attack, broken, broken & survives, bool(rows["gradients"].any()))
+            white_box, moved = bool(rows["gradients"].any()), bool((rows["distance"][right] > 0).any())
+            return Outcome(attack, broken, broken & survives, white_box, moved)
 
         return Evidence(
             int(right.sum()),

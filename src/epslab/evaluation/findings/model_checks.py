@@ -11,6 +11,10 @@ from epslab.runs import number
 ROUNDING = 0.01
 """Of the largest logit: what another batch size may change by the order of the sums (TF32: some 0.001)."""
 _UNIT = 1e-3
+_CUT = (
+    "The model's output has no gradient (it computes in numpy, or detaches), so that attacks along gradients do not"
+    " move: attack it with RandomNoise(draws=100), or with Transfer from a model that has gradients."
+)
 
 
 def gradients_exist(evidence: Evidence) -> Answer:
@@ -19,10 +23,11 @@ def gradients_exist(evidence: Evidence) -> Answer:
     zero, broken = (int(mask.sum()) for mask in masks)
     useless = Proportion.of(masks[0] | masks[1])
     failed, why = at_most(useless, MARGIN)
+    cut = bool(evidence.probes["cut"].any())
     return Answer(
         failed,
         f"The gradient of the cross-entropy is exactly zero for {zero} and not finite for {broken} of {useless.n}"
-        f" examples. {why}",
+        f" examples. {why}" + (f" {_CUT}" if cut else ""),
         {"zero": zero, "not finite": broken, "n": useless.n},
     )
 

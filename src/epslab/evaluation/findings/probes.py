@@ -12,16 +12,19 @@ def probe(model: Classifier, portion: Portion) -> dict[str, Tensor]:
     """What one batch shows, per example.
 
     Returns:
-        ``zero`` and ``not_finite`` (of the cross-entropy's gradient in the image: every entry is exactly zero; some
-        entry is NaN or infinite), ``repeat`` (largest change of a logit when the same batch is asked again, relative to
-        the largest logit), ``flipped`` (whether the prediction changed), ``total``, ``lowest``, ``highest`` (of the
-        logits as they are), ``normaliser`` (log Σ exp z).
+        ``cut`` (whether the output has no gradient at all), ``zero`` and ``not_finite`` (of the cross-entropy's
+        gradient in the image: every entry is exactly zero; some entry is NaN or infinite), ``repeat`` (largest change
+        of a logit when the same batch is asked again, relative to the largest logit), ``flipped`` (whether the
+        prediction changed), ``total``, ``lowest``, ``highest`` (of the logits as they are), ``normaliser``
+        (log Σ exp z).
     """
     _, gradient = differentiate(model, portion.images, portion, cross_entropy)
-    flat = gradient.flatten(1)
+    cut = gradient is None
+    flat = (torch.zeros_like(portion.images) if gradient is None else gradient).flatten(1)
     first, second = answers(model, portion.images, portion), answers(model, portion.images, portion)
     z = first.double()
     return {
+        "cut": torch.full_like(portion.labels, cut, dtype=torch.bool),
         "zero": (flat == 0).all(1),
         "not_finite": ~flat.isfinite().all(1),
         **_compared(first, second),
