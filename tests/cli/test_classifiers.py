@@ -9,7 +9,7 @@ import yaml
 from epslab.cli import main
 from epslab.recipes import ResNet18Recipe, SmallCNNRecipe
 from epslab.recipes.table import name_of
-from epslab.runs import Run
+from epslab.runs import Run, percent
 
 TINY = ("--epochs", "2", "--width", "4", "--batch-size", "64", "--accelerator", "cpu")
 
@@ -24,7 +24,7 @@ def trained(tmp_path_factory):
 def test_training_says_its_validation_accuracy_and_what_comes_next(epslab):
     outcome = epslab("train", "small-cnn", *TINY)
     wrong = min(Run.open("runs/small-cnn-digits").metrics()["val/error"])
-    assert f"Error {100 * wrong:.2f} % on the validation images at the best epoch" in outcome.out
+    assert f"Error {percent(wrong)} on the validation images at the best epoch" in outcome.out
     for verb in ("evaluate", "attack", "report"):
         assert f"  epslab {verb} runs/small-cnn-digits\n" in outcome.out
     assert "epslab sample" not in outcome.out

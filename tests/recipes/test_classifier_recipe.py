@@ -94,7 +94,7 @@ def test_images_are_normalised_by_their_channels_statistics() -> None:
     draw = torch.Generator().manual_seed(0)
     varied = torch.randint(0, 256, (50, 2, 6, 5), generator=draw, dtype=torch.uint8)
     constant = torch.full((50, 1, 6, 5), 51, dtype=torch.uint8)
-    images = ImageSet(torch.cat([varied, constant], 1), torch.zeros(50, dtype=torch.int64), ("a",))
+    images = ImageSet(torch.cat([varied, constant], 1), torch.zeros(50, dtype=torch.int64), ("a", "b"))
     mean, std = channel_statistics(images)
     exact = varied.double() / 255
     torch.testing.assert_close(mean[:2], exact.mean((0, 2, 3)), rtol=1e-12, atol=0)
