@@ -8,9 +8,11 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 from jaxtyping import Bool, Float64, Int64
 from torch import Generator, Tensor
 
+from epslab import notebook
 from epslab.arrays import ImagesLike, LabelsLike, as_images, as_labels
 from epslab.errors import UserError
 from epslab.geometry import Ball
+from epslab.runs import number, percent
 from epslab.types import Classifier, Images, Labels, Seeds
 
 
@@ -26,6 +28,24 @@ class Attacked(NamedTuple):
     distance: Float64[Tensor, " n"]  #: from the images given, in the attack's norm (L2 where it has none)
     queries: Int64[Tensor, " n"]  #: forward evaluations spent, the final re-measurement not counted
     gradients: Int64[Tensor, " n"]  #: gradient evaluations spent; each is one of the queries, too
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{what} {value}" for what, value in self._told())
+        return f"<Attacked: {told}>"
+
+    def _repr_html_(self) -> str:
+        return notebook.shown("Attacked", self._told(), right=(False, True))
+
+    def _told(self) -> list[tuple[str, str]]:
+        """The result in a few numbers."""
+        n, found = len(self.success), self.distance[self.success].double()
+        rows = [("images", f"{n:,}")]
+        if n:
+            rows += [("successes", percent(self.success.double().mean().item()))]
+            rows += [("their median distance", number(found.quantile(0.5).item()))] if len(found) else []
+            costs = (("queries per image", self.queries), ("gradients per image", self.gradients))
+            rows += [(what, number(spent.double().mean().item())) for what, spent in costs]
+        return rows
 
 
 @runtime_checkable

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Generator, Tensor
 
+from epslab import notebook
 from epslab.data.examples import Divisible, bytes_of
 from epslab.errors import UserError
 from epslab.types import Images, ImageShape, Labels
@@ -68,6 +69,17 @@ class ImageSet(Divisible):
     def __len__(self) -> int:
         """The number of images."""
         return len(self.pixels)
+
+    def __repr__(self) -> str:
+        c, h, w = self.image_shape
+        name = f" {self.name}" if self.name else ""
+        return f"<ImageSet{name}: {len(self):,} images of {c}×{h}×{w}, {len(self.classes)} classes>"
+
+    def _repr_html_(self) -> str:
+        counts = torch.bincount(self.labels.cpu(), minlength=len(self.classes)).tolist()
+        rows = [(name, f"{count:,}") for name, count in zip(self.classes, counts, strict=True)]
+        strip = notebook.strip_of(self.pixels[:8])
+        return notebook.shown(repr(self)[1:-1], rows, ("class", "images"), right=(False, True), strip=strip)
 
     def __getitem__(self: Set, index: slice | Int[Tensor, " k"] | Bool[Tensor, " n"]) -> Set:
         """A part of the set: a slice shares its memory, a tensor of indices (or a mask) copies."""

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from epslab import notebook
 from epslab.data.examples import Divisible, bytes_of
 from epslab.errors import UserError
 from epslab.types import Labels
@@ -63,6 +64,20 @@ class PointSet(Divisible):
     def __len__(self) -> int:
         """The number of points."""
         return len(self.points)
+
+    def __repr__(self) -> str:
+        name = f" {self.name}" if self.name else ""
+        labels = "no labels" if self.labels is None else f"{len(set(self.labels.tolist()))} labels"
+        return f"<PointSet{name}: {len(self):,} points in {self.points.shape[1]} dimensions, {labels}>"
+
+    def _repr_html_(self) -> str:
+        rows = []
+        if len(self):
+            parts = (self.points.amin(0), self.points.mean(0), self.points.amax(0))
+            columns = zip(*(part.tolist() for part in parts), strict=True)
+            rows = [(f"x{i + 1}", *(f"{value:.3g}" for value in column)) for i, column in enumerate(columns)]
+        headings = ("coordinate", "lowest", "mean", "highest")
+        return notebook.shown(repr(self)[1:-1], rows, headings, right=(False, True, True, True))
 
     def __getitem__(self: Set, index: slice | Int[Tensor, " k"] | Bool[Tensor, " n"]) -> Set:
         """A part of the set: a slice shares its memory, a tensor of indices (or a mask) copies."""

@@ -17,7 +17,7 @@ from epslab.evaluation.batches import Prepare, batches
 from epslab.evaluation.estimate import Estimate
 from epslab.generative.elbo import ElboTerms
 from epslab.nets.modes import borrowed
-from epslab.runs import Measurement, number
+from epslab.runs import Measurement, Table, number
 from epslab.seeds import noise, of_indices
 from epslab.types import Images, Latents, PerExample, Seeds
 
@@ -84,6 +84,13 @@ class LatentReport:
     information: PerExample
     decoder_spread: float
     beta: float
+
+    def __repr__(self) -> str:
+        return f"<LatentReport: {self.statement}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(one.name, one.text, one.note) for one in self.measurements()]
+        return Table("Latent space", ("quantity", "value", "note"), rows, self.statement)._repr_html_()
 
     @property
     def active_units(self) -> int:

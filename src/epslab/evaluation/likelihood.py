@@ -46,6 +46,9 @@ class LikelihoodEntry:
     log_p: PerExample
     parts: Mapping[str, PerExample]
 
+    def __repr__(self) -> str:
+        return f"<LikelihoodEntry {self.label}: {Estimate.of(self.log_p)} nats, {self.kind}>"
+
 
 @dataclass(frozen=True, eq=False)
 class LikelihoodReport:
@@ -83,6 +86,10 @@ class LikelihoodReport:
 
     def __repr__(self) -> str:
         return f"<LikelihoodReport: {self.headline}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(one.name, one.text, one.note) for one in self.measurements()]
+        return Table(self.title, ("quantity", "value", "what it is"), rows, "± is the standard error.")._repr_html_()
 
     def to_html(self, out: Path | str | None = None) -> str:
         """A self-contained page: every number with its standard error, and what it is to log p(x).

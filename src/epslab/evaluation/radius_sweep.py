@@ -16,7 +16,7 @@ from epslab.errors import UserError
 from epslab.evaluation.portions import Portion, answers
 from epslab.evaluation.robustness_measure import attacked
 from epslab.geometry import Ball
-from epslab.runs import radius_text
+from epslab.runs import norm_text, percent, radius_text
 from epslab.types import Classifier
 
 _FACTORS = (0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
@@ -91,6 +91,11 @@ class SweepResult:
     queries: Int[Tensor, " n"]
     gradients: Int[Tensor, " n"]
     accuracy: tuple[Proportion, ...] = field(init=False)  #: at each radius: the share not broken at it or before
+
+    def __repr__(self) -> str:
+        points = zip(self.radii, self.accuracy, strict=True)
+        told = ", ".join(f"{percent(float(share))} at {radius_text(radius)}" for radius, share in points)
+        return f"<SweepResult: {norm_text(self.norm)} radii, {told[:300]}>"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "accuracy", tuple(Proportion.of(self.broken_at > radius) for radius in self.radii))

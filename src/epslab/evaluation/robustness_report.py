@@ -46,6 +46,12 @@ class RobustnessReport(RobustnessResult):
     def __repr__(self) -> str:
         return f"<RobustnessReport: {robustness_text.headline(self)}>"
 
+    def _repr_html_(self) -> str:
+        failed = [f"Not passed: {one.name}." for one in self.findings if one.verdict == "fail"]
+        table = robustness_text.accuracies(self)
+        note = " ".join(failed) or table.note
+        return Table(robustness_text.headline(self), table.columns, table.rows, note)._repr_html_()
+
     def to_html(self, out: Path | str | None = None) -> str:
         """A self-contained page: the worst case, the findings that failed, accuracies, findings, classes, radii.
 

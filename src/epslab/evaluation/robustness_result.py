@@ -47,6 +47,9 @@ class AttackResult:
     broken_rounded: Bool[Tensor, " n"]
     rounding: Int[Tensor, " n"]
 
+    def __repr__(self) -> str:
+        return f"<AttackResult {self.settings}: {Proportion.of(~self.broken)} of {len(self.broken):,} examples right>"
+
 
 @dataclass(frozen=True)
 class Example:

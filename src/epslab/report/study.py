@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from epslab import notebook
 from epslab.errors import UserError
 from epslab.files import write_atomic
 from epslab.report.blocks import Image, Picture, Section
@@ -40,6 +41,14 @@ class StudyResult:
     runs: Sequence[Path] = ()
     code: str = ""
     warnings: Sequence[str] = ()
+
+    def __repr__(self) -> str:
+        return f"<StudyResult {self.name}: {self.question} {self.answer}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(table.title, f"{len(table.rows)} rows") for table in self.tables]
+        rows += [(caption, "figure") for caption in self.figures]
+        return notebook.shown(f"{self.question} {self.answer}", rows, ("tables and figures", ""))
 
     def save(self, folder: Path) -> Path:
         """Write the study into ``folder`` (made if need be), ``result.json`` last; returns that file.

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from epslab import notebook
 from epslab.errors import UserError
 from epslab.files import write_atomic
 from epslab.runs import binding, earlier, weights
@@ -47,6 +48,15 @@ class Run(Folder):
 
     _of: Mapping[str, object] | None = None
     _earlier_bound = False
+
+    def _repr_html_(self) -> str:
+        config, best = self.config if self.exists() else {}, self.best() if self.exists() else None
+        rows = [("model", str(config.get("recipe", ""))), ("data", str(config.get("data", "")))]
+        rows += [("epochs", str(self.epochs))] if self.exists() else []
+        rows += [] if best is None else [("best epoch", best.text)]
+        measured = self.measured() if self.exists() else Measured([])
+        rows += [(f"{one.name}{f' ({one.note})' if one.note else ''}", one.text) for one in measured.measurements]
+        return notebook.shown(f"Run {self.folder}", [row for row in rows if row[1]], note=" ".join(measured.warnings))
 
     def metrics(self) -> dict[str, list[float]]:
         """``metrics.csv`` by column, one value per row; NaN if the row has none (training at epoch 0)."""

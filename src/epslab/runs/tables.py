@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from epslab import notebook
+from epslab.runs.text import number
+
 Cell = str | int | float | None
 """One cell of a table. A number is formatted by size, a text is shown as it is, None is left blank."""
 
@@ -40,6 +43,15 @@ class Table:
                 raise ValueError(
                     f"table '{self.title}' has {len(self.columns)} columns, but a row of {len(row)}: {row}"
                 )
+
+    def __repr__(self) -> str:
+        return f"<Table {self.title!r}: {len(self.rows):,} rows of {', '.join(self.columns)}>"
+
+    def _repr_html_(self) -> str:
+        columns = list(zip(*self.rows, strict=True))
+        right = [any(isinstance(cell, int | float) for cell in column) for column in columns]
+        rows = ([number(cell) for cell in row] for row in self.rows)
+        return notebook.shown(self.title, rows, self.columns, right=right, note=self.note)
 
     def to_dict(self) -> dict[str, Any]:
         """The table for JSON; ``from_dict`` reads it back."""
