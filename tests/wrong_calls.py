@@ -15,9 +15,11 @@ from torch import nn
 
 from epslab.attacks import APGD, FGSM, PGD, Attacked, RandomNoise, Restarts, Transfer, WorstCase, margin
 from epslab.classifiers import Normalised, accuracy, predict
+from epslab.data import load
 from epslab.defences import AdversarialBatch, AdversarialLoss
 from epslab.evaluation import evaluate_robustness
 from epslab.geometry import L2, Linf
+from epslab.runs import Run
 
 net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 5)).requires_grad_(False)
 x, y = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(4)
@@ -132,7 +134,15 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
         "but must be [n c h w]: images.transpose(0",
     ),
     "grey images without channels": (lambda: evaluate(images=np.zeros((4, 8, 8))), "images[:, None] for grey images"),
-    "a list of images": (lambda: evaluate(images=list(x)), "Images are a list, but must be a tensor or a numpy array"),
+    "a list of images": (lambda: evaluate(images=list(x)), "a numpy array [n c h w] in [0, 1]: torch.stack(images)."),
+    "a set of images": (
+        lambda: evaluate(images=load("digits", "test")),
+        "Images are an ImageSet, but must be a",
+    ),
+    "and how to mend it": (lambda: accuracy(net, load("digits", "test"), y), "[0, 1]: give its .images."),
+    "a path of images": (lambda: evaluate(images="images/"), "Images are a str, but must be a tensor or a numpy array"),
+    "half a batch": (lambda: accuracy(net, x, y, 0.5), "batch_size=0.5: it must be a whole number of at least 1."),
+    "a run": (lambda: evaluate(Run("runs/cnn")), "The model is Run, but must be a module or a function from images to"),
     "objects in numpy": (lambda: predict(net, np.array([None])), "Images are of type object, but must be numbers."),
     "names as labels": (lambda: evaluate(labels=["cat", "dog", "cat", "cat"]), "Labels are of text, but"),
     "one text": (lambda: evaluate(labels="0123"), "Labels are a str, but must be class indices"),

@@ -31,7 +31,12 @@ def as_images(images: object) -> Tensor:
     if isinstance(images, Tensor):
         return images
     if not isinstance(images, np.ndarray):
-        raise UserError(f"Images are {_kind(images)}, but must be a tensor or a numpy array [n c h w] in [0, 1].")
+        way_out = ": give its .images" if hasattr(images, "images") else ""
+        if isinstance(images, list | tuple) and all(isinstance(image, Tensor) for image in images):
+            way_out = ": torch.stack(images)"
+        raise UserError(
+            f"Images are {_kind(images)}, but must be a tensor or a numpy array [n c h w] in [0, 1]{way_out}."
+        )
     if images.ndim == 4 and min(images.shape[1:3]) > 4 and images.shape[3] in (1, 3, 4):
         raise UserError(
             f"Images have shape {list(images.shape)}, channels last, but must be [n c h w]:"

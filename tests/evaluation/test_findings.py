@@ -305,6 +305,9 @@ def test_sound_attacks_are_not_said_to_be_weaker_than_noise() -> None:
         (0, True, 0, 6, "pass", ""),
         (0, True, 0, 7, "fail", "'mine' breaks none, of which PGD breaks 7. Either"),
         (1, True, 0, 60, "pass", ""),
+        (0, True, 1, 1, "pass", ""),
+        (0, False, 1, 1, "fail", "'mine' returns every image as it is, and noise breaks 1. Either"),
+        (0, False, 0, 6, "pass", ""),
         (0, False, 0, 0, "not checked", "None of them breaks any of 100 examples (mine 0, noise 0, PGD 0)."),
     ],
 )

@@ -60,8 +60,8 @@ def logits(model: Classifier, images: ImagesLike, batch_size: int = 256) -> Logi
     require_model(model)
     images = as_images(images)
     require_images(images)
-    if batch_size < 1:
-        raise UserError(f"batch_size={batch_size}: it must be at least 1.")
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise UserError(f"batch_size={batch_size!r}: it must be a whole number of at least 1.")
     own = chain(model.parameters(), model.buffers()) if isinstance(model, nn.Module) else ()
     like = next((tensor for tensor in own if tensor.is_floating_point()), images)
     with borrowed(model):

@@ -79,7 +79,10 @@ def require_model(model: object) -> None:
     if isinstance(model, type):
         raise UserError(f"The model is the class {model.__name__}; give an object of it, {model.__name__}(…).")
     if not callable(model):
-        raise UserError(f"The model is {_form(model)}, but must be a module or a function from images to logits.")
+        of_a_run = ": of a run, epslab.recipes.load(run)" if type(model).__name__ == "Run" else ""
+        raise UserError(
+            f"The model is {_form(model)}, but must be a module or a function from images to logits{of_a_run}."
+        )
 
 
 class LogitsOf(nn.Module):

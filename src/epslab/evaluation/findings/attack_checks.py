@@ -182,6 +182,8 @@ def _flaw(outcome: Outcome, noise: Outcome, pgd: Outcome) -> str:
         return f"breaks {less.weaker - less.stronger} fewer than noise (p = {less.p:.1g}, McNemar's test){still}."
     if not outcome.broken.any() and (less := paired(outcome.broken, pgd.broken)).reversed:
         return f"breaks none, of which PGD breaks {less.weaker}{still}."
+    if still and noise.broken.any():
+        return f"returns every image as it is, and noise breaks {int(noise.broken.sum())}."
     return ""
 
 
