@@ -41,6 +41,21 @@ def refused(epslab: Callable[..., Outcome]) -> Callable[..., str]:
     return call
 
 
+@pytest.fixture
+def kept(epslab: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Ask for an attack that was measured before: what is printed; nothing is measured."""
+
+    def call(*words: object) -> str:
+        with monkeypatch.context() as patched:
+            patched.setattr("epslab.audits.running.audit", None)
+            patched.setattr("epslab.audits.audit", None, raising=False)
+            outcome = epslab(*words)
+        assert outcome.code == 0, outcome
+        return outcome.out
+
+    return call
+
+
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every test works in an empty folder of its own."""

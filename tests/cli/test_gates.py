@@ -140,3 +140,15 @@ def test_a_full_disk_is_one_sentence_and_the_attack_goes_on(epslab, refused, run
             json.loads(Path("new/result.json").read_text())[name]
             == json.loads(Path("straight/result.json").read_text())[name]
         )
+
+
+def test_a_second_run_in_the_same_place_measures_what_changed_and_no_more(epslab, kept, run):
+    words = ("attack", run, *QUICK, "--no-findings", "--radius", "0.1", "--json")
+    first = json.loads(epslab(*words).out)
+    again = json.loads(kept(*words))
+    assert (first.pop("kept"), again.pop("kept")) == (False, True)
+    assert first == again
+    # Gates are asked of what is there, too.
+    outcome = epslab(*words, "--fail-below", "60")
+    assert (outcome.code, json.loads(outcome.out)["kept"]) == (3, True)
+    assert json.loads(epslab(*words, "--overwrite").out)["kept"] is False

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from epslab.audits import options
 from epslab.cli.attack_flags import parser
-from epslab.cli.attack_result import as_json, show
+from epslab.cli.attack_result import Attacked, as_json, show
 from epslab.cli.attack_table import AttackTable
 from epslab.cli.folders import RUNS, first_process
 from epslab.cli.gates import GateFailed, Gates, percentage
@@ -48,11 +48,10 @@ def run(arguments: Sequence[str]) -> None:
         attacked = _attack(values, gates, f"epslab attack {shlex.join(words)}")
         if attacked is None:
             return
-        show(*attacked)
-    content, _, out = attacked
-    failed = gates.failures(content)
+        show(attacked)
+    failed = gates.failures(attacked.content)
     if values["json"]:
-        print(as_json(content, out, gates, failed), file=stdout)
+        print(as_json(attacked, gates, failed), file=stdout)
     if failed:
         raise GateFailed(f"Not passed: {'; and '.join(failed)}.")
 
@@ -81,10 +80,10 @@ def _read(arguments: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def _attack(values: dict[str, Any], gates: Gates, command: str) -> "tuple[Mapping[str, Any], Target, Path] | None":
-    """Attack into a folder: its ``result.json``, what was attacked, and the folder; None in all but one process."""
-    from epslab.audits import audit, build_attacks, find_target
-    from epslab.audits.places import identity_of
+def _attack(values: dict[str, Any], gates: Gates, command: str) -> "Attacked | None":
+    """Attack into a folder, or take what it holds if this was done before; None in all but one process."""
+    from epslab.audits import build_attacks, find_target
+    from epslab.audits.places import identity_of, require_free, standing
     from epslab.evaluation import RadiusSweep
     from epslab.geometry import Ball
     from epslab.report import AuditFolder
@@ -103,36 +102,33 @@ def _attack(values: dict[str, Any], gates: Gates, command: str) -> "tuple[Mappin
     gates.require_passable(len(target.images))
     asked: dict[str, Any] = {"seed": values["seed"], "findings": not values["no_findings"]}
     asked["sweep"] = None if values["no_sweep"] else sweep
-    first = first_process()
-    out = _place(target, values, identity_of(target, attacks, **asked), first=first)
-    with _going_on(f"`{command} --resume`"), AttackTable(list(attacks), len(target.images), shown=first) as filled:
-        audit(
-            target,
-            attacks,
-            out=out,
-            settings=_settings(values),
-            command=command,
-            batch_size=values["batch_size"],
-            **asked,
-            resume=values["resume"] or not first,
-            machine=machine,
-            on_batch=filled,
-        )
-    return (AuditFolder.load(out).content, target, out) if first else None
-
-
-def _place(target: "Target", values: Mapping[str, Any], wanted: "Identity", *, first: bool) -> Path:
-    """The folder to write to; the first process makes sure that it may.
-
-    Raises:
-        UserError: It holds an attack that is to be kept, or other things.
-    """
-    from epslab.audits.places import require_free
-
+    wanted = identity_of(target, attacks, **asked)
     out = Path(values["out"]) if values["out"] else _folder(target, values, wanted)
-    if first:
+    kept = not values["overwrite"] and standing(out, wanted) == "done"
+    first = first_process()
+    if first and not kept:
         require_free(out, wanted, resume=values["resume"], overwrite=values["overwrite"])
-    return out
+    if not kept:
+        how = {"settings": _settings(values), "batch_size": values["batch_size"], "machine": machine, **asked}
+        _measure(target, attacks, out, command, resume=values["resume"], first=first, **how)
+    return Attacked(AuditFolder.load(out).content, target, out, kept) if first else None
+
+
+def _measure(
+    target: "Target",
+    attacks: Mapping[str, "Attack"],
+    out: Path,
+    command: str,
+    *,
+    resume: bool,
+    first: bool,
+    **how: Any,
+) -> None:
+    """Attack into the folder, with a table that fills."""
+    from epslab.audits import audit
+
+    with _going_on(f"`{command} --resume`"), AttackTable(list(attacks), len(target.images), shown=first) as filled:
+        audit(target, attacks, out=out, command=command, resume=resume or not first, on_batch=filled, **how)
 
 
 @contextlib.contextmanager
