@@ -51,7 +51,7 @@ def test_the_model_is_never_asked_for_more_than_a_batch(run, monkeypatch):
         assert not torch.is_grad_enabled()
         return torch.zeros(n, 1, 8, 8)
 
-    monkeypatch.setattr(sampling, "planned_with_weights", lambda _: type(plan)(plan.model, plan.turns, sample=draw))
+    monkeypatch.setattr(sampling, "planned_with_weights", lambda *_: type(plan)(plan.model, plan.turns, sample=draw))
     drawn = recipes.samples(run, 10**9)
     next(drawn)
     assert asked == [256]
@@ -62,7 +62,7 @@ def test_points_are_floats(run, tmp_path, monkeypatch):
     monkeypatch.setattr(
         sampling,
         "planned_with_weights",
-        lambda _: type(plan)(plan.model, plan.turns, sample=lambda n, g: torch.randn(n, 2, generator=g)),
+        lambda *_: type(plan)(plan.model, plan.turns, sample=lambda n, g: torch.randn(n, 2, generator=g)),
     )
     found = np.load(recipes.write_samples(run, 300, tmp_path / "points.npy", seed=1))
     assert found.dtype == np.float32

@@ -14,6 +14,7 @@ from epslab.audits.user_model import load_model, require_classifier
 from epslab.data import ImageSet
 from epslab.errors import UserError, unknown
 from epslab.recipes import load, recipe_of, settings_class, splits
+from epslab.recipes.given import Given, examples_for
 from epslab.recipes.measuring import require_held_out, shaping
 from epslab.runs import Run
 from epslab.runs.plain import plain
@@ -48,8 +49,9 @@ class Target:
     @property
     def of(self) -> dict[str, Any]:
         """The data by its checksum, and a run's settings that shape its model; see ``epslab.runs.Run.bound``."""
-        settings = {} if self.run is None else {"settings": plain(shaping(recipe_of(self.run)))}
-        return {"data": self.images.checksum(), **settings}
+        if self.run is None or "recipe" not in self.run.config:
+            return {"data": self.images.checksum()}
+        return {"data": self.images.checksum(), "settings": plain(shaping(recipe_of(self.run)))}
 
 
 def find_target(
@@ -63,6 +65,7 @@ def find_target(
     state: str | Path | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    model: Given | None = None,
     device: torch.device | str = "cpu",
 ) -> Target:
     """The classifier of a run folder or at an import path, with the images it is to be attacked on.
@@ -77,6 +80,7 @@ def find_target(
         state: A file of weights for the model at an import path.
         mean: Its normalisation; a run's model has its own inside.
         std: Its normalisation.
+        model: The model of a run that ``fit`` wrote (``epslab.recipes.given``).
         device: Where the model is put.
 
     Raises:
@@ -87,7 +91,9 @@ def find_target(
     if limit is not None and limit < 1:
         raise UserError(f"`limit=` counts images and must be 1 or more, not {limit}.")
     if Path(name).is_dir():
-        found = _of_a_run(Run.open(name), data, data_root, split, (state, mean, std))
+        found = _of_a_run(Run.open(name), data, data_root, split, (state, mean, std), model)
+    elif model is not None:
+        raise UserError(f"'{name}' is no run folder; `model=` builds the model of a run that fit wrote.")
     elif ":" in name:
         found = _of_an_import_path(name, data, data_root, split, state, mean, std)
     else:
@@ -98,8 +104,8 @@ def find_target(
     images = found.images
     if limit is not None and limit < len(images):
         images = images.take(limit, seed)
-    model = found.model.to(device) if isinstance(found.model, torch.nn.Module) else found.model
-    return dataclasses.replace(found, model=model, images=images)
+    placed = found.model.to(device) if isinstance(found.model, torch.nn.Module) else found.model
+    return dataclasses.replace(found, model=placed, images=images)
 
 
 def folder_name(
@@ -129,8 +135,15 @@ def folder_name(
     return re.sub(r"[^\w.+-]+", "_", "-".join(filter(None, parts)))
 
 
-def _of_a_run(run: Run, data: str | None, data_root: str | Path | None, split: str, extras: Sequence[object]) -> Target:
-    if not settings_class(run).classifies:
+def _of_a_run(
+    run: Run,
+    data: str | None,
+    data_root: str | Path | None,
+    split: str,
+    extras: Sequence[object],
+    model: Given | None,
+) -> Target:
+    if model is None and not settings_class(run).classifies:
         raise UserError(
             f"'{run.folder}' holds a '{run.config['recipe']}', which is no classifier; give a run of one, e.g. of"
             " `epslab train small-cnn`."
@@ -140,6 +153,19 @@ def _of_a_run(run: Run, data: str | None, data_root: str | Path | None, split: s
             f"'{run.folder}' has its weights and its normalisation inside; `state=`, `mean=` and `std=` are for a"
             " model at an import path."
         )
+    if model is not None:
+        images, own = examples_for(run, data, data_root, split), data or str(run.data)
+    else:
+        images, own = _images_of(run, data, data_root, split)
+    if not isinstance(images, ImageSet):
+        raise UserError(f"'{own}' holds no images, and only classifiers of images are attacked.")
+    net = load(run, model)
+    require_classifier(net, str(run.folder), images.image_shape, len(images.classes))
+    return Target(str(run.folder), net, images, own, split, run)
+
+
+def _images_of(run: Run, data: str | None, data_root: str | Path | None, split: str) -> tuple[ImageSet, str]:
+    """The images that a run of a recipe is attacked on, and the name of their data set."""
     own = str(run.config["data"])
     if data is None or data == own:
         parts = splits(run, data_root)
@@ -150,9 +176,7 @@ def _of_a_run(run: Run, data: str | None, data_root: str | Path | None, split: s
         raise UserError(f"'{run.folder}' held nothing out of '{data}', only of '{own}'; use `split='test'`.")
     else:
         images = datasets.load(data, "test", data_root or run.config.get("data_root"))
-    model = load(run)
-    require_classifier(model, str(run.folder), images.image_shape, len(images.classes))
-    return Target(str(run.folder), model, images, data or own, split, run)
+    return images, data or own
 
 
 def _of_an_import_path(

@@ -95,7 +95,8 @@ def _attack(values: dict[str, Any], gates: Gates, command: str) -> "Attacked | N
     sweep = RadiusSweep(values["radii"], values["norm"]) if values["radii"] else RadiusSweep()
     _leave_out_the_ball(values, attacks)
     target = find_target(
-        values["model"],
+        values["target"],
+        model=values["model"],
         device=machine.device,
         **{key: values[key] for key in ("data", "data_root", "split", "limit", "seed", "state", "mean", "std")},
     )
@@ -175,7 +176,7 @@ def _folder(target: "Target", values: Mapping[str, Any], wanted: "Identity") -> 
     from epslab.audits.places import place
     from epslab.audits.targets import folder_name
 
-    foreign = target.run is not None and target.data != str(target.run.config["data"])
+    foreign = target.run is not None and target.data != target.run.data
     name = folder_name(
         options.label(values["attacks"], values["choices"], worst_case=values["worst_case"]),
         data=Path(target.data).name if foreign else "",

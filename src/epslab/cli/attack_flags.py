@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from epslab.cli.flags import Images, add_machine
+from epslab.cli.flags import Images, add_machine, add_model
 from epslab.cli.parsing import Parser
 
 _WHAT = (
@@ -105,12 +105,13 @@ _GROUPS: dict[str, dict[str, dict[str, Any]]] = {
 def parser(attacks: Iterable[str]) -> Parser:
     """The flags, whose help names these attacks."""
     made = Parser("attack", _WHAT, _EXAMPLES)
-    made.add_argument("model", type=str, metavar="MODEL", help="run folder or import path")
+    made.add_argument("target", type=str, metavar="MODEL", help="run folder or import path")
     for title, flags in _GROUPS.items():
         group = made.add_argument_group(title)
         for name, options in flags.items():
             group.add_argument(f"--{name}", **{**options, "help": options["help"].format(attacks=", ".join(attacks))})
         if title == "Data":
             made.add_class_arguments(Images)
+            add_model(made)
     add_machine(made)
     return made

@@ -3,8 +3,8 @@
 import shlex
 from collections.abc import Sequence
 
-from epslab.cli.flags import Images
-from epslab.cli.parsing import Parser, positional
+from epslab.cli.flags import Images, add_model
+from epslab.cli.parsing import Parser, positional, value_of
 from epslab.cli.terminal import summary
 from epslab.errors import UserError
 
@@ -24,12 +24,15 @@ def run(arguments: Sequence[str]) -> None:
         "Measure a trained model: numbers go to the run's result.json, pictures to its figures.\n\n"
         "Where the run's folder cannot be written, the numbers are printed only, and the exit code is 2.\n\n"
         "`epslab evaluate RUN --help` adds the options of the run's recipe.",
-        "epslab evaluate runs/vae-digits --importance-samples 500",
+        "epslab evaluate runs/vae-digits --importance-samples 500\n  epslab evaluate runs/mine --model my_script:build",
     )
     parser.add_argument("run", type=str, metavar="RUN", help="run folder")
     parser.add_class_arguments(Images)
-    named = positional(arguments)
-    options = None if named is None else recipes.settings_class(Run.open(named)).options
+    add_model(parser)
+    data = "with --model: a data set whose test images are measured (default: the one trained on, where it is known)"
+    parser.add_argument("--data", type=str | None, metavar="NAME", help=data)
+    named, model = positional(arguments), value_of("model", arguments)
+    options = None if named is None else recipes.options_of(Run.open(named), model)
     if options is not None:
         parser.add_class_arguments(options)
     values = parser.read(arguments)

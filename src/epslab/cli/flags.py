@@ -41,6 +41,12 @@ class Images:
     seed: int = 0
 
 
+def add_model(parser: Parser) -> None:
+    """Add the flag of the model of a run that was trained from Python."""
+    what = "package.module:name of a function that builds the model (for a run that fit wrote from Python)"
+    parser.add_argument("--model", type=str | None, metavar="PATH", help=what)
+
+
 def add_machine(parser: Parser) -> None:
     """Add the flags of one machine, without those of several and without the precision."""
     parser.add_class_arguments(Machine, skip={"nodes", "strategy", "precision"})

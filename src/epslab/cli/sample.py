@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from epslab.cli.flags import add_model
 from epslab.cli.parsing import Parser
 from epslab.cli.terminal import summary
 from epslab.errors import UserError
@@ -36,14 +37,15 @@ def run(arguments: Sequence[str]) -> None:
             " holds any number."
         )
     what = f"the means of {n:,} samples" if values["means"] else f"{n:,} samples"
-    facts = _draw(
-        opened, out, n, values["seed"], values["means"], f"{what[0].upper()}{what[1:]}, seed {values['seed']}."
-    )
+    caption = f"{what[0].upper()}{what[1:]}, seed {values['seed']}."
+    facts = _draw(opened, out, n, values["seed"], values["means"], values["model"], caption)
     pixels = "the means of p(x given z)" if values["means"] else "drawn"
     summary(f"Drew {what} from {opened.folder}", {**facts, "seed": str(values["seed"]), "pixels": pixels})
 
 
-def _draw(run: "Run", out: Path | None, n: int, seed: int, means: bool, caption: str) -> dict[str, str]:
+def _draw(
+    run: "Run", out: Path | None, n: int, seed: int, means: bool, model: str | None, caption: str
+) -> dict[str, str]:
     """Draw into a file, or into a picture among the run's own: what it is, and where."""
     from epslab import recipes
     from epslab.files import write_atomic
@@ -51,9 +53,9 @@ def _draw(run: "Run", out: Path | None, n: int, seed: int, means: bool, caption:
     from epslab.runs import png
 
     if out is not None and out.suffix.lower() in ARRAY:
-        recipes.write_samples(run, n, out, seed, means=means, progress=True)
+        recipes.write_samples(run, n, out, seed, means=means, progress=True, model=model)
         return {"array": f"{out} ({out.stat().st_size / 1e6:.1f} MB; numpy.load reads it)"}
-    drawing = picture(recipes.sample(run, n, seed, means=means, progress=True))
+    drawing = picture(recipes.sample(run, n, seed, means=means, progress=True, model=model))
     if out is None:
         name = f"{'means' if means else 'samples'}-{n}"
         run.show(name, drawing, caption)
@@ -70,6 +72,7 @@ def _parser() -> Parser:
         "epslab sample runs/vae-digits -n 64\n  epslab sample runs/vae-digits -n 50000 --out samples.npy",
     )
     parser.add_argument("run", type=str, metavar="RUN", help="run folder")
+    add_model(parser)
     parser.add_argument("-n", type=int, default=64, metavar="N", help="number of samples")
     parser.add_argument("--seed", type=int, default=0, help="seed of the draw; the same seed gives the same samples")
     parser.add_argument("--means", action="store_true", help="show the mean of each image, not a draw of its pixels")

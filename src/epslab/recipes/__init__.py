@@ -13,9 +13,11 @@ from epslab.recipes.table import RECIPES, settings_class
 from epslab.recipes.vae.settings import VAERecipe
 
 if TYPE_CHECKING:
+    from epslab.recipes.given import Given as Given
     from epslab.recipes.measuring import Evaluated as Evaluated
     from epslab.recipes.measuring import evaluate as evaluate
     from epslab.recipes.measuring import measure as measure
+    from epslab.recipes.measuring import options_of as options_of
     from epslab.recipes.plan import Asked as Asked
     from epslab.recipes.plan import Plan as Plan
     from epslab.recipes.running import Splits as Splits
@@ -29,8 +31,9 @@ if TYPE_CHECKING:
     from epslab.recipes.sampling import write_samples as write_samples
 
 _LATER = {
+    "Given": "given",
     **dict.fromkeys(("Asked", "Plan"), "plan"),
-    **dict.fromkeys(("Evaluated", "evaluate", "measure"), "measuring"),
+    **dict.fromkeys(("Evaluated", "evaluate", "measure", "options_of"), "measuring"),
     **dict.fromkeys(("Splits", "draws", "load", "recipe_of", "splits", "train"), "running"),
     **dict.fromkeys(("sample", "samples", "write_samples"), "sampling"),
 }

@@ -7,12 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from epslab.data import Examples
 from epslab.errors import UserError, unknown
 from epslab.recipes.checks import at_least
 from epslab.recipes.classifier.settings import ClassifierRecipe
 from epslab.recipes.common import TrainingSettings
+from epslab.recipes.given import Given, examples_for, options_for
 from epslab.recipes.plan import Asked, Plan
-from epslab.recipes.running import Splits, planned_of, recipe_of, stand_in
+from epslab.recipes.running import Splits, planned_of, planned_with_weights, recipe_of, stand_in
+from epslab.recipes.table import settings_class
 from epslab.runs import Measured, Measurement, Run
 
 _SPLITS = ("test", "validation")
@@ -63,6 +66,8 @@ def measure(
     batch_size: int = 256,
     seed: int = 0,
     progress: bool = False,
+    model: Given | None = None,
+    data: str | Path | Examples | None = None,
     **options: Any,
 ) -> Evaluated:
     """Measure a trained model as its recipe does, with pictures.
@@ -78,6 +83,8 @@ def measure(
         batch_size: Images at a time; the result depends on it by rounding only.
         seed: Seed of the choice of images and of every image's noise.
         progress: Show a progress bar.
+        model: Its model, for a run that ``fit`` wrote (``epslab.recipes.given``).
+        data: With it, what is measured: a data set whose test split is taken, or examples; None: the run's own.
         options: Fields of the recipe's ``options``, e.g. of a VAE ``importance_samples``.
 
     Raises:
@@ -87,20 +94,41 @@ def measure(
     if split not in _SPLITS:
         raise unknown("split", split, _SPLITS)
     at_least(1, limit=limit, batch_size=batch_size)
-    asked = Asked(batch_size, seed, progress, _options(run, options))
+    if data is not None and model is None:
+        raise UserError(f"`data=` is for a run that fit wrote, with `model=`; '{run.folder}' has data of its own.")
+    asked = Asked(batch_size, seed, progress, _options(run, options_of(run, model), options))
     # What cannot be read is refused before the work that would be lost.
     run.result(), run.pictures()
-    raw, plan = planned_of(run, data_root)
-    images, doubts = _examples(run, raw, plan, split)
+    if model is None:
+        raw, plan = planned_of(run, data_root)
+        images, doubts = _examples(run, raw, plan, split)
+        settings = shaping(recipe_of(run))
+    else:
+        plan, images, doubts, settings = (
+            planned_with_weights(run, model),
+            examples_for(run, data, data_root, split),
+            [],
+            {},
+        )
+        require_shape(run, images)
     if limit is not None and limit < len(images):
         images = images.take(limit, seed)
-    of = {"weights": run.load_weights(plan.model), "data": images.checksum(), "settings": shaping(recipe_of(run))}
+    of = {"weights": run.load_weights(plan.model), "data": images.checksum(), "settings": settings}
     kept = _Kept(run.folder, read_only=run.read_only)
     with kept.bound(of):
         measured = plan.measure(plan.model.eval(), kept, images, asked)
         measured = dataclasses.replace(measured, warnings=[*measured.warnings, *doubts])
         kept.record(measured, split=split, images=len(images))
     return Evaluated(measured, split, len(images), kept.unkept)
+
+
+def options_of(run: Run, model: Given | None = None) -> type | None:
+    """The class of the options that measuring a run takes; None if it takes none.
+
+    Raises:
+        UserError: The run's recipe cannot be found, or a model is missing or cannot be built.
+    """
+    return settings_class(run).options if model is None else options_for(model)
 
 
 def shaping(settings: TrainingSettings) -> dict[str, Any]:
@@ -143,12 +171,8 @@ def _examples(run: Run, raw: Splits, plan: Plan, split: str) -> tuple[Any, list[
         UserError: They are of another shape, or not those that were held out of training.
     """
     images = plan.prepare(raw.test if split == "test" else raw.validation, True)
-    name, trained_on, then = run.config["data"], stand_in(run).shape, run.config["provenance"].get("data") or {}
-    if images.shape != trained_on:
-        raise UserError(
-            f"The model of '{run.folder}' was trained on images of shape {trained_on}, but '{name}' has images of shape"
-            f" {images.shape}; evaluate it on images of the shape it was trained on."
-        )
+    name, then = run.config["data"], run.config["provenance"].get("data") or {}
+    require_shape(run, images)
     if split == "validation":
         require_held_out(run, images)
     elif "train" in then and plan.prepare(raw.train, False).checksum() != then["train"]:
@@ -157,6 +181,21 @@ def _examples(run: Run, raw: Splits, plan: Plan, split: str) -> tuple[Any, list[
             " of these test images was among them, the numbers are too good."
         ]
     return images, []
+
+
+def require_shape(run: Run, images: Any) -> None:
+    """Make sure that examples have the shape the run was trained on.
+
+    Raises:
+        UserError: They have another.
+    """
+    trained_on = stand_in(run).shape
+    if images.shape != trained_on:
+        raise UserError(
+            f"The model of '{run.folder}' was trained on {run.examples} of shape {trained_on}, but"
+            f" '{getattr(images, 'name', '') or run.data}' has {run.examples} of shape {images.shape}; evaluate it on"
+            f" {run.examples} of the shape it was trained on."
+        )
 
 
 def require_held_out(run: Run, validation: Any) -> None:
@@ -173,13 +212,13 @@ def require_held_out(run: Run, validation: Any) -> None:
         )
 
 
-def _options(run: Run, given: Mapping[str, Any]) -> Any:
-    """The recipe's options with these fields."""
-    kind = recipe_of(run).options
+def _options(run: Run, kind: type | None, given: Mapping[str, Any]) -> Any:
+    """The options of this class with these fields."""
     known = [] if kind is None else [field.name for field in dataclasses.fields(kind)]
     for name in given:
         if name not in known:
             raise UserError(
-                f"`{name}=` does not measure a '{run.config['recipe']}' such as '{run.folder}'; leave it out."
+                f"`{name}=` does not measure a '{run.config.get('recipe', 'model')}' such as '{run.folder}'; leave it"
+                " out."
             )
     return None if kind is None else kind(**given)

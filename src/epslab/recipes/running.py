@@ -15,6 +15,7 @@ from epslab.data import ImageSet, PointSet
 from epslab.data.examples import Divisible
 from epslab.errors import UserError
 from epslab.recipes.common import TrainingSettings
+from epslab.recipes.given import Given, planned_for
 from epslab.recipes.plan import Plan, draw_samples
 from epslab.recipes.schedules import schedule
 from epslab.recipes.table import name_of, plan_of, settings_class
@@ -126,13 +127,17 @@ def splits(run: Run, data_root: str | Path | None = None) -> Splits:
     return Splits(*(plan.prepare(part, True) for part in raw))
 
 
-def load(run: Run) -> Any:
+def load(run: Run, model: Given | None = None) -> Any:
     """The trained model with its best weights, in eval mode; no data is read.
 
+    Args:
+        run: A trained run.
+        model: Its model, for a run that ``fit`` wrote (``epslab.recipes.given``).
+
     Raises:
-        UserError: The run has no weights yet, or they are not this recipe's.
+        UserError: The run has no weights yet, they are another model's, or a model is missing or superfluous.
     """
-    return planned_with_weights(run).model
+    return planned_with_weights(run, model).model
 
 
 def draws(run: Run) -> bool:
@@ -167,8 +172,10 @@ def planned_of(run: Run, data_root: str | Path | None = None) -> tuple[Splits, P
     return _planned(recipe_of(run), config["data"], data_root or config.get("data_root"), config["seed"])
 
 
-def planned_with_weights(run: Run) -> Plan:
+def planned_with_weights(run: Run, model: Given | None = None) -> Plan:
     """The plan of a run, for a single black image of the right shape; its model has the run's weights."""
+    if model is not None:
+        return planned_for(run, model, stand_in)
     plan = plan_of(recipe_of(run), stand_in(run), run.config["seed"])
     run.load_weights(plan.model)
     plan.model.eval()
@@ -183,10 +190,11 @@ def stand_in(run: Run) -> ImageSet | PointSet:
     """
     about = run.config.get("provenance") or {}
     try:
-        if "image_shape" not in about:
-            return PointSet(torch.zeros(1, *about["shape"]))
-        pixels = torch.zeros(1, *about["image_shape"], dtype=torch.uint8)
-        return ImageSet(pixels, torch.zeros(1, dtype=torch.int64), tuple(about["classes"]))
+        shape = about["image_shape"] if "image_shape" in about else about["shape"]
+        if len(shape) != 3:
+            return PointSet(torch.zeros(1, *shape))
+        pixels, label = torch.zeros(1, *shape, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64)
+        return ImageSet(pixels, label, tuple(about.get("classes") or ("unnamed",)))
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"'{run.folder / 'config.yaml'}' does not say what the run was trained on (`provenance`); restore the file."

@@ -12,6 +12,7 @@ from epslab.errors import UserError
 from epslab.evaluation.progress import Advance, progress_bar
 from epslab.files import ARRAY, check_output, require_space, writing
 from epslab.recipes.checks import at_least
+from epslab.recipes.given import Given
 from epslab.recipes.plan import Sampler
 from epslab.recipes.running import planned_with_weights
 from epslab.runs import Run
@@ -19,7 +20,7 @@ from epslab.runs import Run
 _BATCH = 256
 
 
-def samples(run: Run, n: int, seed: int = 0, *, means: bool = False) -> Iterator[Tensor]:
+def samples(run: Run, n: int, seed: int = 0, *, means: bool = False, model: Given | None = None) -> Iterator[Tensor]:
     """Samples of a trained model, a batch at a time: images [k c h w] in [0, 1], or points [k d].
 
     Args:
@@ -27,15 +28,16 @@ def samples(run: Run, n: int, seed: int = 0, *, means: bool = False) -> Iterator
         n: Number of samples in all.
         seed: The same seed gives the same samples.
         means: Give the mean of each image, not a draw of its pixels.
+        model: Its model, for a run that ``fit`` wrote (``epslab.recipes.given``).
 
     Raises:
         UserError: Its model draws nothing, the run has no weights yet, or n < 1.
     """
     at_least(1, n=n)
-    plan = planned_with_weights(run)
+    plan = planned_with_weights(run, model)
     draw = plan.means if means else plan.sample
     if draw is None:
-        name, folder = run.config.get("recipe"), run.folder
+        name, folder = run.config.get("recipe", type(plan.model).__name__), run.folder
         raise UserError(
             f"'{folder}' is a '{name}' run, whose model draws no {'means' if means else 'samples'}; try"
             f" `epslab {'sample' if means and plan.sample else 'evaluate'} {folder}`."
@@ -49,9 +51,11 @@ def _batches(draw: Sampler, n: int, generator: Generator) -> Iterator[Tensor]:
             yield draw(min(_BATCH, n - first), generator)
 
 
-def sample(run: Run, n: int, seed: int = 0, *, means: bool = False, progress: bool = False) -> Tensor:
+def sample(
+    run: Run, n: int, seed: int = 0, *, means: bool = False, progress: bool = False, model: Given | None = None
+) -> Tensor:
     """Samples of a trained model in one tensor, images [n c h w] or points [n d]; see ``samples``."""
-    batches = samples(run, n, seed, means=means)
+    batches = samples(run, n, seed, means=means, model=model)
     with progress_bar("drawing", n, "samples", progress and n > _BATCH) as advance:
         return torch.cat([*_counted(batches, advance)])
 
@@ -63,7 +67,14 @@ def _counted(batches: Iterator[Tensor], advance: Advance) -> Iterator[Tensor]:
 
 
 def write_samples(
-    run: Run, n: int, path: Path | str, seed: int = 0, *, means: bool = False, progress: bool = False
+    run: Run,
+    n: int,
+    path: Path | str,
+    seed: int = 0,
+    *,
+    means: bool = False,
+    progress: bool = False,
+    model: Given | None = None,
 ) -> Path:
     """Write samples into one NumPy file, which may hold more than memory does: ``np.load(path, mmap_mode="r")``.
 
@@ -74,6 +85,7 @@ def write_samples(
         seed: The same seed gives the same samples.
         means: Write the mean of each image, not a draw of its pixels.
         progress: Show a progress bar.
+        model: Its model, for a run that ``fit`` wrote (``epslab.recipes.given``).
 
     Returns:
         The file.
@@ -82,7 +94,7 @@ def write_samples(
         UserError: What ``samples`` refuses, a path that cannot be written, or too little disk.
     """
     file = check_output(path, ARRAY)
-    drawn = map(_array, samples(run, n, seed, means=means))
+    drawn = map(_array, samples(run, n, seed, means=means, model=model))
     first = next(drawn)
     require_space(file.parent, n * first[0].nbytes, f"a file of {n:,} samples")
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -64,7 +64,10 @@ def settings_class(run: Run) -> type[TrainingSettings]:
     """
     name = run.config.get("recipe")
     if not isinstance(name, str):
-        raise UserError(f"'{run.folder}' was trained by `fit` without a recipe; open it from Python, with its model.")
+        raise UserError(
+            f"'{run.folder}' was trained from Python, by fit: only its script knows the model; give"
+            " `model=package.module:name`, a function that builds it (in Python, or the model itself)."
+        )
     return RECIPES[name]
 
 

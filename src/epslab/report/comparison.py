@@ -103,7 +103,7 @@ def _headline(run: Run) -> Measurement | None:
 
 
 def _data(run: Run) -> str:
-    return str(run.config.get("data"))
+    return str(run.data)
 
 
 def _shown(found: Sequence[dict[str, Measurement]]) -> dict[str, str]:

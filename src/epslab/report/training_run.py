@@ -47,8 +47,7 @@ def run_name(run: Run) -> str:
     config = run.config
     about = config.get("provenance") or {}
     model = config.get("recipe") or about.get("model") or "model"
-    data = config.get("data") or about.get("dataset")
-    return f"{run.folder.absolute().name} ({model}{f' on {Path(str(data)).name}' if data else ''})"
+    return f"{run.folder.absolute().name} ({model}{f' on {Path(run.data).name}' if run.data else ''})"
 
 
 def _lead(run: Run, metrics: Mapping[str, Sequence[float]]) -> str:

@@ -231,6 +231,13 @@ class Run(Folder):
         return best(metrics, monitor, self.columns(), self.examples)
 
     @property
+    def data(self) -> str | None:
+        """The name of the data set it was trained on; None where ``fit`` was given examples without a name."""
+        config = self.config
+        name = config.get("data") or (config.get("provenance") or {}).get("dataset")
+        return None if name is None else str(name)
+
+    @property
     def examples(self) -> str:
         """What it was trained on: "points" if an example has one dimension, else "images"."""
         return "points" if len((self.config.get("provenance") or {}).get("shape") or ()) == 1 else "images"

@@ -145,7 +145,7 @@ def fit(
         identity = _identity(asked, marked, turns, data)
         plain = settings or {**asked.plain(), "monitor": marked.column, **vars(machine)}
         held = context.enter_context(run.locked("training"))
-        about = {"model": type(model).__qualname__, "data": data, **train.about}
+        about = {"model": type(model).__qualname__, "data": data, "shape": list(train.shape), **train.about}
         standing = prepare(run, model, plain, identity, about, resume=resume, overwrite=overwrite)
         run.declare(columns)
         if standing is None or not asked.reached(standing):

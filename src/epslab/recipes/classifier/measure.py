@@ -53,7 +53,7 @@ def measure(model: nn.Module, run: Run, images: ImageSet, asked: Asked) -> Measu
 
 def _defended(config: Mapping[str, Any]) -> str:
     """The attack it was trained against, which costs clean accuracy; "" for none."""
-    if config["defence"] == "none":
+    if config.get("defence", "none") == "none":
         return ""
     return f"clean images; trained by {config['defence']}, {config['attack']} at {config['norm']} {config['radius']}"
 

@@ -8,12 +8,14 @@ from epslab.evaluation.estimators import Elbo, Estimator, ImportanceWeighted, Pr
 from epslab.evaluation.latents import evaluate_latents
 from epslab.evaluation.likelihood import evaluate_likelihood
 from epslab.generative.vae import VAE
+from epslab.probability.likelihoods import Categorical, Normal
 from epslab.recipes.plan import Asked
 from epslab.recipes.published import trained_as, with_published
 from epslab.recipes.vae.pictures import draw_all
 from epslab.recipes.vae.published import FACTS
 from epslab.recipes.vae.settings import Estimates
 from epslab.runs import Measured, Run
+from epslab.types import Likelihood
 
 
 def measure(vae: VAE, run: Run, images: ImageSet, asked: Asked) -> Measured:
@@ -32,7 +34,7 @@ def measure(vae: VAE, run: Run, images: ImageSet, asked: Asked) -> Measured:
         [*likelihood.measurements(), *latents.measurements()],
         statements=[] if latents.collapsed else [latents.statement],
         warnings=[latents.statement] if latents.collapsed else [],
-        conditions=_images_are(run.config),
+        conditions=_images_are(run.config) if "likelihood" in run.config else _sees(vae.likelihood),
         per_example=likelihood.by_measurement,
     )
     return with_published(measured, FACTS, trained_as(run))
@@ -45,6 +47,16 @@ def _images_are(config: Mapping[str, Any]) -> str:
     if config["likelihood"] == "normal":
         return f"a density of pixel values, standard deviation {config['std']}"
     return f"binary pixels ({config['binarise']})" if config["likelihood"] == "bernoulli" else "256 grey levels"
+
+
+def _sees(likelihood: Likelihood) -> str:
+    """The same for a VAE without a recipe, in the same words where they are known."""
+    match likelihood:
+        case Categorical():
+            return f"{likelihood.levels} grey levels"
+        case Normal():
+            return f"a density of pixel values, standard deviation {likelihood.std}"
+    return type(likelihood).__name__
 
 
 def estimators(asked: Estimates) -> dict[str, Estimator]:
