@@ -1,24 +1,22 @@
 """One folder per run, which describes itself: settings, curves, measurements, pictures, weights, provenance."""
 
 import json
-import math
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from epslab import notebook
 from epslab.errors import UserError
 from epslab.files import write_atomic
-from epslab.runs import binding, earlier, weights
+from epslab.runs import binding, earlier, per_example, weights
 from epslab.runs.best import Best, best
 from epslab.runs.columns import Column
 from epslab.runs.folder import Folder
 from epslab.runs.measurement import Measured, Measurement
 from epslab.runs.pictures import Picture, pictures_in, save_picture
 from epslab.runs.plain import plain
-from epslab.runs.series import read_table, write_table
+from epslab.runs.series import read_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -180,28 +178,13 @@ class Run(Folder):
         own = binding.hash_here(self.folder)
         of = self._of or (own and {"weights": own})
         about = {**({"of": of} if of else {}), "split": split, "images": images}
-        self._write_examples(measured.per_example)
+        if not self.read_only:
+            per_example.write(self.folder, measured.per_example)
         self._write_result({**result, **about, **plain(measured.to_dict())})
-
-    def _write_examples(self, values: Mapping[str, Sequence[float]]) -> None:
-        """Write ``examples.csv``: one row per example, one column per measurement; none where nothing was kept."""
-        if self.read_only:
-            return
-        if values:
-            rows = (dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True))
-            write_table(self.folder / "examples.csv", list(values), rows)
-        else:
-            (self.folder / "examples.csv").unlink(missing_ok=True)
 
     def per_example(self) -> dict[str, list[float]]:
         """The values of each example whose mean is a measurement, by its key; empty if none were kept."""
-        found, values = self.measurements(), read_table(self.folder / "examples.csv")
-        # After a kill the file may belong to another evaluation than result.json.
-        return {
-            key: column
-            for key, column in values.items()
-            if key in found and column and math.isclose(fmean(column), found[key].value, rel_tol=1e-6, abs_tol=1e-9)
-        }
+        return per_example.read(self.folder, self.measurements())
 
     def declare(self, columns: Mapping[str, Column]) -> None:
         """Describe the columns of ``metrics.csv``, by their names without the stage: "loss", "critic/loss"."""
