@@ -19,9 +19,13 @@ class UserError(ValueError):
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     """The error for an unknown name: it suggests the nearest known name and lists them all."""
     names = sorted(known)
-    nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    suggestion = f" Did you mean '{nearest[0]}'?" if nearest else ""
-    return UserError(f"Unknown {kind} '{name}'.{suggestion} Known: {', '.join(names)}.")
+    return UserError(f"Unknown {kind} '{name}'.{nearest(name, names)} Known: {', '.join(names)}.")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A question about the nearest known name, " Did you mean 'vae'?"; empty if none is near."""
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean '{found[0]}'?" if found else ""
 
 
 def as_flags(sentence: str) -> str:

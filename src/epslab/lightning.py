@@ -60,7 +60,7 @@ with without_broken("torchvision"):
     from lightning.pytorch import Callback, LightningModule, Trainer
     from lightning.pytorch.callbacks import ProgressBar
     from lightning.pytorch.plugins.io import CheckpointIO
-    from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
+    from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy, StrategyRegistry
     from lightning.pytorch.utilities.types import OptimizerLRScheduler
 
 __all__ = [
@@ -76,6 +76,7 @@ __all__ = [
     "PossibleUserWarning",
     "ProgressBar",
     "Strategy",
+    "StrategyRegistry",
     "Trainer",
     "without_broken",
 ]

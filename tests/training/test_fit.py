@@ -318,10 +318,12 @@ def test_timing_and_settings_are_written(tmp_path: Path) -> None:
     assert (run.config["epochs"], run.config["learning_rate"], run.config["seed"]) == (2, 0.5, 0)
 
 
-def test_it_is_silent_without_a_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_standard_output_is_left_to_the_caller(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     model = seeded(Denoiser)
     fit(model, denoising(model), *SETS, out=tmp_path / "run", epochs=1, machine=Machine("cpu"))
-    assert capfd.readouterr() == ("", "")
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert [line.partition(":")[0] for line in err.splitlines()] == ["epoch 1/1"]
 
 
 def test_float_data_is_never_made_of_the_whole_set(tmp_path: Path) -> None:

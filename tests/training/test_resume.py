@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,16 @@ from training_samples import Denoiser, denoising, images, seeded, train, train_a
 
 from epslab.runs import Run
 from epslab.training import Machine, fit
+
+
+@pytest.fixture(autouse=True)
+def handled() -> Iterator[None]:
+    """This process has handlers of its own; a script without them is ended by these signals after ``fit``."""
+    numbers = (signal.SIGTERM, signal.SIGUSR1)
+    before = [signal.signal(number, lambda *_: None) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from itertools import pairwise
 from epslab import __version__
 from epslab.cli import attack, data, evaluate, report, sample, study, tour, train
 from epslab.cli.gates import GateFailed
+from epslab.cli.signals import ended_by_signals
 from epslab.cli.streams import write_plainly
 from epslab.errors import UserError, as_flags, unknown
 from epslab.files import FULL
@@ -65,8 +66,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     write_plainly()
     try:
         _require_text(words)
-        _dispatch([word for word in words if word != "--debug"])
-        sys.stdout.flush()
+        with ended_by_signals():
+            _dispatch([word for word in words if word != "--debug"])
+            sys.stdout.flush()
     except UserError as error:
         return _fail(str(error), error, debug)
     except GateFailed as gate:

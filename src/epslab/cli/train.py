@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from epslab.cli import folders
-from epslab.cli.configuration import load_settings
+from epslab.cli.configuration import Configuration, load_configuration
 from epslab.cli.flags import Data
 from epslab.cli.parsing import Parser, value_of
 from epslab.cli.terminal import summary
@@ -20,6 +20,7 @@ from epslab.training import Machine
 if TYPE_CHECKING:
     from epslab.recipes import TrainingSettings
     from epslab.runs import Run
+    from epslab.training.changes import Change
 
 _OUT = "EPSLAB_OUT"  # where the first process trains, for the processes it starts
 
@@ -38,9 +39,9 @@ def run(arguments: Sequence[str]) -> None:
         return
     if name is not None:
         RECIPES.path(name)  # an unknown name is refused before any file is read
-    settings = load_settings(value_of("config", words), resumed=_resumed(words))
-    name = _one_recipe(name, settings.pop("recipe", None))
-    values = _parser(name).read(words, settings)
+    configuration = load_configuration(value_of("config", words), resumed=_resumed(words))
+    name = _one_recipe(name, configuration.settings.get("recipe"))
+    values = _parser(name).read(words, _settings(name, configuration))
     first = folders.first_process()
     values["machine"] = Machine(**{field.name: values.pop(field.name) for field in dataclasses.fields(Machine)})
     values["out"] = _folder(name, values, first)
@@ -48,23 +49,60 @@ def run(arguments: Sequence[str]) -> None:
     try:
         # The first process of a distributed run speaks for all.
         with contextlib.nullcontext() if first else contextlib.redirect_stdout(io.StringIO()):
-            _train(RECIPES[name], values, progress=first)
+            _train(RECIPES[name], values, configuration.overridden(words), progress=first)
     finally:
         del os.environ[_OUT]
 
 
-def _train(kind: type["TrainingSettings"], values: Mapping[str, Any], progress: bool) -> None:
+def _settings(name: str, configuration: Configuration) -> dict[str, Any]:
+    """What the configuration says, in the types of the flags.
+
+    Raises:
+        UserError: It has an unknown key or a value of another type.
+    """
+    from epslab.recipes import RECIPES
+    from epslab.recipes.stored import RUN, read_settings, types_of
+
+    where = {"out": str | None, "resume": bool, "overwrite": bool}
+    settings = read_settings(configuration.settings, {**RUN, **where, **types_of(RECIPES[name])}, configuration.file)
+    return {key: value for key, value in settings.items() if key != "recipe"}
+
+
+def _train(
+    kind: type["TrainingSettings"], values: Mapping[str, Any], history: Sequence["Change"], *, progress: bool
+) -> None:
     from epslab import recipes
+    from epslab.runs import Run
 
     settings = kind(**{field.name: values[field.name] for field in dataclasses.fields(kind)})
     arguments = ("data", "data_root", "out", "seed", "resume", "overwrite", "machine")
-    trained = recipes.train(settings, **{name: values[name] for name in arguments}, progress=progress)
-    folder, result = shlex.quote(str(trained.folder)), trained.result()
+    earlier, folder = _finished(values), shlex.quote(str(values["out"]))
+    resume = f"epslab train --out {folder} --resume"
+    try:
+        trained = recipes.train(
+            settings, **{name: values[name] for name in arguments}, history=history, progress=progress
+        )
+    except KeyboardInterrupt as interrupt:
+        if str(interrupt) or not Run(values["out"]).last_checkpoint.exists():
+            raise
+        raise KeyboardInterrupt(f"Interrupted at once; `{resume}` goes on from the last checkpoint.") from None
+    result = trained.result()
     if progress and result.get("status") == "interrupted" and result.get("epochs", 0) < values["epochs"]:
-        raise KeyboardInterrupt(f"Interrupted; `epslab train --out {folder} --resume` goes on where it stopped.")
+        raise KeyboardInterrupt(f"Interrupted; `{resume}` goes on where it stopped.")
+    if earlier is not None and result.get("steps") == earlier:
+        print(f"`{resume} --epochs N` with a larger N trains on.")
+        return
     sampled = trained.weights.exists() and recipes.draws(trained)
     verbs = ["evaluate", *["attack"] * kind.classifies, *["sample"] * sampled, "report"]
     summary(f"Trained {trained.folder}", _facts(trained), [f"epslab {verb} {folder}" for verb in verbs])
+
+
+def _finished(values: Mapping[str, Any]) -> int | None:
+    """The steps of the run that is to be resumed, if it is finished."""
+    from epslab.runs import Run
+
+    result = Run(values["out"]).result() if values["resume"] else {}
+    return result.get("steps") if result.get("status") == "finished" else None
 
 
 def _facts(trained: "Run") -> dict[str, str]:

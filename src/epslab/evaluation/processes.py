@@ -10,6 +10,7 @@ import torch
 from epslab.errors import UserError
 from epslab.evaluation.link import FAILED, Link
 from epslab.lightning import ChildProcessObserver, Fabric, Strategy
+from epslab.training.machine import Machine
 from epslab.training.surroundings import quiet
 
 
@@ -31,6 +32,8 @@ class Processes:
         self.device: torch.device | None = None  #: where this process computes; None: where the model is
         if devices == 1 and num_nodes == 1:
             return
+        if isinstance(devices, int):
+            Machine(accelerator, devices).check()
         chosen: Any = devices if isinstance(devices, int | str) else list(devices)
         with quiet():
             fabric = Fabric(accelerator=accelerator, devices=chosen, strategy=strategy, num_nodes=num_nodes)

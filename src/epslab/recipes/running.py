@@ -1,7 +1,7 @@
 """Train by a recipe; load and split the run."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,9 +18,11 @@ from epslab.recipes.common import TrainingSettings
 from epslab.recipes.given import Given, planned_for
 from epslab.recipes.plan import Plan, draw_samples
 from epslab.recipes.schedules import schedule
+from epslab.recipes.stored import RUN, read_settings, types_of
 from epslab.recipes.table import name_of, plan_of, settings_class
 from epslab.runs import Run
 from epslab.training import Limits, Machine, Optimisation, fit
+from epslab.training.changes import CHANGES, TO_COME, Change, legs
 
 
 class Splits(NamedTuple):
@@ -42,6 +44,7 @@ def train(
     overwrite: bool = False,
     machine: Machine | None = None,
     progress: bool = True,
+    history: Sequence[Change] = (),
 ) -> Run:
     """Train the recipe's model on a data set into a run folder.
 
@@ -51,16 +54,53 @@ def train(
         data_root: Where data sets lie.
         out: The run folder.
         seed: Seed of the split, the weights, the order of images and every example's noise.
-        resume: Go on from the folder's last checkpoint.
+        resume: Go on from the folder's last checkpoint. Only more epochs and another machine may be asked for.
         overwrite: Replace the run the folder holds.
         machine: What the model is trained on; None: one device, the best there is.
-        progress: Show a progress bar.
+        progress: Show a bar in a terminal or a notebook, plain lines in a log.
+        history: The changes on the way of a run that is repeated, as its ``config.yaml`` has them: the settings given
+            are those after the last change.
 
     Raises:
         UserError: The data cannot be read, the model cannot be built for it, or the folder cannot be used.
     """
-    machine = machine or Machine()
-    raw, plan = _planned(settings, data, data_root, seed)
+    machine, run = machine or Machine(), Run(Path(out))
+    if history and not machine.alone:
+        raise UserError("A run whose settings were changed on the way is repeated by one process: give `devices=1`.")
+    names = [field.name for field in dataclasses.fields(settings)]
+    stages = legs({**{name: getattr(settings, name) for name in names}, **vars(machine)}, history)
+    first = len(run.config.get("changes") or []) if history and resume and run.exists() else 0
+    for number, stage in list(enumerate(stages))[first:]:
+        own = dataclasses.replace(settings, **{name: stage[name] for name in names})
+        on = Machine(**{name: stage[name] for name in vars(machine)})
+        raw, plan = _planned(own, data, data_root, seed)
+        end = _end_of(history[number], len(raw.train), own.batch_size) if number < len(history) else None
+        again = {"resume": resume or number > 0, "overwrite": overwrite and number == 0}
+        recorded = _recorded(own, data, data_root, seed, on, history)
+        run = _fitted(own, raw, plan, recorded, on, end, out=run.folder, seed=seed, progress=progress, **again)
+        if end is not None and run.result().get("steps", 0) < end:
+            break  # interrupted
+    return run
+
+
+def _end_of(change: Change, examples: int, batch_size: int) -> int:
+    """The step before which a change was made."""
+    steps = -(-examples // batch_size)
+    return change.epoch * steps + min(change.batch, steps - 1)
+
+
+def _fitted(
+    settings: TrainingSettings,
+    raw: Splits,
+    plan: Plan,
+    recorded: Mapping[str, object],
+    machine: Machine,
+    end: int | None,
+    *,
+    seed: int,
+    **options: Any,
+) -> Run:
+    """Train to the end, or to this step."""
     if plan.start is not None:
         plan.start()
     return fit(
@@ -68,25 +108,27 @@ def train(
         plan.turns,
         plan.prepare(raw.train, False),
         plan.prepare(raw.validation, True),
-        out=Path(out),
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         seed=seed,
         learning_rate=settings.learning_rate or 1e-3,
         optimisation=_optimisation(settings, plan),
-        limits=Limits(patience=settings.patience),
+        limits=Limits(patience=settings.patience, pause_after=end),
         monitor=plan.monitor,
         machine=machine,
-        resume=resume,
-        overwrite=overwrite,
-        settings=_recorded(settings, data, data_root, seed, machine),
+        settings=recorded,
         on_epoch=plan.look or partial(_look, plan, settings.epochs, seed),
-        progress=progress,
+        **options,
     )
 
 
 def _recorded(
-    settings: TrainingSettings, data: str, data_root: str | Path | None, seed: int, machine: Machine
+    settings: TrainingSettings,
+    data: str,
+    data_root: str | Path | None,
+    seed: int,
+    machine: Machine,
+    history: Sequence[Change],
 ) -> dict[str, object]:
     """What ``config.yaml`` repeats the run by; lists for tuples, as YAML has them."""
     recorded = {
@@ -96,6 +138,7 @@ def _recorded(
         "seed": seed,
         **vars(machine),
         **dataclasses.asdict(settings),
+        **({TO_COME: [dataclasses.asdict(change) for change in history]} if history else {}),
     }
     return {key: list(value) if isinstance(value, tuple) else value for key, value in recorded.items()}
 
@@ -107,18 +150,10 @@ def recipe_of(run: Run) -> TrainingSettings:
         UserError: The recipe is unknown, or the settings do not fit it.
     """
     kind, config = settings_class(run), run.config
-    names = [field.name for field in dataclasses.fields(kind) if field.name in config]
-    values: dict[str, Any] = {name: _tuple(config[name]) for name in names}
-    try:
-        return kind(**values)
-    except TypeError as error:  # a value of another type, in a file edited by hand
-        raise UserError(
-            f"'{run.folder / 'config.yaml'}' holds other settings than epslab writes ({error}); restore the file."
-        ) from error
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    own = types_of(kind)
+    settings = {name: value for name, value in config.items() if name not in ("provenance", CHANGES, TO_COME)}
+    values = read_settings(settings, {**RUN, **own}, str(run.folder / "config.yaml"))
+    return kind(**{name: value for name, value in values.items() if name in own})
 
 
 def splits(run: Run, data_root: str | Path | None = None) -> Splits:

@@ -17,6 +17,7 @@ from epslab.runs.lock import Held
 from epslab.training import health
 from epslab.training.checkpoints import mark_best
 from epslab.training.curves import Curves
+from epslab.training.limits import Interrupted
 from epslab.training.module import TrainingModule
 from epslab.training.processes import anywhere, reduced
 from epslab.training.settings import Monitor
@@ -27,10 +28,6 @@ PULSE = 32
 """Batches between two checks: is the loss finite, is a checkpoint due?"""
 _NEVER = 2.0**53
 """Greater than the number of any step."""
-
-
-class Interrupted(Exception):  # noqa: N818 (it is no error)
-    """Training was asked to stop and the state is on disk."""
 
 
 class Keeper(Callback):
@@ -62,15 +59,16 @@ class Keeper(Callback):
         self.held = held
         self._resumed = resumed
         self._sharded = sharded
+        self.signal: int | None = None  #: what asked for the end
         self._interrupt = False
         self._curves: Curves | None = None
         self._metrics: dict[str, float] = {}
         self._clock = 0.0
         self._due = 0.0
 
-    def _request_stop(self) -> None:
+    def _request_stop(self, number: int) -> None:
         """Stop after the current batch, with a checkpoint."""
-        self._interrupt = True
+        self._interrupt, self.signal = True, number
 
     def close(self) -> None:
         """Close the curves."""
@@ -104,10 +102,12 @@ class Keeper(Callback):
         """Every few batches: stop if a loss was not finite; write a checkpoint if one is due or a stop is requested."""
         limit = self._settings.limits.max_steps
         reached = limit is not None and self._module.standing.step >= limit
+        paused = self._module.standing.step == self._settings.limits.pause_after
+        self._interrupt = self._interrupt or paused
         last = batch_idx + 1 == self._module.steps_per_epoch or reached
         due = time.monotonic() >= self._due
         alone = trainer.world_size == 1
-        if last or (batch_idx + 1) % PULSE == 0 or (alone and (due or self._interrupt)):
+        if last or paused or (batch_idx + 1) % PULSE == 0 or (alone and (due or self._interrupt)):
             due, interrupt = self._pulse(due)
             if (due or interrupt) and not last:
                 self._checkpoint(trainer)
@@ -143,7 +143,7 @@ class Keeper(Callback):
         module, standing = self._module, self._module.standing
         before = trainer.sanity_checking
         epoch = 0 if before else standing.epoch + 1
-        self._metrics = {**({} if before else module.means("train")), **module.means("val")}
+        self._metrics = module.latest = {**({} if before else module.means("train")), **module.means("val")}
         self._check_losses(epoch)
         self._check_lock()
         if not before:

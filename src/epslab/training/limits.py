@@ -20,6 +20,8 @@ class Limits:
             run goes on with the next. None: no limit.
         checkpoint_minutes: Time between checkpoints within an epoch (with several processes: checked every 32 batches).
             0: at every check.
+        pause_after: Pause after this many batches, as Ctrl-C would: the run then goes on with ``resume=True``, perhaps
+            for more epochs. It is no setting of the run. None: never.
 
     Raises:
         UserError: One is out of range.
@@ -28,9 +30,10 @@ class Limits:
     patience: int | None = None
     max_steps: int | None = None
     checkpoint_minutes: float = 5.0
+    pause_after: int | None = None
 
     def __post_init__(self) -> None:
-        at_least_1(patience=self.patience, max_steps=self.max_steps)
+        at_least_1(patience=self.patience, max_steps=self.max_steps, pause_after=self.pause_after)
         if not self.checkpoint_minutes >= 0:
             raise UserError(f"checkpoint_minutes={self.checkpoint_minutes}: it must be 0 or more.")
 
@@ -79,3 +82,7 @@ def positive(**values: float | None) -> None:
     for name, value in values.items():
         if value is not None and not 0 < value < float("inf"):
             raise UserError(f"{name}={value}: it must be a positive number.")
+
+
+class Interrupted(Exception):  # noqa: N818 (it is no error)
+    """Training was asked to stop and the state is on disk."""

@@ -1,27 +1,27 @@
 """``fit`` trains a model by an objective on two sets of examples and writes a run folder."""
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from epslab.data import Examples
 from epslab.errors import UserError
-from epslab.lightning import Callback, FSDPStrategy, MisconfigurationException, ModelParallelStrategy, Trainer
+from epslab.lightning import FSDPStrategy, ModelParallelStrategy, Trainer
 from epslab.nets.modes import borrowed
 from epslab.runs import Run
-from epslab.training.checkpoints import AtomicCheckpoints
-from epslab.training.keeping import Interrupted, Keeper
-from epslab.training.limits import Limits, Standing
+from epslab.training.full_disk import full_disk_told
+from epslab.training.keeping import Keeper
+from epslab.training.limits import Interrupted, Limits, Standing
 from epslab.training.machine import Machine
 from epslab.training.module import TrainingModule
 from epslab.training.progress import ProgressLine
 from epslab.training.resuming import prepare
 from epslab.training.settings import Monitor, OnEpoch, Settings
-from epslab.training.surroundings import keep_freed_memory, quiet, signals_kept
+from epslab.training.surroundings import keep_freed_memory, pass_on, quiet, signals_kept
+from epslab.training.trainer import trainer_for
 from epslab.training.trial import columns_of, declared, monitor_of
 from epslab.training.turns import Optimisation, Turn, in_turn, trained
 from epslab.types import Objective
@@ -80,7 +80,12 @@ def fit(
     the CPU): checkpoints are written after every epoch and every few minutes within one (``Limits``). The first Ctrl-C,
     SIGTERM or SIGUSR1 (a batch scheduler's warning) ends training after the current batch: the state is written, and
     ``fit`` returns a run whose ``result()["status"]`` is "interrupted"; a second Ctrl-C raises ``KeyboardInterrupt`` at
-    once.
+    once. A script without a handler of its own is then ended by SIGTERM or SIGUSR1, as it would have been without
+    ``fit``, so that nothing goes on with a model that is half trained.
+
+    On resume only ``epochs`` (also ``max_steps``) and ``machine`` may change; ``config.yaml`` then has the settings in
+    force at the end and, under ``changes``, what had been different before, with the epoch. A run that is complete is
+    returned as it is.
 
     On Linux the process keeps freed memory for reuse from then on, instead of giving it back to the system.
 
@@ -128,37 +133,58 @@ def fit(
     keep_freed_memory()
     with ExitStack() as context:
         context.enter_context(quiet())
-        trainer = _trainer(machine, len(turns), run, epochs, [ProgressLine(batch_size)] if progress else [])
+        shown: list[ProgressLine] = [ProgressLine(batch_size, run.folder)] if progress else []
+        trainer = trainer_for(machine, len(turns), run.folder, epochs, shown)
         context.enter_context(borrowed(model, training=True, device=trainer.strategy.root_device))
         context.enter_context(torch.enable_grad())
         columns = declared(turns)
         marked = monitor_of(monitor, columns_of(turns, model, train, seed, epochs), columns)
-        if marked.column is None and limits.patience is not None:
-            raise UserError(
-                "patience needs a monitor to tell a better epoch by; name a column, e.g. monitor='val/loss'."
-            )
-        sharded = isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy)
-        if sharded and optimisation.average is not None:
-            raise UserError("Weights split over processes cannot be averaged; use `strategy='ddp'` or no average.")
+        sharded = _require_possible(trainer, marked, asked)
         run.read_only = not trainer.is_global_zero
         data = {"train": train.checksum(), "validation": validation.checksum()}
         identity = _identity(asked, marked, turns, data)
         plain = settings or {**asked.plain(), "monitor": marked.column, **vars(machine)}
         held = context.enter_context(run.locked("training"))
+        context.enter_context(full_disk_told(run))
         about = {"model": type(model).__qualname__, "data": data, "shape": list(train.shape), **train.about}
-        standing = prepare(run, model, plain, identity, about, resume=resume, overwrite=overwrite)
+        standing = prepare(run, model, plain, identity, about, asked, len(train), resume=resume, overwrite=overwrite)
         run.declare(columns)
+        asked_to_end = None
         if standing is None or not asked.reached(standing):
             model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             module = TrainingModule(model, turns, train, validation, asked, identity, standing or Standing())
             keeper = Keeper(run, module, marked, held, resumed=standing is not None, sharded=sharded)
             _run(trainer, module, keeper, run, marked, resume=standing is not None)
-        elif run.result().get("status") != "finished":
-            # Killed after its last checkpoint, before it could say so.
-            _conclude(run, "finished", standing)
+            asked_to_end = keeper.signal
+        else:
+            _already(run, standing, shown)
         if not sharded:
             run.load_weights(model)
+    pass_on(asked_to_end)
     return run
+
+
+def _require_possible(trainer: Trainer, monitor: Monitor, asked: Settings) -> bool:
+    """Whether the strategy splits the weights over processes.
+
+    Raises:
+        UserError: The settings contradict each other.
+    """
+    if monitor.column is None and asked.limits.patience is not None:
+        raise UserError("patience needs a monitor to tell a better epoch by; name a column, e.g. monitor='val/loss'.")
+    sharded = isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy)
+    if sharded and asked.optimisation.average is not None:
+        raise UserError("Weights split over processes cannot be averaged; use `strategy='ddp'` or no average.")
+    return sharded
+
+
+def _already(run: Run, standing: Standing, shown: list[ProgressLine]) -> None:
+    """Say that there is nothing left to train."""
+    if run.result().get("status") != "finished":
+        # Killed after its last checkpoint, before it could say so.
+        _conclude(run, "finished", standing)
+    for line in shown:
+        line.say(f"Nothing to train: '{run.folder}' is finished, with {standing.epoch} epochs.")
 
 
 def _identity(
@@ -194,9 +220,11 @@ def _run(trainer: Trainer, module: TrainingModule, keeper: Keeper, run: Run, mon
         status = "interrupted"
         raise
     finally:
-        keeper.close()
-        if not keeper.held.lost:
-            _conclude(run, status, module.standing)
+        # A full disk has its own sentence, which a second error of it would hide.
+        with suppress(OSError) if status == "failed" else nullcontext():
+            keeper.close()
+            if not keeper.held.lost:
+                _conclude(run, status, module.standing)
 
 
 def _conclude(run: Run, status: str, standing: Standing) -> None:
@@ -219,32 +247,3 @@ def _check_sets(train: Examples, validation: Examples) -> None:
             f"Training examples have shape {list(train.shape)} and validation examples {list(validation.shape)}: both"
             " must have the same shape."
         )
-
-
-def _trainer(machine: Machine, turns: int, run: Run, epochs: int, callbacks: list[Callback]) -> Trainer:
-    strategy = machine.strategy
-    if turns > 1 and strategy in ("auto", "ddp") and not machine.alone:
-        # In each turn the other turns' parameters get no gradient.
-        strategy = "ddp_find_unused_parameters_true"
-    precision: Any = machine.precision
-    try:
-        return Trainer(
-            accelerator=machine.accelerator,
-            devices=machine.devices,
-            num_nodes=machine.nodes,
-            strategy=strategy,
-            precision=precision,
-            max_epochs=epochs,
-            min_epochs=0,
-            default_root_dir=run.folder,
-            callbacks=callbacks,
-            num_sanity_val_steps=-1,  # the whole validation set: row 0
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=bool(callbacks),
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            plugins=[AtomicCheckpoints()],
-        )
-    except (MisconfigurationException, ValueError) as error:
-        raise UserError(f"Lightning cannot train like this: {str(error).rstrip('.')}.") from error

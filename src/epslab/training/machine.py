@@ -1,5 +1,6 @@
 """What a model computes on."""
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,12 @@ from epslab.errors import UserError, unknown
 
 if TYPE_CHECKING:
     import torch
+
+PRECISIONS = (
+    "32-true", "16-mixed", "bf16-mixed", "64-true", "16-true", "bf16-true", "transformer-engine",
+    "transformer-engine-float16", "32", "16", "bf16", "64",
+)  # fmt: skip
+"""As Lightning names them."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,7 @@ class Machine:
         precision: Precision of the arithmetic: "32-true", "16-mixed", "bf16-mixed", "64-true".
 
     Raises:
-        UserError: A number of devices or machines below 1.
+        UserError: A number of devices or machines below 1, or an unknown precision.
     """
 
     accelerator: str = "auto"
@@ -39,7 +46,22 @@ class Machine:
         for name in ("devices", "nodes"):
             count = getattr(self, name)
             if isinstance(count, int) and count < 1:
-                raise UserError(f"`{name.replace('nodes', 'num_nodes')}=` must be at least 1, not {count}.")
+                raise UserError(f"`{name}=` must be at least 1, not {count}.")
+        if str(self.precision) not in PRECISIONS:
+            raise unknown("precision", str(self.precision), PRECISIONS)
+
+    def check(self) -> None:
+        """Make sure that this machine has what is asked for, before Lightning starts a process per device.
+
+        Raises:
+            UserError: The accelerator is unknown or not here, or there are more processes than cores.
+        """
+        cores = os.cpu_count() or 1
+        if self.device.type == "cpu" and isinstance(self.devices, int) and self.devices > cores:
+            raise UserError(
+                f"`devices={self.devices}`: on CPUs each device is a process, and this machine has {cores} cores; ask"
+                f" for at most {cores}."
+            )
 
     @property
     def alone(self) -> bool:

@@ -9,12 +9,13 @@ from torch.optim import Optimizer
 
 from epslab.data import Examples
 from epslab.data.loading import Loader, Shard
+from epslab.errors import UserError
 from epslab.lightning import LightningModule, OptimizerLRScheduler
 from epslab.training.average import Average
 from epslab.training.checkpoints import KEY
 from epslab.training.limits import Standing
 from epslab.training.settings import Settings
-from epslab.training.sums import RecentLosses, Sums
+from epslab.training.sums import RecentLosses, Sums, spoken
 from epslab.training.surroundings import reseed
 from epslab.training.turns import Turn, adam, column, frozen, others, trained
 from epslab.types import Progress
@@ -53,6 +54,7 @@ class TrainingModule(LightningModule):
         self.recent = RecentLosses()
         self.average: Average | None = None
         self.recent_loss = float("nan")  # mean over the last few batches, for the progress bar
+        self.latest: dict[str, float] = {}  # the last epoch's row of metrics.csv, likewise
         self._turns = dict(turns)
         self._others = [others(turn, model) for turn in turns.values()]
         self._trained = trained(model)
@@ -131,6 +133,11 @@ class TrainingModule(LightningModule):
                 continue
             with frozen(self._others[i]):
                 values = self._values("train", name, turn, shard)
+                if not values["loss"].requires_grad:
+                    raise UserError(
+                        f"The loss of {spoken(name)} does not depend on the weights it trains: compute it from the"
+                        " model's outputs, without detach or no_grad."
+                    )
                 # Processes' gradients are averaged, so this sums up to the mean over the global batch.
                 loss = values["loss"][: shard.valid].sum() * scale
                 self.manual_backward(loss)

@@ -7,8 +7,10 @@ from torch import nn
 
 from epslab.errors import UserError
 from epslab.runs import Run
+from epslab.training.changes import require_same, resettled
 from epslab.training.checkpoints import KEY, AtomicCheckpoints
 from epslab.training.limits import Standing
+from epslab.training.settings import Settings
 
 
 def prepare(
@@ -17,11 +19,24 @@ def prepare(
     settings: Mapping[str, object],
     identity: Mapping[str, object],
     about: Mapping[str, object],
+    asked: Settings,
+    examples: int,
     *,
     resume: bool,
     overwrite: bool,
 ) -> Standing | None:
     """Make the folder, or find the checkpoint to resume from; returns its standing, or None to start.
+
+    Args:
+        run: The folder.
+        model: The untrained model.
+        settings: The settings of ``config.yaml``; of a run that goes on, a few may have changed.
+        identity: What must be the same.
+        about: Provenance of a new run.
+        asked: When training is complete.
+        examples: Of the training set.
+        resume: Go on with the run that is there, if there is one.
+        overwrite: Replace it.
 
     Raises:
         UserError: The folder cannot be used, or its run is another one.
@@ -35,14 +50,19 @@ def prepare(
     if resume and not run.read_only:
         run.clear_leftovers()
         run.make_folders()
-    if not resume or not run.last_checkpoint.exists():
+    if not resume or not run.exists():  # the first process is just making the folder
         return None
-    checkpoint = AtomicCheckpoints().load_checkpoint(run.last_checkpoint)
-    state = checkpoint[KEY]
-    _check_identity(run, state["identity"], identity)
-    _check_model(run, checkpoint["state_dict"], model)
-    run.update_settings(settings)
-    return _standing(run, state["standing"])
+    require_same(run, settings)
+    standing = None
+    if run.last_checkpoint.exists():
+        checkpoint = AtomicCheckpoints().load_checkpoint(run.last_checkpoint)
+        _check_identity(run, checkpoint[KEY]["identity"], identity)
+        _check_model(run, checkpoint["state_dict"], model)
+        standing = _standing(run, checkpoint[KEY]["standing"])
+    settled = resettled(run, settings, standing, -(-examples // asked.batch_size))
+    if standing is None or not asked.reached(standing):
+        run.update_settings(settled)
+    return standing
 
 
 def _standing(run: Run, saved: Mapping[str, Any]) -> Standing:

@@ -63,4 +63,5 @@ class Settings:
         """The entries of ``config.yaml`` if the caller gives none."""
         own = {name: getattr(self, name) for name in ("epochs", "batch_size", "seed", "learning_rate")}
         steps = {name: getattr(self.optimisation, name) for name in ("gradient_clip", "average")}
-        return own | steps | vars(self.limits)
+        limits = {name: value for name, value in vars(self.limits).items() if name != "pause_after"}
+        return own | steps | limits

@@ -20,7 +20,7 @@ class Sums:
     """
 
     def __init__(self, turn: str = "") -> None:
-        self._what = f"turn '{turn}'" if turn else "the objective"
+        self._what = spoken(turn)
         self._names: list[str] = []
         self._total: Tensor | None = None  # [names]
         self.count = 0  # examples over all processes
@@ -29,22 +29,27 @@ class Sums:
         """Start at 0."""
         self._total, self.count = None, 0
 
-    def checked(self, values: Mapping[str, Tensor], n: int) -> Mapping[str, PerExample]:
+    def checked(self, values: Any, n: int) -> Mapping[str, PerExample]:
         """The values, if there is a loss and all are [n].
 
         Raises:
-            UserError: There is no "loss", or a value is not one number per example.
+            UserError: They are no mapping, there is no "loss", or a value is not one number per example.
         """
+        if not isinstance(values, Mapping):
+            raise UserError(
+                f"{self._what.capitalize()} returned {_named(values)}; return a dictionary with one loss per example,"
+                f" {{'loss': losses}} with losses of shape [{n}] here."
+            )
         if "loss" not in values:
             raise UserError(
-                f"The values of {self._what} ({', '.join(values) or 'none'}) have no 'loss'; add the entry of"
+                f"The values of {self._what} ({', '.join(map(str, values)) or 'none'}) have no 'loss'; add the entry of"
                 " that name, which training minimises."
             )
         for name, value in values.items():
-            if value.shape != (n,):
+            if not isinstance(value, Tensor) or value.shape != (n,):
                 raise UserError(
-                    f"The value '{name}' of {self._what} has shape {list(value.shape)} for a batch of {n}: it must be"
-                    f" one number per example, [{n}]; leave the mean over the batch to training."
+                    f"The value '{name}' of {self._what} is {_named(value)} for a batch of {n}: it must be one number"
+                    f" per example, a tensor of shape [{n}]; leave the mean over the batch to training."
                 )
         return values
 
@@ -73,6 +78,16 @@ class Sums:
         """Restore a checkpoint's sums: the first process takes them all, the others begin at 0."""
         self._names, self.count = list(state["names"]), state["count"]
         self._total = None if state["total"] is None else state["total"].to(device) * float(first)
+
+
+def spoken(turn: str) -> str:
+    """A turn's name in a sentence."""
+    return f"turn '{turn}'" if turn else "the objective"
+
+
+def _named(value: object) -> str:
+    """What a value is, with its shape: "a tensor of shape [8, 1]", "a float"."""
+    return f"a tensor of shape {list(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
 
 
 class RecentLosses:

@@ -56,7 +56,7 @@ def keep_freed_memory() -> None:
         mallopt(m_mmap_threshold, 32 << 20)  # the largest it takes
 
 
-def catch_signals(act: Callable[[], None]) -> None:
+def catch_signals(act: Callable[[int], None]) -> None:
     """Let SIGINT (Ctrl-C), SIGTERM and SIGUSR1 call ``act``, so that training can stop after a complete batch.
 
     A second Ctrl-C raises ``KeyboardInterrupt`` at once. Signals can only be caught in the main thread; elsewhere this
@@ -68,7 +68,7 @@ def catch_signals(act: Callable[[], None]) -> None:
     def handle(number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        act()
+        act(number)
 
     for number in _signals():
         signal.signal(number, handle)
@@ -89,6 +89,16 @@ def signals_kept() -> Iterator[None]:
         if threading.current_thread() is threading.main_thread():
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def pass_on(number: int | None) -> None:
+    """End the program by a signal that training has caught, if that is what the signal does without training.
+
+    Ctrl-C is not passed on: whoever presses it looks at the run next.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if number not in (None, signal.SIGINT) and main and signal.getsignal(number) is signal.SIG_DFL:
+        signal.raise_signal(number)
 
 
 def _signals() -> list[int]:
