@@ -94,7 +94,7 @@ def folder_for_weights(run):
     [
         (spoil_settings(provenance=...), "does not say what the run was trained on"),
         (spoil_settings(provenance={"image_shape": "wide"}), "does not say what the run was trained on"),
-        (spoil_settings(latent_dim="two"), "vae/config.yaml' holds other settings than epslab writes"),
+        (spoil_settings(latent_dim="two"), "vae/config.yaml' is 'two', but must be a whole number"),
         (spoil_settings(recipe="nope"), "Unknown recipe 'nope'"),
         (folder_for_weights, "model.safetensors"),
     ],
