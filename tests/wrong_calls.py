@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from epslab.attacks import APGD, FGSM, PGD, Attacked, RandomNoise, Restarts, Transfer, WorstCase, margin
+from epslab.attacks import APGD, FGSM, PGD, Attacked, RandomNoise, Restarts, Transfer, WorstCase, margin, targeted
 from epslab.classifiers import Normalised, accuracy, predict
 from epslab.data import load
 from epslab.defences import AdversarialBatch, AdversarialLoss
-from epslab.evaluation import evaluate_robustness
+from epslab.evaluation import RadiusSweep, evaluate_robustness
 from epslab.geometry import L2, Linf
 from epslab.runs import Run
 
@@ -55,7 +55,7 @@ class ReturnsScalars(Foreign):
 
 def evaluate(model: Any = net, images: Any = x, labels: Any = y, attacks: Any = None, **more: Any) -> Any:
     attacks = {"fgsm": FGSM(ball)} if attacks is None else attacks
-    return evaluate_robustness(model, images, labels, attacks, findings=False, sweep=None, **more)
+    return evaluate_robustness(model, images, labels, attacks, findings=False, **{"sweep": None, **more})
 
 
 WRONG: dict[str, tuple[Callable[[], Any], str]] = {
@@ -116,6 +116,14 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "batch size as text": (lambda: evaluate(batch_size="64"), "batch_size is '64', but must be a whole number"),
     "seed as text": (lambda: evaluate(seed="0"), "seed is '0', but must be a whole number."),
+    "a number for a sweep": (lambda: evaluate(sweep=0.1), "sweep is 0.1, but must be RadiusSweep(radii=(…))"),
+    "one radius to sweep": (lambda: RadiusSweep(0.1), "The sweep's radii are 0.1; give numbers in ascending order"),
+    "radii as text": (lambda: RadiusSweep(["8/255"]), "The sweep's radii are ['8/255']; give numbers"),
+    "a seed for a generator": (
+        lambda: PGD(ball)(net, x, y, generator=0),
+        "generator is 0, but must be a generator, e.g.",
+    ),
+    "names as targets": (lambda: PGD(ball, goal=targeted("cat")), "Labels are a str, but must be class indices"),
     "a path for a model": (lambda: evaluate("runs/cnn"), "The model is the text 'runs/cnn', but must be a module or"),
     "a class for a model": (lambda: evaluate(nn.Flatten), "The model is the class Flatten; give an object of it"),
     "no model": (lambda: PGD(ball)(None, x, y), "The model is None, but must be a module or a function"),
@@ -161,6 +169,8 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "nothing": (lambda: FGSM(ball)(lambda x: None, x, y), "The model returns None, but must return its logits"),
 }
 RIGHT: dict[str, Callable[[], Any]] = {
+    "a list of targets": lambda: PGD(ball, steps=2, goal=targeted([1, 2, 3, 4]))(net, x, y),
+    "a list of radii to sweep": lambda: evaluate(sweep=RadiusSweep([0.1, 0.2])),
     "numpy and a list": lambda: evaluate(images=x.double().numpy(), labels=y.tolist()),
     "numpy labels": lambda: accuracy(net, x.numpy(), y.to(torch.int32).numpy()),
     "numpy counts": lambda: PGD(ball, steps=np.int64(2), step_size=np.float32(0.1))(net, x, y),

@@ -7,9 +7,7 @@ import base64
 import io
 from collections.abc import Iterable, Sequence
 from html import escape
-
-from jaxtyping import UInt8
-from torch import Tensor
+from typing import Any
 
 MOST = 2900
 """Characters."""
@@ -57,11 +55,12 @@ def shown(
     return f"{before}{kept}</table>{more}{told}</div>"
 
 
-def strip_of(pixels: UInt8[Tensor, "n c h w"]) -> str:
+# Plain annotation: recipes' settings load without torch, and they load this file.
+def strip_of(pixels: Any) -> str:
     """The first images in a row, as an ``img`` that needs no file; empty where they take too many characters.
 
     Args:
-        pixels: One channel or three.
+        pixels: uint8 [n c h w], one channel or three.
     """
     from PIL import Image
 

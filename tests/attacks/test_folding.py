@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from epslab.attacks.folding import folded
 from epslab.attacks.victim import worth_folding
 from epslab.classifiers import Normalised
 from epslab.geometry import Linf
+from epslab.nets.answers import answer
 
 from .models import conv_net, images, seeded
 
@@ -35,6 +37,25 @@ def test_the_copy_is_the_same_function_without_batchnorm() -> None:
     other = images(16, seed=1)
     torch.testing.assert_close(fast(other), model(other), rtol=1e-5, atol=1e-5)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+class Holding(nn.Module):
+    """Its output holds its logits, as with Hugging Face's classifiers."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, pixel_values: Tensor) -> SimpleNamespace:
+        return SimpleNamespace(logits=self.net(pixel_values))
+
+
+def test_a_net_whose_output_holds_its_logits_is_folded_too() -> None:
+    net = conv_net()
+    fast = folded(Holding(net), X, net(X))  # type: ignore[arg-type]
+    assert norms(fast) == 0 < norms(net)
+    other = images(16, seed=1)
+    torch.testing.assert_close(answer(fast, other), net(other), rtol=1e-5, atol=1e-5)
 
 
 class Residual(nn.Module):

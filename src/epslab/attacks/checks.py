@@ -4,7 +4,7 @@ from collections.abc import Callable
 from numbers import Integral, Real
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from epslab.arrays import require_classes, require_images, require_labels
 from epslab.errors import UserError
@@ -77,6 +77,18 @@ def require_counts(least: int = 1, /, **counts: object) -> None:
     for name, count in counts.items():
         if isinstance(count, Integral) and count < least:
             raise UserError(f"{name} is {count}, but must be at least {least}.")
+
+
+def require_generator(generator: object) -> None:
+    """Check what seeds are drawn from.
+
+    Raises:
+        UserError: It is no generator, e.g. a seed.
+    """
+    if generator is not None and not isinstance(generator, Generator):
+        raise UserError(
+            f"generator is {generator!r}, but must be a generator, e.g. torch.Generator().manual_seed(0), or None."
+        )
 
 
 def require_whole(more: str = "", /, **numbers: object) -> None:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from epslab.arrays import as_labels
 from epslab.attacks.objectives import LogitLoss
 from epslab.errors import UserError
 from epslab.types import Labels, Logits, PerExample
@@ -54,13 +55,17 @@ def least_likely(logits: Logits, labels: Labels) -> Aim:
 
 @dataclass(frozen=True, eq=False)
 class targeted:  # noqa: N801 - a goal like its neighbours, with an argument
-    """The class given for each example, [n].
+    """The class given for each example, [n]: a tensor, a numpy array or a list.
 
     Raises:
         UserError: When called with another number of examples, or classes the model does not have.
     """
 
-    labels: Labels
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        """Make a list or numpy array a tensor."""
+        object.__setattr__(self, "labels", as_labels(self.labels))
 
     def part(self, index: Tensor) -> "targeted":
         """The targets of the examples with these indices."""

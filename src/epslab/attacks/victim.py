@@ -12,7 +12,7 @@ from torch import Tensor
 from epslab import seeds
 from epslab.arrays import require_classes
 from epslab.attacks.attacked import Given
-from epslab.attacks.checks import checked, require_finite, require_logits
+from epslab.attacks.checks import checked, require_finite, require_generator, require_logits
 from epslab.attacks.folding import foldable, folded
 from epslab.nets.answers import answer, require_model
 from epslab.nets.modes import borrowed
@@ -172,6 +172,7 @@ def asking(given: Given, draws: int = 1) -> Iterator[Victim]:
         UserError: The inputs are not what an attack can work on.
     """
     require_model(given.model)
+    require_generator(given.generator)
     x, y = checked(given.images, given.labels, given.seeds)
     # Before the generators are borrowed: torch's default one moves on, as it does with every draw.
     own = seeds.draw(len(x), given.generator, x.device) if given.seeds is None else given.seeds.to(x.device)

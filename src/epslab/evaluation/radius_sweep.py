@@ -1,8 +1,9 @@
 """Accuracy against the radius, in one sweep: an example that is broken stays broken, and only the others go on."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from numbers import Real
 
 import torch
 from jaxtyping import Float, Int
@@ -51,6 +52,10 @@ class RadiusSweep:
             if self.norm is not None:
                 raise UserError("A sweep with a norm needs radii too: give `radii=(…)`.")
             return
+        given: object = self.radii
+        if not isinstance(given, Iterable) or not all(isinstance(radius, Real) for radius in given):
+            raise UserError(f"The sweep's radii are {given!r}; give numbers in ascending order: (2 / 255, 4 / 255).")
+        object.__setattr__(self, "radii", tuple(self.radii))
         steps = zip((0.0, *self.radii[:-1]), self.radii, strict=True)
         if not self.radii or not all(low < high < math.inf for low, high in steps):
             raise UserError(f"The sweep's radii are {self.radii}; give positive numbers in ascending order.")

@@ -95,7 +95,7 @@ def evaluate_robustness(
             another model, other data, attacks or settings.
     """
     images, labels = as_images(images), as_labels(labels)
-    require(model, images, labels, attacks, batch_size=batch_size, seed=seed)
+    require(model, images, labels, attacks, batch_size=batch_size, seed=seed, sweep=sweep)
     attacks = dict(attacks)
     with Processes(devices, accelerator, strategy, num_nodes) as processes:
         if processes.count > 1 and out is None:

@@ -12,6 +12,7 @@ from epslab.attacks.checks import checked, require_counts, require_whole
 from epslab.errors import UserError
 from epslab.evaluation.batches import tensor_like
 from epslab.evaluation.portions import TestSet, answers
+from epslab.evaluation.radius_sweep import RadiusSweep
 from epslab.nets.answers import require_model
 from epslab.nets.modes import borrowed
 from epslab.types import Classifier, Images
@@ -33,19 +34,28 @@ def placed(model: Classifier, images: Images, device: torch.device | None) -> It
 
 
 def require(
-    model: object, images: Tensor, labels: Tensor, attacks: Mapping[str, Any], *, batch_size: int, seed: int
+    model: object,
+    images: Tensor,
+    labels: Tensor,
+    attacks: Mapping[str, Any],
+    *,
+    batch_size: int,
+    seed: int,
+    sweep: object,
 ) -> None:
     """Refuse what cannot be evaluated.
 
     Raises:
         UserError: No model, no attacks, names that cannot name a file or mean something else, a radius per example, a
-            batch size below 1, no seed, or images and labels that no attack takes.
+            batch size below 1, no seed, another sweep, or images and labels that no attack takes.
     """
     require_model(model)
     if not isinstance(attacks, Mapping):
         raise UserError(
             f"The attacks are of type {type(attacks).__name__}; give each of them a name: {{'pgd': PGD(Linf(8/255))}}."
         )
+    if sweep is not None and not isinstance(sweep, RadiusSweep):
+        raise UserError(f"sweep is {sweep!r}, but must be RadiusSweep(radii=(…)) of epslab.evaluation, or None.")
     if not attacks:
         raise UserError("There are no attacks: give at least one by name, e.g. {'pgd': PGD(Linf(8/255))}.")
     for name, attack in attacks.items():
