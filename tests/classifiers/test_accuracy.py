@@ -1,5 +1,6 @@
 """What a classifier predicts and how often it is right: in batches, in eval mode, without a trace."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,13 @@ def test_the_prediction_is_the_largest_logit_of_a_function_too() -> None:
     x = images()
     assert torch.equal(predict(brightest, x), x.flatten(1).argmax(1))
     assert predict(brightest, x).dtype == torch.int64
+
+
+def test_numpy_images_listed_labels_and_outputs_that_hold_logits() -> None:
+    x = images()
+    labels = predict(brightest, x)
+    assert torch.equal(predict(lambda points: {"logits": brightest(points)}, x.numpy()), labels)
+    assert accuracy(lambda points: points.reshape(len(points), -1) @ np.eye(4), x.numpy(), labels.tolist()) == 1.0
 
 
 def test_accuracy_counts_the_right_ones() -> None:

@@ -27,6 +27,12 @@ def test_each_channel_is_normalised_by_its_own_numbers(form: object) -> None:
     torch.testing.assert_close(Normalised(inner, form(MEAN), form(STD))(x), expected)  # type: ignore[operator]
 
 
+def test_the_net_may_be_a_function_and_hold_its_logits() -> None:
+    inner, x = net(), images()
+    held = Normalised(lambda images: {"logits": inner(images)}, 0.5, 0.25)
+    assert torch.equal(held(x), Normalised(inner, 0.5, 0.25)(x))
+
+
 def test_one_number_serves_all_channels() -> None:
     inner, x = net(), images()
     torch.testing.assert_close(Normalised(inner, 0.5, 0.25)(x), inner((x - 0.5) / 0.25))

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from epslab.attacks import FGSM, PGD, Attack, Attacked, RandomNoise, Restarts, Transfer, WorstCase
-from epslab.classifiers import ClassifierObjective
+from epslab.classifiers import ClassifierObjective, CrossEntropy
+from epslab.classifiers.objective import Loss
 from epslab.defences import AdversarialBatch, AdversarialLoss
 from epslab.errors import UserError
 from epslab.geometry import L1, L2, Ball, Linf
@@ -55,6 +56,28 @@ def test_the_loss_is_its_formula(batch: tuple[Tensor, Tensor], alpha: float) -> 
         model(x_adv), y, reduction="none"
     )
     torch.testing.assert_close(loss, expected, rtol=1e-9, atol=1e-9)
+
+
+class Holding(nn.Module):
+    """A net whose output holds its logits."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"logits": self.body(x)}
+
+
+@pytest.mark.parametrize("loss", [AdversarialLoss(FGSM_01), AdversarialBatch(PGD(Linf(0.1), steps=2)), CrossEntropy()])
+def test_a_net_may_return_its_logits_within_its_output(loss: Loss, batch: tuple[Tensor, Tensor]) -> None:
+    x, y = batch
+    own = torch.arange(8)
+    given, held = loss(net(False), x, y, seeds=own), loss(Holding(net(False)), x, y, seeds=own)  # type: ignore[arg-type]
+    assert torch.equal(held, given)
+    objective = ClassifierObjective(Holding(net(False)), loss)
+    values = objective(Batch(x, y, own), Progress(0, 0, 1, 1, training=False))
+    assert torch.equal(values["error"], (net(False)(x).argmax(1) != y).double())
 
 
 def test_images_already_wrong_are_attacked_too(batch: tuple[Tensor, Tensor]) -> None:
