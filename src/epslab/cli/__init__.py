@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from epslab import __version__
-from epslab.cli import attack, data, evaluate, report, sample, study, tour, train
+from epslab.cli import attack, data, evaluate, report, runs, sample, study, tour, train
 from epslab.cli.gates import GateFailed
 from epslab.cli.signals import ended_by_signals
 from epslab.cli.streams import write_plainly
 from epslab.errors import UserError, as_flags, unknown
 from epslab.files import FULL
 
-_MODULES = (tour, train, sample, evaluate, attack, report, study, data)
+_MODULES = (tour, train, sample, evaluate, attack, report, runs, study, data)
 VERBS = {module.__name__.rpartition(".")[2]: module for module in _MODULES}
 
 _HELP = """\

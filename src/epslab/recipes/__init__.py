@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from epslab.recipes.measuring import evaluate as evaluate
     from epslab.recipes.measuring import measure as measure
     from epslab.recipes.measuring import options_of as options_of
+    from epslab.recipes.measuring import trained_on as trained_on
     from epslab.recipes.plan import Asked as Asked
     from epslab.recipes.plan import Plan as Plan
     from epslab.recipes.running import Splits as Splits
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 _LATER = {
     "Given": "given",
     **dict.fromkeys(("Asked", "Plan"), "plan"),
-    **dict.fromkeys(("Evaluated", "evaluate", "measure", "options_of"), "measuring"),
+    **dict.fromkeys(("Evaluated", "evaluate", "measure", "options_of", "trained_on"), "measuring"),
     **dict.fromkeys(("Splits", "draws", "load", "recipe_of", "splits", "train"), "running"),
     **dict.fromkeys(("sample", "samples", "write_samples"), "sampling"),
 }

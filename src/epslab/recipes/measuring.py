@@ -14,7 +14,7 @@ from epslab.recipes.classifier.settings import ClassifierRecipe
 from epslab.recipes.common import TrainingSettings
 from epslab.recipes.given import Given, examples_for, options_for
 from epslab.recipes.plan import Asked, Plan
-from epslab.recipes.running import Splits, planned_of, planned_with_weights, recipe_of, stand_in
+from epslab.recipes.running import Splits, planned, planned_of, planned_with_weights, recipe_of, stand_in
 from epslab.recipes.table import settings_class
 from epslab.runs import Measured, Measurement, Run
 
@@ -136,6 +136,15 @@ def shaping(settings: TrainingSettings) -> dict[str, Any]:
     common = ClassifierRecipe if isinstance(settings, ClassifierRecipe) else TrainingSettings
     training = {field.name for field in dataclasses.fields(common)}
     return {name: value for name, value in vars(settings).items() if name not in training}
+
+
+def trained_on(settings: TrainingSettings, data: str, data_root: str | Path | None, seed: int) -> dict[str, str]:
+    """Checksums of the training and validation examples, as a run of these settings has them in ``config.yaml``."""
+    raw, plan = planned(settings, data, data_root, seed)
+    return {
+        "train": plan.prepare(raw.train, False).checksum(),
+        "validation": plan.prepare(raw.validation, True).checksum(),
+    }
 
 
 class _Kept(Run):

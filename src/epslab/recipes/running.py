@@ -73,7 +73,7 @@ def train(
     for number, stage in list(enumerate(stages))[first:]:
         own = dataclasses.replace(settings, **{name: stage[name] for name in names})
         on = Machine(**{name: stage[name] for name in vars(machine)})
-        raw, plan = _planned(own, data, data_root, seed)
+        raw, plan = planned(own, data, data_root, seed)
         end = _end_of(history[number], len(raw.train), own.batch_size) if number < len(history) else None
         again = {"resume": resume or number > 0, "overwrite": overwrite and number == 0}
         recorded = _recorded(own, data, data_root, seed, on, history)
@@ -180,7 +180,7 @@ def draws(run: Run) -> bool:
     return plan_of(recipe_of(run), stand_in(run), run.config["seed"]).sample is not None
 
 
-def _planned(settings: TrainingSettings, data: str, data_root: str | Path | None, seed: int) -> tuple[Splits, Plan]:
+def planned(settings: TrainingSettings, data: str, data_root: str | Path | None, seed: int) -> tuple[Splits, Plan]:
     """Training, validation and test images, not prepared yet, and the plan for them."""
     whole = half_of(settings, _examples(data, "train", data_root))
     held_out = round(len(whole) * settings.validation_fraction)
@@ -204,7 +204,7 @@ def _examples(data: str, split: str, data_root: str | Path | None) -> Any:
 def planned_of(run: Run, data_root: str | Path | None = None) -> tuple[Splits, Plan]:
     """The parts of a run's data, not prepared yet, and the plan it was trained by, with an untrained model."""
     config = run.config
-    return _planned(recipe_of(run), config["data"], data_root or config.get("data_root"), config["seed"])
+    return planned(recipe_of(run), config["data"], data_root or config.get("data_root"), config["seed"])
 
 
 def planned_with_weights(run: Run, model: Given | None = None) -> Plan:

@@ -4,7 +4,7 @@ import hashlib
 import shlex
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -214,7 +214,8 @@ class Context:
     def train(self, recipe: TrainingSettings, name: str, seed: int) -> "Run":
         """The run ``out/runs/NAME-SEED``: trained, carried on where it was stopped, or taken as it is if finished.
 
-        A run with other settings that lies there is replaced.
+        A finished run is taken if it has these settings and was trained on the same examples, whatever they are called
+        and wherever they lie now. A run with other settings or of other examples is replaced.
 
         Raises:
             KeyboardInterrupt: Training was interrupted; its run can be carried on.
@@ -224,9 +225,10 @@ class Context:
         folder = self.out / "runs" / f"{name}-{seed}"
         run = Run(folder)
         same = run.exists() and self._matches(run, recipe, seed)
-        # A run stopped before its first checkpoint has nothing to carry on from.
-        begun = same and run.last_checkpoint.exists()
-        if not begun or run.result().get("status") != "finished":
+        finished = same and run.result().get("status") == "finished" and run.weights.exists()
+        if not finished:
+            # A run stopped before its first checkpoint has nothing to carry on from.
+            begun = same and run.last_checkpoint.exists() and run.config.get("data") == self.data
             run = recipes.train(
                 recipe,
                 data=self.data,
@@ -238,6 +240,9 @@ class Context:
                 machine=Machine(self.accelerator, self.devices),
                 progress=self.progress,
             )
+        elif run.config.get("data") != self.data:
+            settings = {key: value for key, value in run.config.items() if key != "provenance"}
+            run.update_settings({**settings, "data": self.data})  # where the same examples are found now
         # Ctrl-C ends a training cleanly, with a run that can be resumed; it is the whole study that was meant.
         if run.result().get("status") == "interrupted":
             raise KeyboardInterrupt
@@ -245,9 +250,27 @@ class Context:
         return run
 
     def _matches(self, run: "Run", recipe: TrainingSettings, seed: int) -> bool:
-        """Whether a run has these settings; where the data lies does not matter."""
+        """Whether a run has these settings and was trained on the same examples."""
         config = run.config
-        return (config.get("data"), config.get("seed")) == (self.data, seed) and recipes.recipe_of(run) == recipe
+        if config.get("seed") != seed or recipes.recipe_of(run) != recipe:
+            return False
+        then = (config.get("provenance") or {}).get("data")
+        if not then:  # an old run, which knows its data by name only
+            return bool(config.get("data") == self.data)
+        return bool(then == recipes.trained_on(recipe, self.data, self.data_root, seed))
+
+    def tidy(self, runs: Iterable[str]) -> None:
+        """Delete the checkpoints of these runs that are finished: nothing but training on would need them.
+
+        Args:
+            runs: Run folders, from ``out``.
+        """
+        from epslab.runs import Run
+        from epslab.runs.cleaning import drop_checkpoints
+
+        for name in runs:
+            if (run := Run(self.out / name)).exists():
+                drop_checkpoints(run)
 
 
 def _digest(weights: Path) -> str:

@@ -50,7 +50,8 @@ class Finished(NamedTuple):
 def run_study(name: str, context: Context) -> StudyResult:
     """Run the study and save it in ``context.out/NAME``.
 
-    What was measured before with the same settings is not measured again, only told again.
+    What was measured before with the same settings is not measured again, only told again. At the end the checkpoints
+    of the runs it trained are deleted; their weights, curves and pictures stay.
 
     Raises:
         UserError: An unknown study, data that cannot be read, or a folder that cannot be used or holds other things
@@ -113,6 +114,7 @@ def _finish(name: str, context: Context) -> Finished:
     told = study.tell(found.value)
     result = replace(told, code=context.command(name), runs=tuple(context.out / run for run in found.runs))
     result.save(own.folder)
+    context.tidy(found.runs)
     return Finished(result, found.seconds, kept)
 
 

@@ -35,7 +35,9 @@ def train_defended(context: Context, defence: str, *, augmented: bool = False, g
         changes["augment"] = "flip-crop" if c == 3 else "crop"
     if given:
         changes["weights"] = context.weights or str(plain.folder)
-    parts = [defence.lower().replace(" ", "-"), *["augmented"] * augmented, *["given"] * given]
+    # A file of weights may be replaced by another one of its name: that is another start, and another run.
+    start = "given" if context.weights is None else f"given-{context.settings['weights'][1][:8]}"
+    parts = [defence.lower().replace(" ", "-"), *["augmented"] * augmented, *[start] * given]
     return context.train(context.classifier(**changes), "-".join([context.classifier_net, *parts]), context.seed)
 
 
