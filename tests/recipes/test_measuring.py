@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from epslab.errors import UserError
 from epslab.recipes import SmallCNNRecipe, VAERecipe
 from epslab.recipes.measuring import shaping
 from epslab.runs import Run, weights_hash
+from epslab.runs.lock import lock
 from epslab.training import Machine
 
 TINY = SmallCNNRecipe(epochs=1, width=4, batch_size=16, validation_fraction=0.25)
@@ -136,3 +138,36 @@ def test_damaged_weights_are_not_measured(run: Run) -> None:
     with pytest.raises(UserError, match="are damaged"):
         recipes.evaluate(run)
     assert run.result() == before
+
+
+def test_a_run_that_another_writes_to_is_not_measured(run: Run) -> None:
+    held, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock(run.folder, "training"):
+            held.set()
+            over.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    try:
+        with pytest.raises(UserError, match=r"is in use: process .* has been training in it"):
+            recipes.evaluate(run)
+    finally:
+        over.set()
+        thread.join()
+    assert recipes.evaluate(run)
+
+
+def test_samples_of_earlier_weights_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny = VAERecipe(epochs=1, net="perceptron", hidden=(8,), latent_dim=2, sample_epochs=(0,))
+    run = recipes.train(tiny, out=tmp_path / "run", progress=False, machine=Machine("cpu"))
+    assert main(["sample", str(run.folder), "-n", "4"]) == 0
+    names = ["samples-epoch-0000", "samples-epoch-0001"]
+    assert [picture.name for picture in run.pictures()] == [*names, "samples-4"]
+    run.save_weights({name: tensor + 1 for name, tensor in recipes.load(run).state_dict().items()})
+    assert [picture.name for picture in run.pictures()] == names
+    assert main(["report", str(run.folder)]) == 0
+    page = (run.folder / "report.html").read_text()
+    assert "Pictures of earlier weights or other data are left out: samples-4." in page

@@ -58,7 +58,8 @@ def _draw(
     drawing = picture(recipes.sample(run, n, seed, means=means, progress=True, model=model))
     if out is None:
         name = f"{'means' if means else 'samples'}-{n}"
-        run.show(name, drawing, caption)
+        with run.bound({"weights": run.weights_hash()}):
+            run.show(name, drawing, caption)
         return {"picture": str(run.figures / f"{name}.png")}
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(out, png(drawing))

@@ -3,7 +3,7 @@
 import dataclasses
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from epslab.recipes.plan import Asked, Plan
 from epslab.recipes.running import Splits, planned, planned_of, planned_with_weights, recipe_of, stand_in
 from epslab.recipes.table import settings_class
 from epslab.runs import Measured, Measurement, Run
+from epslab.runs.lock import lock
 
 _SPLITS = ("test", "validation")
 
@@ -113,12 +114,13 @@ def measure(
         require_shape(run, images)
     if limit is not None and limit < len(images):
         images = images.take(limit, seed)
-    of = {"weights": run.load_weights(plan.model), "data": images.checksum(), "settings": settings}
     kept = _Kept(run.folder, read_only=run.read_only)
-    with kept.bound(of):
-        measured = plan.measure(plan.model.eval(), kept, images, asked)
-        measured = dataclasses.replace(measured, warnings=[*measured.warnings, *doubts])
-        kept.record(measured, split=split, images=len(images))
+    with _locked(run):
+        of = {"weights": run.load_weights(plan.model), "data": images.checksum(), "settings": settings}
+        with kept.bound(of):
+            measured = plan.measure(plan.model.eval(), kept, images, asked)
+            measured = dataclasses.replace(measured, warnings=[*measured.warnings, *doubts])
+            kept.record(measured, split=split, images=len(images))
     return Evaluated(measured, split, len(images), kept.unkept)
 
 
@@ -145,6 +147,20 @@ def trained_on(settings: TrainingSettings, data: str, data_root: str | Path | No
         "train": plan.prepare(raw.train, False).checksum(),
         "validation": plan.prepare(raw.validation, True).checksum(),
     }
+
+
+@contextmanager
+def _locked(run: Run) -> Iterator[None]:
+    """Inside the block nobody else writes to the run's folder; one that cannot be written needs no lock.
+
+    Raises:
+        UserError: Another process writes to it.
+    """
+    with ExitStack() as stack:
+        if not run.read_only:
+            with suppress(OSError):
+                stack.enter_context(lock(run.folder, "measuring"))
+        yield
 
 
 class _Kept(Run):
