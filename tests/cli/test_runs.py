@@ -141,3 +141,17 @@ def test_sizes_count_a_linked_file_once_and_only_finished_runs_lose_theirs(runs)
     assert drop_checkpoints(stale) == 2 * MB
     assert [path.name for path in stale.checkpoints.iterdir()] == ["mine.txt"]
     assert json.loads((stale.folder / "result.json").read_text())["status"] == "finished"
+
+
+def test_a_cleaned_run_is_finished_and_cannot_be_trained_on(epslab, refused):
+    words = ("train", "small-cnn", "--width", "4", "--accelerator", "cpu", "--out", "run")
+    assert epslab(*words, "--epochs", "1").code == 0
+    assert epslab("runs", "run", "--clean", "--yes").code == 0
+    before = files_in(Path("run"))
+    assert epslab("train", "--out", "run", "--resume").code == 0
+    more = refused("train", "--out", "run", "--resume", "--epochs", "2")
+    assert "is finished and its checkpoints have been deleted" in more
+    assert "train it again with --overwrite, or into another --out." in more
+    after = files_in(Path("run"))
+    assert {name: after[name] for name in before} == before
+    assert Run("run").config["epochs"] == 1

@@ -59,6 +59,8 @@ def prepare(
         _check_identity(run, checkpoint[KEY]["identity"], identity)
         _check_model(run, checkpoint["state_dict"], model)
         standing = _standing(run, checkpoint[KEY]["standing"])
+    elif run.result().get("status") == "finished" and run.weights.exists():
+        standing = _finished(run, asked)
     settled = resettled(run, settings, standing, -(-examples // asked.batch_size))
     if standing is None or not asked.reached(standing):
         run.update_settings(settled)
@@ -72,6 +74,29 @@ def _standing(run: Run, saved: Mapping[str, Any]) -> Standing:
         # The run was killed between saving better weights and the next checkpoint.
         standing.best_epoch = about["epoch"]
         standing.best_value = float("inf") if about["value"] is None else about["value"]
+    return standing
+
+
+def _finished(run: Run, asked: Settings) -> Standing:
+    """Where a finished run stands whose checkpoints have been deleted.
+
+    Raises:
+        UserError: It is to be trained on, which needs them.
+    """
+    result = run.result()
+    best = result.get("best_value")
+    standing = Standing(
+        epoch=result.get("epochs", run.epochs),
+        step=result.get("steps", 0),
+        best_epoch=result.get("best_epoch") or 0,
+        best_value=float("inf") if best is None else best,
+    )
+    if not asked.reached(standing):
+        raise UserError(
+            f"'{run.folder}' is finished and its checkpoints have been deleted, as a study does at its end and"
+            " `epslab runs --clean` does: it cannot be trained for more epochs; train it again with `overwrite=True`,"
+            " or into another `out=`."
+        )
     return standing
 
 
