@@ -39,6 +39,7 @@ from epslab.evaluation import RadiusSweep, RobustnessReport, evaluate_robustness
 from epslab.evaluation.findings import evidence
 from epslab.evaluation.processes import Processes
 from epslab.geometry import Linf
+from epslab.runs import lock
 from epslab.types import Images, Logits
 
 SCRIPT = Path(__file__).with_name("robust_samples.py")
@@ -393,3 +394,25 @@ def test_several_processes_need_a_folder() -> None:
         patch.setattr(robustness, "Processes", Two)
         with pytest.raises(UserError, match="share their results through a folder"):
             evaluate()
+
+
+def test_a_folder_has_one_evaluation_at_a_time(tmp_path: Path) -> None:
+    refused: list[str] = []
+
+    def want() -> None:
+        try:
+            evaluate(tmp_path / "folder", resume=True)
+        except UserError as error:
+            refused.append(str(error))
+
+    with lock(tmp_path / "folder", "attacking a model"):
+        thread = threading.Thread(target=want)
+        thread.start()
+        thread.join()
+    assert len(refused) == 1
+    assert f"'{tmp_path / 'folder'}' is in use: process {os.getpid()} on host" in refused[0]
+    assert "has been attacking a model in it since" in refused[0]
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / ".lock.json").write_text("{}")  # left by one that was killed
+    evaluate(tmp_path / "folder", n=20)
+    assert not list((tmp_path / "folder").rglob(".*"))

@@ -1,6 +1,7 @@
 """Clean and robust accuracy, with the evidence that the attacks worked."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from epslab.arrays import ImagesLike, LabelsLike, as_images, as_labels
@@ -18,6 +19,7 @@ from epslab.evaluation.robustness_plan import Plan
 from epslab.evaluation.robustness_report import RobustnessReport
 from epslab.evaluation.robustness_store import FolderStore, MemoryStore, Store
 from epslab.lightning import Strategy
+from epslab.runs import lock
 from epslab.types import Classifier
 
 
@@ -97,7 +99,7 @@ def evaluate_robustness(
     images, labels = as_images(images), as_labels(labels)
     require(model, images, labels, attacks, batch_size=batch_size, seed=seed, sweep=sweep)
     attacks = dict(attacks)
-    with Processes(devices, accelerator, strategy, num_nodes) as processes:
+    with Processes(devices, accelerator, strategy, num_nodes) as processes, ExitStack() as stack:
         if processes.count > 1 and out is None:
             raise UserError("Several processes share their results through a folder: give `out=`.")
         plan = Plan.of(attacks, len(images), sweep=sweep, findings=findings, seed=seed)
@@ -109,6 +111,7 @@ def evaluate_robustness(
             if out is not None:
                 store = folder = FolderStore(Path(out))
                 settings, unknown = plan.settings(known, examples)
+                processes.first(lambda: _claim(folder.folder, stack))
                 processes.first(lambda: folder.prepare(settings, resume=resume, unknown=unknown))
             mine = assigned(plan.jobs(model, len(images)), batch_size, processes.rank, processes.count)
             total = sum(len(indices) for _, batches in mine for indices in batches)
@@ -118,3 +121,11 @@ def evaluate_robustness(
         if out is not None:
             processes.first(lambda: report.write(Path(out)))
         return report
+
+
+def _claim(folder: Path, stack: ExitStack) -> None:
+    """Keep other processes from writing to the folder until the stack ends."""
+    try:
+        stack.enter_context(lock(folder, "attacking a model"))
+    except OSError as error:
+        raise UserError(f"'{folder}' cannot be used for results: {error}.") from error

@@ -19,6 +19,7 @@ from torch import Tensor
 from epslab.errors import UserError
 from epslab.files import write_atomic
 from epslab.runs import provenance
+from epslab.runs.lock import of_a_lock
 from epslab.types import Images
 
 KEPT = 64
@@ -126,7 +127,7 @@ class FolderStore(Store):
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not file.exists():
-                others = sorted(path.name for path in self.folder.iterdir() if not _LEFT.fullmatch(path.name))
+                others = sorted(path.name for path in self.folder.iterdir() if not _is_left(path))
                 if others:
                     raise UserError(
                         f"'{self.folder}' holds other things ({others[0]}) and no evaluation: choose a new folder."
@@ -182,6 +183,11 @@ class FolderStore(Store):
                     f"'{self.folder}' holds an evaluation with other settings, {name} ({what}):"
                     " resume it with what it was begun with, or choose another folder."
                 )
+
+
+def _is_left(path: Path) -> bool:
+    """Whether a file was left by a process that was killed."""
+    return _LEFT.fullmatch(path.name) is not None or of_a_lock(path)
 
 
 def _difference(before: object, now: object) -> str:
