@@ -105,6 +105,11 @@ def test_gates_that_cannot_work(refused, run, words, sentence):
     assert not (run / "attacks").exists()
 
 
+def test_an_error_leaves_standard_output_empty(epslab, run):
+    outcome = epslab("attack", run, "--json", "--data", "nowhere")
+    assert (outcome.code, outcome.out) == (2, "")
+
+
 def test_every_image_is_pushed_to_the_greatest_loss_on_request(epslab, run):
     words = ("attack", run, *QUICK, "--no-findings", "--radius", "0.2", "--json")
     early, late = (json.loads(epslab(*words, *flag).out) for flag in ((), ("--no-leave-early",)))

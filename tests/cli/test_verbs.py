@@ -191,10 +191,13 @@ def test_an_overwritten_tour_loses_its_studies_and_nothing_else(epslab, toured):
     Path("out/beta/found").mkdir(parents=True)
     Path("out/beta/notes.txt").write_text("no study")
     StudyResult("vae", "?", ".", runs=(Path("out/runs/vae-0"), Path("elsewhere"))).save(Path("out/vae"))
+    StudyResult("fgsm", "?", ".").save(Path("out/fgsm"))
+    Path("out/fgsm/notes.txt").write_text("the user's")
     epslab("tour", "--out", "out")
     assert Path("out/vae").exists()
     epslab("tour", "--out", "out", "--overwrite")
     assert not Path("out/vae").exists()
+    assert [path.name for path in Path("out/fgsm").iterdir()] == ["notes.txt"]
     assert not Path("out/runs/vae-0").exists()
     assert all(Path(kept).exists() for kept in ("out/runs/mine", "elsewhere", "out/beta/notes.txt"))
 

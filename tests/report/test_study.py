@@ -89,3 +89,12 @@ def test_a_study_names_runs_next_to_it_and_no_folder_of_the_machine(tmp_path):
     assert json.loads(path.read_text())["runs"] == ["../runs/vae-0"]
     assert str(tmp_path) not in path.read_text()
     assert StudyResult.load(tmp_path / "a").runs == result.runs
+
+
+@pytest.mark.parametrize("mark", ["config.yaml", "evaluation.json"])
+def test_a_study_is_not_saved_over_a_run_or_an_attack(tmp_path, mark):
+    (tmp_path / mark).write_text("")
+    (tmp_path / "result.json").write_text("the only copy")
+    with pytest.raises(UserError, match="holds a run or an attack"):
+        StudyResult("mine", "?", ".").save(tmp_path)
+    assert (tmp_path / "result.json").read_text() == "the only copy"

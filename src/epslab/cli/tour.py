@@ -62,4 +62,17 @@ def _clear(out: Path) -> None:
         for folder in runs:
             if folder.resolve().is_relative_to(out.resolve()) and Run(folder).exists():
                 shutil.rmtree(folder)
-        shutil.rmtree(study)
+        _remove(study)
+
+
+def _remove(study: Path) -> None:
+    """Delete what a study wrote, and its folder if nothing else is left in it."""
+    from epslab.studies.folder import CONTENT
+
+    for path in (study / name for name in CONTENT):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    if not any(study.iterdir()):
+        study.rmdir()

@@ -55,8 +55,13 @@ class StudyResult:
 
         Run folders inside ``folder`` are noted relative to it, so that the whole can be moved. Figures and tables of
         an earlier result there that have other names now are deleted.
+
+        Raises:
+            UserError: The folder holds a run or an attack.
         """
         folder = Path(folder)
+        if (folder / "config.yaml").exists() or (folder / "evaluation.json").exists():
+            raise UserError(f"'{folder}' holds a run or an attack; save the study in another folder.")
         earlier = _written(folder)
         figures, tables = [], []
         for i, (caption, image) in enumerate(self.figures.items(), start=1):

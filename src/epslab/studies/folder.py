@@ -7,7 +7,8 @@ from epslab.files import check_folder
 from epslab.studies.names import NAMES
 
 RUNS, PAGE, FOUND, RESULT = "runs", "report.html", "found", "result.json"
-_IN_A_STUDY = {FOUND, RESULT, PAGE, "attacked", "figures", "tables"}
+CONTENT = (FOUND, RESULT, PAGE, "attacked", "figures", "tables")
+"""What a study, or a report on it, writes into its folder."""
 
 
 def require_studies(out: Path) -> None:
@@ -33,4 +34,4 @@ def _is_study(folder: Path) -> bool:
         return False
     if any((folder / mark).exists() for mark in (FOUND, RESULT)):
         return True
-    return folder.name in NAMES and {entry.name for entry in folder.iterdir()} <= _IN_A_STUDY
+    return folder.name in NAMES and {entry.name for entry in folder.iterdir()} <= {*CONTENT}
