@@ -196,8 +196,8 @@ def _examples(run: Run, raw: Splits, plan: Plan, split: str) -> tuple[Any, list[
         UserError: They are of another shape, or not those that were held out of training.
     """
     images = plan.prepare(raw.test if split == "test" else raw.validation, True)
-    name, then = run.config["data"], run.config["provenance"].get("data") or {}
     require_shape(run, images)
+    name, then = run.config["data"], run.config["provenance"].get("data") or {}
     if split == "validation":
         require_held_out(run, images)
     elif "train" in then and plan.prepare(raw.train, False).checksum() != then["train"]:
