@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from epslab.attacks import FGSM, RandomNoise
+from epslab.classifiers import ClassifierObjective, CrossEntropy
 from epslab.data import ImageSet, PointSet, load
+from epslab.defences import AdversarialLoss
 from epslab.errors import UserError
 from epslab.evaluation import Exact, RadiusSweep, evaluate_likelihood, evaluate_robustness
 from epslab.generative import ProbabilisticPCA
@@ -86,6 +88,15 @@ def test_a_declared_unit_is_on_the_curve_and_in_the_lead(fitted):
     section = run_section(fitted(columns={"loss": Column("Squared error", "pixels²", "lower")}))
     assert section.pictures[0].image.axes[0].get_ylabel() == "pixels²"
     assert re.match(r"Squared error [\d.]+ pixels² on the validation points", section.lead)
+
+
+def test_a_classifier_s_curve_has_the_unit_of_its_loss():
+    def squared(model, images, labels, generator=None, *, seeds=None):
+        return (model(images) - torch.eye(2)[labels]).square().sum(1)
+
+    known = {"loss": CrossEntropy()}, {"loss": AdversarialLoss(FGSM(Linf(0.1)))}
+    assert {ClassifierObjective(Halves(), **one).columns["loss"].unit for one in known} == {"nats"}
+    assert ClassifierObjective(Halves(), squared).columns["loss"].unit == ""
 
 
 def test_a_run_of_fit_says_how_it_was_made_and_quotes_no_command_that_fails(fitted, tmp_path):

@@ -1,7 +1,7 @@
 """What a classifier minimises: cross-entropy, or any loss of a model, images and labels, such as a defence."""
 
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -90,6 +90,7 @@ class CrossEntropy(LossWithLogits):
         UserError: A label smoothing outside [0, 1].
     """
 
+    unit: ClassVar[str] = "nats"
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
@@ -114,9 +115,9 @@ class CrossEntropy(LossWithLogits):
 class ClassifierObjective:
     """The loss of a classifier and its error, per example.
 
-    Each entry is a curve: ``loss`` (what is minimised, in nats) and ``error`` (1 if the predicted class is not the
-    label, else 0). The error is that of the images given, even if the loss attacks them; it falls from 1 − 1/classes.
-    Training images are augmented for both entries; validation images never are.
+    Each entry is a curve: ``loss`` (what is minimised; in nats, unless the loss is your own) and ``error`` (1 if the
+    predicted class is not the label, else 0). The error is that of the images given, even if the loss attacks them; it
+    falls from 1 − 1/classes. Training images are augmented for both entries; validation images never are.
 
     >>> from epslab.types import Batch, Progress
     >>> objective = ClassifierObjective(nn.Flatten())
@@ -127,7 +128,7 @@ class ClassifierObjective:
     Args:
         model: Images in [0, 1] to logits.
         loss: (model, images, labels, generator=None, *, seeds=None) -> [n], e.g. a defence. If it has ``with_logits``,
-            the error takes no forward pass.
+            the error takes no forward pass; if it has a ``unit``, its curve has it.
         augment: (images, seeds) -> images, in training only.
     """
 
@@ -140,7 +141,7 @@ class ClassifierObjective:
         """What the entries are."""
         return {
             "error": Column("Error", "fraction", better="lower"),
-            "loss": Column("Training objective", "nats", better="lower"),
+            "loss": Column("Training objective", getattr(self.loss, "unit", ""), better="lower"),
         }
 
     def __call__(self, batch: Batch, progress: Progress) -> dict[str, PerExample]:

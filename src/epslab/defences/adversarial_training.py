@@ -8,6 +8,7 @@ FGSM takes one forward pass: its point is used without measuring what it does to
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -46,6 +47,7 @@ class AdversarialLoss(LossWithLogits):
         UserError: A setting out of range.
     """
 
+    unit: ClassVar[str] = "nats"
     attack: Attack
     clean_weight: float = 0.5
     label_smoothing: float = 0.0
@@ -98,6 +100,7 @@ class AdversarialBatch(LossWithLogits):
         UserError: A setting out of range.
     """
 
+    unit: ClassVar[str] = "nats"
     attack: Attack
     label_smoothing: float = 0.0
 
