@@ -179,9 +179,21 @@ def toured(monkeypatch):
 def test_the_tour_says_where_its_page_is(epslab, toured):
     outcome = epslab("tour", "--seed", "2")
     assert "runs/tour/report.html" in outcome.out
+    assert "Next:" in outcome.out
+    for command in ("epslab train small-cnn", "epslab attack runs/first", "epslab report runs/first"):
+        assert f"\n  {command}" in outcome.out
     assert toured == [
         {"out": Path("runs/tour"), "data": "digits", "data_root": None, "seed": 2, "accelerator": "auto", "devices": 1}
     ]
+
+
+def test_the_tour_says_how_to_enter_the_environment_where_epslab_is_no_command(epslab, toured, monkeypatch):
+    """As after `make tour`, which calls .venv/bin/epslab."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("sys.prefix", str(Path.cwd() / ".venv"))
+    assert "\n  source .venv/bin/activate   # or type .venv/bin/epslab in place of epslab\n" in epslab("tour").out
+    monkeypatch.setattr("shutil.which", lambda name: f"/somewhere/{name}")
+    assert "activate" not in epslab("tour").out
 
 
 def test_an_overwritten_tour_loses_its_studies_and_nothing_else(epslab, toured):

@@ -1,6 +1,9 @@
 """Train, measure and ask every study at quick scale, on one page."""
 
+import os
+import shlex
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,7 +46,26 @@ def run(arguments: Sequence[str]) -> None:
     root = values.pop("data_root")
     page = tour(out=out, data_root=None if root is None else Path(root), **values)
     size = f"{number(page.stat().st_size / 1e6)} MB"
-    summary("The tour is done", {"page": f"{page} ({size}, one file: open it in a browser, or send it)"})
+    facts = {"page": f"{page} ({size}, one file: open it in a browser, or send it)"}
+    summary("The tour is done", facts, [*enter_environment(), *_NEXT])
+
+
+_NEXT = (
+    "epslab train small-cnn --data digits --out runs/first   # a run of your own; `epslab train --help` lists models",
+    "epslab attack runs/first --radius 0.1",
+    "epslab report runs/first",
+)
+"""What to type after a tour."""
+
+
+def enter_environment() -> list[str]:
+    """The command that puts ``epslab`` on the path; none where it is there already."""
+    if shutil.which("epslab") is not None or sys.prefix == sys.base_prefix:
+        return []
+    scripts = Path(sys.prefix) / ("Scripts" if os.name == "nt" else "bin")
+    here = scripts.relative_to(Path.cwd()) if scripts.is_relative_to(Path.cwd()) else scripts
+    activate = str(here / "activate") if os.name == "nt" else f"source {shlex.quote(str(here / 'activate'))}"
+    return [f"{activate}   # or type {here / 'epslab'} in place of epslab"]
 
 
 def _clear(out: Path) -> None:
