@@ -54,9 +54,14 @@ def test_the_gate_passes_then_fails_and_the_page_is_written(workspace: Path) -> 
     assert found["worst_case"]["low"] >= 0.5
     assert shell(command("Page"), workspace).returncode == 0
     assert "<html" in (workspace / "robustness.html").read_text(encoding="utf-8")
-    failed = shell(attack.replace("0.02", "0.2"), workspace)
+    # Nothing changed, so nothing is measured again; a stricter gate fails.
+    failed = shell(attack.replace("--fail-below 50", "--fail-below 95"), workspace)
     assert failed.returncode == 3, failed.stderr
-    assert json.loads((workspace / "robustness.json").read_text())["worst_case"]["low"] < 0.5
+    assert "its lower end below 95 %" in failed.stderr
+    again = json.loads((workspace / "robustness.json").read_text())
+    assert (found["kept"], again["kept"]) == (False, True)
+    assert {**found, "kept": True, "gates": again["gates"]} == again
+    assert len(list(workspace.glob("runs/attacks/*/*"))) == 1
 
 
 def test_the_pytest_file_passes_and_fails_where_the_model_does_not_hold(workspace: Path) -> None:
