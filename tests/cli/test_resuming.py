@@ -132,3 +132,22 @@ def test_a_number_that_yaml_takes_for_text_is_a_number(epslab: Callable[..., Any
     Path("mine.yaml").write_text("recipe: vae\nlearning_rate: 1e-3\nepochs: 1\nnet: perceptron\nhidden: [8]\n")
     assert epslab("train", "--config", "mine.yaml", "--out", "a", "--accelerator", "cpu").code == 0
     assert Run("a").config["learning_rate"] == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("vae", "--latent-dim", 1_000_000_000), "is too large: its weights take 6,0"),
+        (("vae", "--accelerator", "tpu"), "Unknown accelerator 'tpu'"),
+        (("vae", "--devices", 10_000, "--accelerator", "cpu"), "--devices 10000: on CPUs each device is a process"),
+        (("vae", "--strategy", "dpp"), "Unknown strategy 'dpp'. Did you mean 'ddp'?"),
+        (("vae", "--precision", "17-true"), "Unknown precision '17-true'"),
+        (("small-cnn", "--attack-steps", 3, "--norm", "l2"), "--norm l2 and --attack-steps 3 would have no effect"),
+        (("small-cnn", "--attack-steps", 3), "add --defence adversarial-loss or --defence adversarial-batch, or leave"),
+    ],
+)
+def test_what_no_machine_can_do_writes_nothing(
+    refused: Callable[..., str], elsewhere: Path, words: tuple[Any, ...], sentence: str
+) -> None:
+    assert sentence in refused("train", *words, "--out", "a", "--data", "digits")
+    assert not list(elsewhere.iterdir())

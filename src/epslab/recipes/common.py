@@ -57,3 +57,10 @@ patience=None, validation_fraction=0.1, half='all', width=64)
         require(self, "1 or more", lambda n: n >= 1, "epochs", "batch_size", "patience")
         require(self, "more than 0", lambda x: x > 0, "learning_rate", "gradient_clip")
         require(self, "between 0 and 1", lambda x: 0 < x < 1, "ema_decay", "validation_fraction")
+
+    def check_use(self) -> None:
+        """Refuse settings that would have no effect, before a new run is trained; by default there are none.
+
+        Raises:
+            UserError: There is one; the sentence says what gives it an effect.
+        """

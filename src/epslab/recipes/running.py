@@ -16,6 +16,7 @@ from epslab.data.examples import Divisible
 from epslab.errors import UserError
 from epslab.recipes.common import TrainingSettings
 from epslab.recipes.given import Given, planned_for
+from epslab.recipes.memory import plan_in_memory
 from epslab.recipes.plan import Plan, draw_samples
 from epslab.recipes.schedules import schedule
 from epslab.recipes.stored import RUN, read_settings, types_of
@@ -65,6 +66,8 @@ def train(
         UserError: The data cannot be read, the model cannot be built for it, or the folder cannot be used.
     """
     machine, run = machine or Machine(), Run(Path(out))
+    if not resume:
+        settings.check_use()
     if history and not machine.alone:
         raise UserError("A run whose settings were changed on the way is repeated by one process: give `devices=1`.")
     names = [field.name for field in dataclasses.fields(settings)]
@@ -190,7 +193,7 @@ def planned(settings: TrainingSettings, data: str, data_root: str | Path | None,
             " validate on; choose another."
         )
     training, validation = whole.split([len(whole) - held_out, held_out], seed)
-    return Splits(training, validation, _examples(data, "test", data_root)), plan_of(settings, training, seed)
+    return Splits(training, validation, _examples(data, "test", data_root)), plan_in_memory(settings, training, seed)
 
 
 def _examples(data: str, split: str, data_root: str | Path | None) -> Any:

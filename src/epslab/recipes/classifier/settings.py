@@ -1,7 +1,7 @@
 """The settings that train a classifier, with or without a defence; their fields are the command's flags."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from epslab.errors import UserError
@@ -77,6 +77,25 @@ class ClassifierRecipe(TrainingSettings, ABC):
             raise UserError(
                 f"`clean_weight={self.clean_weight}` is for `defence='adversarial-loss'`; an adversarial batch is half"
                 " clean and half attacked."
+            )
+
+    def check_use(self) -> None:
+        """Refuse settings of the attack in training where there is none.
+
+        Raises:
+            UserError: One was changed.
+        """
+        step = ("attack_steps", "attack_step_size")
+        unused = ("attack", "norm", "radius", *step, "clean_weight", "radius_warmup_epochs")
+        changed = [
+            f"`{field.name}={getattr(self, field.name)}`"
+            for field in fields(self)
+            if field.name in unused and getattr(self, field.name) != field.default
+        ]
+        if self.defence == "none" and changed:
+            raise UserError(
+                f"{' and '.join(changed)} would have no effect: without a defence, training attacks nothing; add"
+                " `defence='adversarial-loss'` or `defence='adversarial-batch'`, or leave it out."
             )
 
     def augmentation(self, image_shape: tuple[int, int, int]) -> Literal["none", "crop", "flip-crop"]:
