@@ -41,6 +41,14 @@ def weights_hash(state: Mapping[str, "Tensor"]) -> str:
     return digest.hexdigest()
 
 
+def file_hash(path: Path) -> str | None:
+    """SHA-256 of a file's content, in hex; None where there is no such file."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def header(path: Path) -> dict[str, Any]:
     """What epslab wrote into the header of a safetensors file; empty where it wrote nothing.
 

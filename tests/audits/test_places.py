@@ -16,7 +16,8 @@ from epslab.errors import UserError
 from epslab.evaluation import RadiusSweep, evaluate_robustness
 from epslab.evaluation.identity import measured_of
 from epslab.geometry import Linf
-from epslab.runs import weights_hash
+from epslab.report import write_report
+from epslab.runs import Run, weights_hash
 
 ATTACKS = {"fgsm": FGSM(Linf(0.1))}
 
@@ -120,3 +121,21 @@ def test_results_say_which_weights_and_data_they_are_of(tmp_path: Path) -> None:
     asked = evaluate_robustness(lambda x: one.model(x), images, labels, ATTACKS, sweep=None, findings=False)
     assert asked.of == {"data": report.of["data"]} == measured_of(lambda x: x, images, labels)
     assert measured_of(one.model, images, 1 - labels)["data"] != report.of["data"]
+
+
+def test_an_evaluation_from_python_among_a_run_s_attacks_goes_out_of_date_with_the_run(tmp_path: Path) -> None:
+    """The model has the run's weights under other names, so their own hash cannot tell."""
+    run, one = Run.create(tmp_path / "run", {}), target()
+    run.save_weights(one.model[1].state_dict())  # type: ignore[index]
+    images, labels, out = one.images.images, one.images.labels, run.folder / "attacks" / "mine"
+    report = evaluate_robustness(one.model, images, labels, ATTACKS, out=out, sweep=None, findings=False)
+    assert report.of["run"] == run.weights_hash() != report.of["weights"]
+    assert run.stale_attacks() == {}
+    page = write_report([run.folder], tmp_path / "page.html").read_text()
+    assert "Worst-case accuracy" in page
+    run.save_weights(target(2.0).model[1].state_dict())  # type: ignore[index]
+    assert run.stale_attacks() == {"mine": "the weights have changed since"}
+    page = write_report([run.folder], tmp_path / "page.html").read_text()
+    assert "Worst-case accuracy" not in page
+    assert "The attack &#39;mine&#39; is left out: the weights have changed since;" in page
+    assert "This attack is out of date" in write_report([out], tmp_path / "attack.html").read_text()

@@ -2,8 +2,8 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from epslab import data as datasets
 from epslab.audits.user_model import load_model, require_classifier
 from epslab.data import ImageSet
 from epslab.errors import UserError, unknown
+from epslab.hashes import file_hash
 from epslab.recipes import load, recipe_of, settings_class, splits
 from epslab.recipes.given import Given, examples_for
 from epslab.recipes.measuring import require_held_out, shaping
@@ -32,6 +33,7 @@ class Target:
         data: The name of the data set they are of.
         split: "test" or "validation".
         run: The run it was trained in; None for the user's own model.
+        bound: Hashes of the files that its weights came from (``epslab.runs.Run.bound``).
     """
 
     name: str
@@ -40,6 +42,7 @@ class Target:
     data: str
     split: str
     run: Run | None = None
+    bound: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -48,10 +51,11 @@ class Target:
 
     @property
     def of(self) -> dict[str, Any]:
-        """The data by its checksum, and a run's settings that shape its model; see ``epslab.runs.Run.bound``."""
+        """Weights and data by their hashes, and a run's settings that shape its model (``epslab.runs.Run.bound``)."""
+        of = {"data": self.images.checksum(), **self.bound}
         if self.run is None or "recipe" not in self.run.config:
-            return {"data": self.images.checksum()}
-        return {"data": self.images.checksum(), "settings": plain(shaping(recipe_of(self.run)))}
+            return of
+        return {**of, "settings": plain(shaping(recipe_of(self.run)))}
 
 
 def find_target(
@@ -159,9 +163,10 @@ def _of_a_run(
         images, own = _images_of(run, data, data_root, split)
     if not isinstance(images, ImageSet):
         raise UserError(f"'{own}' holds no images, and only classifiers of images are attacked.")
+    weights = run.weights_hash()
     net = load(run, model)
     require_classifier(net, str(run.folder), images.image_shape, len(images.classes))
-    return Target(str(run.folder), net, images, own, split, run)
+    return Target(str(run.folder), net, images, own, split, run, {"weights": weights} if weights else {})
 
 
 def _images_of(run: Run, data: str | None, data_root: str | Path | None, split: str) -> tuple[ImageSet, str]:
@@ -195,5 +200,6 @@ def _of_an_import_path(
     if split != "test":
         raise UserError(f"Only a run has validation images; '{path}' is attacked on `split='test'`.")
     images = datasets.load(data, "test", data_root)
+    of = None if state is None else file_hash(Path(state))  # of a URL there is none
     model = load_model(path, images.image_shape, len(images.classes), state=state, mean=mean, std=std)
-    return Target(path, model, images, str(data), split)
+    return Target(path, model, images, str(data), split, bound={"state": of} if of else {})

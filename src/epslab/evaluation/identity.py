@@ -15,6 +15,7 @@ from epslab.evaluation.portions import TestSet
 from epslab.evaluation.radius_sweep import RadiusSweep
 from epslab.evaluation.robustness_plan import Plan
 from epslab.hashes import weights_hash
+from epslab.runs.binding import hash_here, run_around
 from epslab.types import Classifier
 
 _NAMES = {
@@ -57,13 +58,22 @@ class Identity(NamedTuple):
         return f"that cannot be compared with this one, because {self.unknown[0]}" if self.unknown else None
 
 
-def measured_of(model: Classifier, images: Tensor, labels: Tensor) -> dict[str, str]:
-    """Hashes of the model's weights, if it has any, and of the data (``epslab.runs.weights_hash``)."""
-    data = {"data": weights_hash({"images": images, "labels": labels})}
-    if not isinstance(model, nn.Module):
-        return data
-    state = {name: part for name, part in model.state_dict().items() if isinstance(part, Tensor)}
-    return {"weights": weights_hash(state), **data}
+def measured_of(model: Classifier, images: Tensor, labels: Tensor, out: Path | str | None = None) -> dict[str, str]:
+    """Hashes of what an evaluation measures (``epslab.runs.weights_hash``).
+
+    Args:
+        model: ``weights`` is the hash of its weights; a function has none.
+        images: ``data`` is the hash of images and labels.
+        labels: The true classes.
+        out: If this folder is among the attacks on a run, ``run`` is the hash of that run's weights.
+    """
+    of = {"data": weights_hash({"images": images, "labels": labels})}
+    if isinstance(model, nn.Module):
+        state = {name: part for name, part in model.state_dict().items() if isinstance(part, Tensor)}
+        of = {"weights": weights_hash(state), **of}
+    around = None if out is None else run_around(Path(out))
+    own = None if around is None else hash_here(around)
+    return of if own is None else {**of, "run": own}
 
 
 def identity(

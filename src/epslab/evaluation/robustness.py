@@ -106,7 +106,7 @@ def evaluate_robustness(
         with placed(model, images, processes.device) as like:
             examples = TestSet(images, labels, like.device, like.dtype, seed)
             require_classes(model, examples)
-            known, of = fingerprint(model), measured_of(model, images, labels)
+            known, of = fingerprint(model), measured_of(model, images, labels, out)
             store: Store = MemoryStore()
             if out is not None:
                 store = folder = FolderStore(Path(out))

@@ -12,10 +12,12 @@ from typing import Any
 
 from epslab.errors import UserError
 from epslab.evaluation import RobustnessReport
+from epslab.hashes import file_hash
 from epslab.report import evaluation
 from epslab.report.blocks import Picture, Section
 from epslab.report.threat import Threat, balls, records, threats
 from epslab.runs import Cell, Run, Table, norm_text, number, percent, pictures_in, radius_text
+from epslab.runs.binding import run_around
 
 _SWEEP = "By PGD at each radius in turn; an image broken at one radius counts as broken at all larger ones."
 _MARKS = {"pass": "✓", "fail": "✗"}
@@ -122,15 +124,19 @@ def robustness_section(result: AuditFolder) -> Section:
 
 
 def _stale(result: AuditFolder) -> list[str]:
-    """That the run that was attacked has changed since, where it is found: around the folder, or by its name."""
-    around = [] if result.folder is None else [result.folder.absolute().parent.parent]
-    for place in (*around, Path(str(result.content["settings"]["model"]))):
-        if (place / "config.yaml").is_file():
-            run = Run.open(place)
-            changed = run.changed_since(result.content.get("of"))
-            of = f"its numbers are not those of '{run.folder.name}' as it is now."
-            return [] if changed is None else [f"This attack is out of date: {changed}; {of}"]
-    return []
+    """That what was attacked has changed since: the run around the folder or by its name, or the file of weights."""
+    of, settings = result.content.get("of") or {}, result.content["settings"]
+    state = file_hash(Path(str(settings.get("state"))))
+    if state is not None and of.get("state", state) != state:
+        return [f"This attack is out of date: '{settings['state']}' has changed since."]
+    around = None if result.folder is None else run_around(result.folder)
+    place = around or Path(str(settings["model"]))
+    changed = Run.open(place).changed_since(of) if (place / "config.yaml").is_file() else None
+    if changed is None:
+        return []
+    return [
+        f"This attack is out of date: {changed}; its numbers are not those of '{place.absolute().name}' as it is now."
+    ]
 
 
 def headline(content: Mapping[str, Any]) -> str:

@@ -1,8 +1,10 @@
 """What was measured is bound to what it was measured on: weights, data, settings; and is stale when they change.
 
-A result carries ``of``: ``weights`` (``epslab.hashes.weights_hash``), ``data`` (the checksum of the examples) and
-``settings`` (those of the run's settings that shape the model and its examples). Results without it come from earlier
-versions: whether they are stale is unknown, until training replaces the weights under them.
+A result carries ``of``: ``weights`` (``epslab.hashes.weights_hash``), ``data`` (the checksum of the examples),
+``settings`` (those of the run's settings that shape the model and its examples), ``run`` (the weights of the run among
+whose attacks an evaluation from Python lies) and ``state`` (the file that the weights of the user's own model came
+from). Results without it come from earlier versions: whether they are stale is unknown, until training replaces the
+weights under them.
 """
 
 import json
@@ -31,7 +33,9 @@ def difference(of: Mapping[str, Any] | None, own: str | None, config: Mapping[st
     """
     if not of:
         return None
-    if own is not None and of.get("weights", own) != own:
+    # A model from Python may hold a run's weights under other names: the run around the folder decides.
+    then = of.get("run") or of.get("weights")
+    if own is not None and then is not None and then != own:
         return "the weights have changed since"
     for name, then in (of.get("settings") or {}).items():
         if name in config and plain(config[name]) != then:
@@ -45,6 +49,12 @@ def hash_here(folder: Path) -> str | None:
         return weights.hash_of(folder / "model.safetensors")
     except UserError:
         return UNKNOWN
+
+
+def run_around(attack: Path) -> Path | None:
+    """The folder of the run among whose attacks this one lies; None if it lies elsewhere."""
+    parent = attack.absolute().parent
+    return parent.parent if parent.name == "attacks" and (parent.parent / "config.yaml").is_file() else None
 
 
 def attack_folders(folder: Path) -> dict[Path, dict[str, Any]]:
