@@ -124,6 +124,24 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
         "generator is 0, but must be a generator, e.g.",
     ),
     "names as targets": (lambda: PGD(ball, goal=targeted("cat")), "Labels are a str, but must be class indices"),
+    "an objective that gives a mean": (
+        lambda: PGD(ball, objective=nn.functional.cross_entropy)(net, x, y),
+        "The objective gives a tensor [] for 4 examples, but must give one number each, [n]",
+    ),
+    "apgd with a mean": (
+        lambda: APGD(ball, objective=nn.CrossEntropyLoss(), leave_early=False)(net, x, y),
+        "The objective gives a tensor [] for 4 examples",
+    ),
+    "a defence with a mean": (
+        lambda: AdversarialLoss(FGSM(ball, objective=nn.CrossEntropyLoss()))(net, x, y),
+        "torch's needs reduction='none'.",
+    ),
+    "an objective that gives numbers": (
+        lambda: FGSM(ball, objective=lambda z, y: 1.0)(net, x, y),
+        "The objective gives float for 4 examples",
+    ),
+    "a goal's class": (lambda: PGD(ball, goal=targeted), "goal is the class targeted; give an object of it"),
+    "a list of seeds": (lambda: PGD(ball)(net, x, y, seeds=[0, 1, 2, 3]), "Seeds are of type list, but must be"),
     "a path for a model": (lambda: evaluate("runs/cnn"), "The model is the text 'runs/cnn', but must be a module or"),
     "a class for a model": (lambda: evaluate(nn.Flatten), "The model is the class Flatten; give an object of it"),
     "no model": (lambda: PGD(ball)(None, x, y), "The model is None, but must be a module or a function"),

@@ -40,7 +40,7 @@ def as_flags(sentence: str) -> str:
 
 
 _OPTION = re.compile(r"`([a-z][a-z0-9_]*)=(?!=)([^`]*)`")
-_OTHER_NAMES: Mapping[str, str] = {"root": "data_root"}
+_OTHER_NAMES: Mapping[str, str] = {"root": "data_root", "nodes": "num_nodes"}
 """Options whose flag has another name."""
 
 

@@ -13,7 +13,7 @@ from epslab.types import Images, Labels, Logits
 
 
 # Plain annotations: these functions check shapes and types themselves, always, and with a sentence.
-def checked(images: Tensor, labels: Tensor, seeds: Tensor | None) -> tuple[Images, Labels]:
+def checked(images: Tensor, labels: Tensor, seeds: object) -> tuple[Images, Labels]:
     """The images detached and the labels as int64 on their device.
 
     Raises:
@@ -21,6 +21,8 @@ def checked(images: Tensor, labels: Tensor, seeds: Tensor | None) -> tuple[Image
     """
     require_images(images)
     require_labels(labels, len(images))
+    if seeds is not None and not isinstance(seeds, Tensor):
+        raise UserError(f"Seeds are of type {type(seeds).__name__}, but must be a tensor int64 [n], one per image.")
     if seeds is not None and len(seeds) != len(images):
         raise UserError(f"There are {len(images)} images and {len(seeds)} seeds; give one seed for each image.")
     return images.detach(), labels.to(images.device, torch.int64)
@@ -145,5 +147,7 @@ def require_function(example: str, **functions: object) -> None:
         UserError: One cannot be called.
     """
     for name, function in functions.items():
+        if isinstance(function, type):
+            raise UserError(f"{name} is the class {function.__name__}; give an object of it, {function.__name__}(…).")
         if not callable(function):
             raise UserError(f"{name} is {function!r}, but must be a function, e.g. {example} of epslab.attacks.")

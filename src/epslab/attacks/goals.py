@@ -8,7 +8,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from epslab.arrays import as_labels
-from epslab.attacks.objectives import LogitLoss
+from epslab.attacks.objectives import LogitLoss, require_per_example
 from epslab.errors import UserError
 from epslab.types import Labels, Logits, PerExample
 
@@ -32,6 +32,7 @@ class Aim:
     def rise(self, objective: LogitLoss, logits: Logits) -> PerExample:
         """The objective with the sign that makes more of it better for the attack."""
         value = objective(logits, self.labels)
+        require_per_example(value, len(self.labels))
         return -value if self.targeted else value
 
     def __getitem__(self, index: Int[Tensor, " k"] | Bool[Tensor, " n"]) -> "Aim":

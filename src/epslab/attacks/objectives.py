@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
+from epslab.errors import UserError
 from epslab.types import Labels, Logits, PerExample
 
 LogitLoss = Callable[[Logits, Labels], PerExample]
@@ -46,6 +48,20 @@ def targeted_dlr(logits: Logits, labels: Labels, targets: Labels) -> PerExample:
         return difference
     top = z.topk(min(4, z.shape[1]), dim=1).values
     return difference / (top[:, 0] - top[:, 2:].mean(1) + _TINY)
+
+
+def require_per_example(value: object, n: int) -> None:
+    """Refuse what an objective gave for n examples unless it is one number each; the values are not looked at.
+
+    Raises:
+        UserError: It is something else, e.g. the mean over the batch.
+    """
+    if not isinstance(value, Tensor) or value.shape != (n,):
+        given = f"a tensor {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise UserError(
+            f"The objective gives {given} for {n} examples, but must give one number each, [n]: cross_entropy of"
+            " epslab.attacks does; torch's needs reduction='none'."
+        )
 
 
 _TINY = 1e-12

@@ -14,6 +14,7 @@ from epslab.arrays import require_classes
 from epslab.attacks.attacked import Given
 from epslab.attacks.checks import checked, require_finite, require_generator, require_logits
 from epslab.attacks.folding import foldable, folded
+from epslab.attacks.objectives import require_per_example
 from epslab.nets.answers import answer, require_model
 from epslab.nets.modes import borrowed
 from epslab.nets.random import draws as draws_noise
@@ -133,6 +134,7 @@ class Victim:
         x = points.detach().requires_grad_(True)
         logits = self._noted(self._answer(self.fast, x, index, counter), len(x))
         value = rise(logits)
+        require_per_example(value, len(x))
         if not value.requires_grad:  # the model cut its graph: there is no gradient to follow
             return logits, value, torch.zeros_like(points)
         (gradient,) = torch.autograd.grad(value.sum(), x, materialize_grads=True)

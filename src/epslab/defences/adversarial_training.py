@@ -18,6 +18,7 @@ from epslab.attacks import FGSM, Attack
 from epslab.attacks.attacked import require_attack
 from epslab.attacks.checks import checked, checked_logits, require_number
 from epslab.attacks.goals import untargeted
+from epslab.attacks.objectives import require_per_example
 from epslab.classifiers.objective import LossWithLogits
 from epslab.nets.answers import logits_of
 from epslab.nets.modes import borrowed
@@ -148,7 +149,9 @@ def _fast_gradient_sign(attack: FGSM, model: Classifier, images: Images, labels:
     x, y = checked(images, labels, seeds)
     with borrowed(model, frozen=True, device=x.device), torch.inference_mode(False), torch.enable_grad():
         x = x.clone().requires_grad_()
-        value = attack.objective(checked_logits(ask(model, x, seeds), y), y).sum()
+        values = attack.objective(checked_logits(ask(model, x, seeds), y), y)
+        require_per_example(values, len(x))
+        value = values.sum()
         # A model that cuts its graph has no gradient: x_adv is x.
         gradient = torch.autograd.grad(value, x)[0].nan_to_num() if value.requires_grad else torch.zeros_like(x)
         return torch.empty_like(images).copy_(attack.ball.farthest(gradient, x.detach(), (0.0, 1.0)))
