@@ -283,3 +283,17 @@ def test_a_model_of_points_is_not_said_to_see_images(tmp_path, measured):
     )
     run.record(measured, split="test", images=500)
     assert headline(run).endswith("bits/dim on 500 test points")
+
+
+def test_settings_that_were_changed_on_the_way_are_told_with_the_epoch(make_run):
+    run = make_run()
+    before, after = {"epochs": 2, "devices": 1}, {"epochs": 6, "devices": 2}
+    changes = [{"epoch": 2, "batch": 0, "before": before, "after": after}]
+    changes += [{"epoch": 3, "batch": 5, "before": {"epochs": 6}, "after": {"epochs": 9}}]
+    run.update_settings({"recipe": "vae", "data": "digits", "epochs": 9, "changes": changes, "repeats": changes})
+    (settings,) = (table for table in run_section(run).details if table.title == "Settings")
+    assert list(settings.rows)[-2:] == [
+        ("changed after epoch 2", "epochs 2 → 6, devices 1 → 2"),
+        ("changed after epoch 3, batch 5", "epochs 6 → 9"),
+    ]
+    assert not {"changes", "repeats"} & {row[0] for row in settings.rows}

@@ -68,7 +68,7 @@ def test_a_gradient_penalty_trains_in_turns_on_points(tmp_path: Path) -> None:
     assert run.config["provenance"]["shape"] == [2]
     assert list(run.timing()) == ["epoch", "examples_per_second", "seconds"]
     assert run.config["provenance"]["data"]["train"] == train.checksum()
-    with pytest.raises(UserError, match=r"cannot be resumed with another train"):
+    with pytest.raises(UserError, match=r"cannot be resumed with other training data"):
         fit(model, players_of(model), validation, validation, **{**options, "resume": True})
 
 

@@ -139,7 +139,7 @@ def test_too_little_disk_is_said_before(tmp_path: Path, monkeypatch: pytest.Monk
     [
         ({"seed": 4}, "cannot be resumed with another seed"),
         ({"batch_size": 9}, "cannot be resumed with another batch size"),
-        ({"train": SETS[1]}, r"cannot be resumed with another train \(sha256"),
+        ({"train": SETS[1]}, r"cannot be resumed with other training data \(sha256:\w{8} then, sha256"),
         (
             {"model": nn.Sequential(seeded(Denoiser))},
             r"cannot be resumed with another model \(18 entries differ, first",

@@ -9,9 +9,12 @@ from epslab.report.measured import headline, labelled, uncertainty
 from epslab.report.pairs import differences_of_runs
 from epslab.report.training_run import run_name
 from epslab.runs import Cell, Measurement, Run, Table
+from epslab.training.changes import CHANGES, TO_COME
 
 _PANELS = 6
 """Most quantities whose curves are shown together."""
+
+_NO_SETTINGS = ("provenance", CHANGES, TO_COME)
 
 
 def comparison(runs: Sequence[Run]) -> Section:
@@ -21,7 +24,7 @@ def comparison(runs: Sequence[Run]) -> Section:
     """
     ordered = ranked(runs) or [*runs]
     names = names_of(ordered)
-    configs = [{key: value for key, value in run.config.items() if key != "provenance"} for run in ordered]
+    configs = [{key: value for key, value in run.config.items() if key not in _NO_SETTINGS} for run in ordered]
     # A setting that only some models have says nothing about the others.
     shared = [key for key in configs[0] if all(key in config for config in configs)]
     differing = [key for key in shared if len({repr(config[key]) for config in configs}) > 1]

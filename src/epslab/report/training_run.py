@@ -14,6 +14,7 @@ from epslab import figures
 from epslab.report.blocks import Picture, Section
 from epslab.report.measured import headline, numbers
 from epslab.runs import Run, Table
+from epslab.training.changes import CHANGES, TO_COME, history
 
 _ROWS = 20  # shown of a table; the whole of a longer one is folded away
 
@@ -127,7 +128,11 @@ def _whole(table: Table) -> Table:
 
 
 def _settings(config: Mapping[str, Any]) -> Table:
-    rows = [(key, _text(value)) for key, value in config.items() if key != "provenance"]
+    rows = [(key, _text(value)) for key, value in config.items() if key not in ("provenance", CHANGES, TO_COME)]
+    for change in history({CHANGES: config.get(CHANGES)}, "config.yaml"):
+        within = f", batch {change.batch}" if change.batch else ""
+        was = ", ".join(f"{key} {_text(change.before[key])} → {_text(change.after[key])}" for key in change.before)
+        rows.append((f"changed after epoch {change.epoch}{within}", was))
     return Table("Settings", ("setting", "value"), rows)
 
 

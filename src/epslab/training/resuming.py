@@ -12,6 +12,8 @@ from epslab.training.checkpoints import KEY, AtomicCheckpoints
 from epslab.training.limits import Standing
 from epslab.training.settings import Settings
 
+_DATA = {"train": "training", "validation": "validation"}
+
 
 def prepare(
     run: Run,
@@ -102,12 +104,23 @@ def _finished(run: Run, asked: Settings) -> Standing:
 
 def _check_identity(run: Run, saved: Mapping[str, object], now: Mapping[str, object]) -> None:
     for name, value in now.items():
-        if saved.get(name, value) != value:
+        if saved.get(name, value) == value:
+            continue
+        if name in _DATA:
             raise UserError(
-                f"'{run.folder}' cannot be resumed with another {name.replace('_', ' ')} ({saved[name]}"
-                f" then, {value} now): resume with the settings of its config.yaml, or start again with"
-                " `overwrite=True`."
+                f"'{run.folder}' cannot be resumed with other {_DATA[name]} data ({_short(saved[name])} then,"
+                f" {_short(value)} now): give the same examples in the same order, made with the same generator, or"
+                " start again with `overwrite=True`."
             )
+        raise UserError(
+            f"'{run.folder}' cannot be resumed with another {name.replace('_', ' ')} ({saved[name]} then, {value} now):"
+            " resume with the settings of its config.yaml, or start again with `overwrite=True`."
+        )
+
+
+def _short(checksum: object) -> str:
+    """Enough of a checksum to tell it from another."""
+    return str(checksum)[:15]
 
 
 def _check_model(run: Run, saved: Mapping[str, Any], model: nn.Module) -> None:
