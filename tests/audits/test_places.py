@@ -72,6 +72,11 @@ def test_a_folder_is_free_begun_done_another_s_or_foreign(tmp_path: Path) -> Non
         with pytest.raises(UserError, match=f"holds an attack {words}.*choose another `out=`, or replace it"):
             require_free(folder, other, resume=False, overwrite=False)
         require_free(folder, other, resume=True, overwrite=False)
+    begun = json.loads((folder / "provenance.json").read_text())
+    (folder / "provenance.json").write_text(json.dumps({"versions": {**begun["versions"], "epslab": "0.0.1"}}))
+    assert wanted.unlike(folder) == "measured by another version of epslab"
+    (folder / "provenance.json").unlink()  # an old folder, which does not say
+    assert standing(folder, wanted) == "begun"
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "thesis.tex").touch()
     assert standing(tmp_path / "b", wanted) == standing(tmp_path / "b" / "thesis.tex", wanted) == "foreign"

@@ -161,7 +161,7 @@ def test_a_tour_with_other_settings_measures_again(copy: Path, measured: list[st
 
 def test_a_changed_setting_measures_again(tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     weights = tmp_path / "net.pth"
-    context = Context(out=tmp_path, accelerator="cpu", weights=str(weights))
+    context = Context(out=tmp_path / "studies", accelerator="cpu", weights=str(weights))
 
     def asks_again(context: Context) -> bool:
         before = len(measured)

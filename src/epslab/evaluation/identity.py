@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from epslab import __version__
 from epslab.attacks import Attack
 from epslab.evaluation.fingerprints import fingerprint
 from epslab.evaluation.portions import TestSet
@@ -19,6 +20,7 @@ from epslab.runs.binding import hash_here, run_around
 from epslab.types import Classifier
 
 _NAMES = {
+    "epslab": "measured by another version of epslab",
     "fingerprints": "as another version of epslab describes it",
     "model": "of another model, or of one with other weights or another normalisation",
     "images": "on other images",
@@ -49,13 +51,19 @@ class Identity(NamedTuple):
     def unlike(self, folder: Path) -> str | None:
         """In what the evaluation that a folder holds differs from this one, in words; None if it is this one."""
         try:
-            before = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+            before = {"epslab": self.settings["epslab"], **_read(folder / "evaluation.json")}
+            if (begun := folder / "provenance.json").is_file():
+                before["epslab"] = _read(begun)["versions"]["epslab"]
             names = [name for name in _NAMES if before.get(name) != self.settings.get(name)]
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError, AttributeError, KeyError, TypeError):
             return "that cannot be read"
         if names:
             return _NAMES[names[0]]
         return f"that cannot be compared with this one, because {self.unknown[0]}" if self.unknown else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def measured_of(model: Classifier, images: Tensor, labels: Tensor, out: Path | str | None = None) -> dict[str, str]:
@@ -90,4 +98,4 @@ def identity(
     plan = Plan.of(attacks, len(images), sweep=sweep, findings=findings, seed=seed)
     examples = TestSet(images, labels, images.device, torch.float32, seed)
     settings, unknown = plan.settings(fingerprint(model), examples)
-    return Identity(json.loads(json.dumps(settings)), tuple(unknown))
+    return Identity(json.loads(json.dumps({"epslab": __version__, **settings})), tuple(unknown))
