@@ -41,6 +41,25 @@ def test_what_to_type_after_the_tour_runs_as_it_stands(
     assert "first" in capsys.readouterr().out
 
 
+def test_absolute_paths_leave_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the paths on the command line were: what is written in the working folder names it nowhere."""
+    here = tmp_path / "work"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    run = here / "runs" / "first"
+    instead = {"runs/first": str(run), "5": "1", "200": "40"}
+    commands = [[instead.get(word, word) for word in words(line)[1:]] for line in FIRST[:3]]
+    for line in (*commands, ["report", str(run), "--out", str(here / "page.html")]):
+        monkeypatch.setattr("sys.argv", ["epslab", *line])
+        assert main(line) == 0, line
+    texts = [path for path in here.rglob("*") if path.suffix in (".json", ".yaml", ".csv", ".html", ".md", ".txt")]
+    assert len(texts) > 8
+    assert [path.name for path in texts if str(tmp_path) in path.read_text(encoding="utf-8")] == []
+    pictures = [path.read_bytes() for path in here.rglob("*.png")]
+    assert pictures
+    assert not any(str(tmp_path).encode() in data for data in pictures)
+
+
 @pytest.mark.parametrize("line", [line for line in BLOCKS if line.startswith("epslab ")])
 def test_every_command_names_a_verb_and_flags_that_exist(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     verb, *given = words(line)[1:]

@@ -22,6 +22,7 @@ from epslab.runs import (
     percent,
     pictures_in,
     png,
+    radius_axis,
     radius_text,
     undeclared,
     whole_percent,
@@ -120,6 +121,14 @@ def test_intervals_and_norms_and_radii_have_one_form() -> None:
 def test_a_radius_reads_as_it_was_given(radius: float, text: str, dtype: torch.dtype) -> None:
     """Also after it went through float32: 0.1 is "0.1", not "25.5/255"."""
     assert radius_text(torch.tensor(radius, dtype=dtype).item()) == text
+
+
+def test_an_axis_of_radii_has_the_unit_they_were_given_in() -> None:
+    default = [factor * 8 / 255 for factor in (0.125, 0.25, 0.5, 1, 2, 4)]
+    assert radius_axis("linf", [0.0, *default]) == (255, "L∞ radius, 1/255 of the pixel range")
+    for norm, radii in (("linf", [0.0, 0.0125, 0.1, 0.2]), ("linf", []), ("l2", default)):
+        assert radius_axis(norm, radii)[0] == 1
+    assert radius_axis("l2", [0.5])[1] == "L2 radius, the pixel range is 1"
 
 
 def test_a_radius_that_was_typed_stays() -> None:

@@ -15,7 +15,7 @@ from epslab.classifiers.accuracy import logits
 from epslab.data import ImageSet
 from epslab.evaluation.robustness_report import RobustnessReport
 from epslab.evaluation.robustness_result import Example
-from epslab.runs import norm_text, save_picture, whole_percent
+from epslab.runs import norm_text, radius_axis, save_picture, whole_percent
 from epslab.types import Classifier, Images
 
 ROWS = 4
@@ -82,13 +82,13 @@ def _interval(rows: Sequence[Sequence[object]]) -> tuple[np.ndarray, np.ndarray,
 
 def _curve(report: RobustnessReport, norm: str, radius: str | None, classes: int) -> Figure:
     rows = report.curve().rows
-    # Radii of the maximum norm are known as 255ths; those of the others are not.
-    scale, unit = (255, "1/255 of the pixel range") if norm == "linf" else (1, "the pixel range is 1")
+    radii = np.array([row[0] for row in rows], dtype=float)
+    scale, x_label = radius_axis(norm, radii.tolist())
     own = {result.radius for result in report.attacks.values() if result.norm == norm and result.radius < inf}
     return figures.accuracy_curves(
-        scale * np.array([row[0] for row in rows], dtype=float),
+        scale * radii,
         {"under attack (pgd)": _interval(rows)},
-        x_label=f"{norm_text(norm)} radius, {unit}",
+        x_label=x_label,
         chance=1 / classes,
         marked=(radius, own.pop() * scale) if radius is not None and len(own) == 1 else None,
     )

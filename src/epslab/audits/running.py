@@ -17,6 +17,7 @@ from epslab.evaluation.robustness_jobs import OnBatch
 from epslab.files import write_atomic
 from epslab.runs import radius_text
 from epslab.runs.lock import lock
+from epslab.runs.provenance import from_here
 from epslab.training import Machine
 
 
@@ -109,4 +110,4 @@ def _write(report: RobustnessReport, target: Target, out: Path, settings: Mappin
             noted = {
                 name: content[name] for name in ("settings", "of", "clean_accuracy", "robust_accuracy", "worst_case")
             }
-            target.run.update_result(attacks={**known, out.name: {"folder": str(out), **noted}})
+            target.run.update_result(attacks={**known, out.name: {"folder": from_here(str(out)), **noted}})

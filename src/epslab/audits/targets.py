@@ -19,6 +19,7 @@ from epslab.recipes.given import Given, examples_for
 from epslab.recipes.measuring import require_held_out, shaping
 from epslab.runs import Run
 from epslab.runs.plain import plain
+from epslab.runs.provenance import from_here
 from epslab.types import Classifier
 
 
@@ -47,7 +48,7 @@ class Target:
     @property
     def settings(self) -> dict[str, Any]:
         """What was attacked, for a page and for ``jq``."""
-        return {"model": self.name, "data": self.data, "split": self.split, "images": len(self.images)}
+        return {"model": from_here(self.name), "data": self.data, "split": self.split, "images": len(self.images)}
 
     @property
     def of(self) -> dict[str, Any]:

@@ -40,12 +40,14 @@ def run(arguments: Sequence[str]) -> None:
         KeyboardInterrupt: Interrupted; the message says how to go on.
     """
     values = _read(arguments)
+    from epslab.runs.provenance import from_here
+
     gates = Gates(percentage(values["fail_below"]), values["fail_on_findings"])
     words = [word for word in arguments if word not in ("--resume", "--overwrite")]
     stdout = sys.stdout
     # Whatever else is printed, by the user's model too, must not stand in the JSON.
     with contextlib.redirect_stdout(sys.stderr) if values["json"] else contextlib.nullcontext():
-        attacked = _attack(values, gates, f"epslab attack {shlex.join(words)}")
+        attacked = _attack(values, gates, f"epslab attack {shlex.join(map(from_here, words))}")
         if attacked is None:
             return
         show(attacked)

@@ -14,7 +14,7 @@ from epslab.evaluation.robustness_text import model_name
 from epslab.report.blocks import Picture
 from epslab.report.threat import records
 from epslab.report.training_run import made_by
-from epslab.runs import norm_text, radius_text
+from epslab.runs import radius_axis, radius_text
 
 
 def content_of(robustness: Mapping[str, Any], provenance: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -73,9 +73,8 @@ def _short(settings: str) -> str:
 def radii_of(sweep: Mapping[str, Any]) -> tuple[np.ndarray, str]:
     """The radii of a sweep as they are drawn, and the label of their axis."""
     radii = np.array([row["radius"] for row in records(sweep["curve"])], dtype=float)
-    # Radii of the maximum norm are known as 255ths; those of the others are not.
-    scale, unit = (255, "1/255 of the pixel range") if sweep["norm"] == "linf" else (1, "the pixel range is 1")
-    return scale * radii, f"{norm_text(sweep['norm'])} radius, {unit}"
+    scale, label = radius_axis(sweep["norm"], radii.tolist())
+    return scale * radii, label
 
 
 def intervals(table: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -14,7 +14,16 @@ from epslab.runs.provenance import provenance
 from epslab.runs.run import Run
 from epslab.runs.series import read_table, write_table
 from epslab.runs.tables import Cell, Table
-from epslab.runs.text import norm_text, number, percent, radius_text, whole_percent, with_error, with_interval
+from epslab.runs.text import (
+    norm_text,
+    number,
+    percent,
+    radius_axis,
+    radius_text,
+    whole_percent,
+    with_error,
+    with_interval,
+)
 
 __all__ = [
     "Best",
@@ -33,6 +42,7 @@ __all__ = [
     "pictures_in",
     "png",
     "provenance",
+    "radius_axis",
     "radius_text",
     "read_table",
     "save_picture",

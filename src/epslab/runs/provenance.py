@@ -19,8 +19,24 @@ def provenance() -> dict[str, object]:
             "python": platform.python_version(),
         },
         "commit": _commit(),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv and sys.argv[0] else None,
+        "command": shlex.join([Path(sys.argv[0]).name, *map(from_here, sys.argv[1:])])
+        if sys.argv and sys.argv[0]
+        else None,
     }
+
+
+def from_here(word: str) -> str:
+    """A word of a command: an absolute path in the working folder, or next to it, becomes relative to it.
+
+    So what is kept can be repeated after the folder has moved, and says nothing of the machine. Other words stay.
+    """
+    flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    path, here = Path(value), Path.cwd()
+    if path.is_absolute() and path.is_relative_to(here):
+        value = path.relative_to(here).as_posix()
+    elif path.is_absolute() and len(here.parts) > 2 and path.is_relative_to(here.parent):
+        value = (Path("..") / path.relative_to(here.parent)).as_posix()
+    return f"{flag}{equals}{value}"
 
 
 def _commit() -> str | None:

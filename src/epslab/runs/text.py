@@ -1,6 +1,7 @@
 """The one way to write a number: three digits, a standard error, an interval [low, high], a percentage, a radius."""
 
 import math
+from collections.abc import Sequence
 
 _DIGITS = 3
 
@@ -117,6 +118,18 @@ def radius_text(radius: str | int | float) -> str:
     if halves and abs(2 * levels - halves) < 1e-4 and levels < 255:
         return f"{halves / 2:g}/255"
     return f"{float(f'{radius:.{_DIGITS}g}'):g}"
+
+
+def radius_axis(norm: str, radii: Sequence[float]) -> tuple[float, str]:
+    """The factor from radii to an axis in the unit they were given in, and its label.
+
+    >>> radius_axis("linf", [1 / 255, 8 / 255]), radius_axis("linf", [0.0, 0.1])
+    ((255.0, 'L∞ radius, 1/255 of the pixel range'), (1.0, 'L∞ radius, the pixel range is 1'))
+    """
+    positive = [radius_text(radius) for radius in radii if radius]
+    if norm == "linf" and 2 * sum(text.endswith("/255") for text in positive) > len(positive):
+        return 255.0, f"{norm_text(norm)} radius, 1/255 of the pixel range"
+    return 1.0, f"{norm_text(norm)} radius, the pixel range is 1"
 
 
 def norm_text(norm: str) -> str:
