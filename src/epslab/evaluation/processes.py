@@ -30,10 +30,10 @@ class Processes:
         self._link: Link | None = None
         self.rank, self.count = 0, 1
         self.device: torch.device | None = None  #: where this process computes; None: where the model is
-        if devices == 1 and num_nodes == 1:
-            return
         if isinstance(devices, int):
             Machine(accelerator, devices).check()
+        if devices == 1 and num_nodes == 1:
+            return
         chosen: Any = devices if isinstance(devices, int | str) else list(devices)
         with quiet():
             fabric = Fabric(accelerator=accelerator, devices=chosen, strategy=strategy, num_nodes=num_nodes)
