@@ -142,7 +142,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a goal's class": (lambda: PGD(ball, goal=targeted), "goal is the class targeted; give an object of it"),
     "a list of seeds": (lambda: PGD(ball)(net, x, y, seeds=[0, 1, 2, 3]), "Seeds are of type list, but must be"),
-    "an accelerator nobody has": (lambda: evaluate(accelerator="tpu"), "Unknown accelerator 'tpu'. Did you mean 'gpu'?"),
+    "an accelerator nobody has": (lambda: evaluate(accelerator="tpu"), "Unknown accelerator 'tpu'."),
     "no devices": (lambda: evaluate(devices=0), "must be at least 1, not 0"),
     "a path for a model": (lambda: evaluate("runs/cnn"), "The model is the text 'runs/cnn', but must be a module or"),
     "a class for a model": (lambda: evaluate(nn.Flatten), "The model is the class Flatten; give an object of it"),

@@ -378,7 +378,7 @@ def test_the_default_sweep_is_around_the_first_ball_and_there_is_none_without() 
     assert report.sweep is None
     assert report.curve().rows == ()
     names = {f.name for f in report.findings if f.evidence.startswith("No attack has a ball")}
-    assert len(names) == 6
+    assert len(names) == 7
 
 
 def test_files_say_what_the_report_says(tmp_path: Path) -> None:
