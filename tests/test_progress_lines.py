@@ -24,9 +24,7 @@ def test_a_log_has_the_end_of_an_evaluation(log: io.StringIO) -> None:
         advance(1024, "pgd, right 50%")
         assert log.getvalue() == ""
         advance(1024)
-    assert re.fullmatch(
-        r"attacking: 2,048/2,048 examples, [\d,.]+ examples/s, 0:00:00 left, pgd, right 50%\n", log.getvalue()
-    )
+    assert re.fullmatch(r"attacking: 2,048/2,048 examples, [\d,.]+ examples/s, pgd, right 50%\n", log.getvalue())
 
 
 def test_a_log_has_a_line_a_minute(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -205,7 +205,8 @@ class Report:
         if speed is not None:
             pace = float(f"{speed * self._scale:.3g}")
             rate = f"{pace:,.0f} {self._rated}/s" if pace >= 100 else f"{pace:g} {self._rated}/s"
-            left = f"{timedelta(seconds=max(0, round((self._total - done) / speed)))} left"
+            seconds = timedelta(seconds=max(0, round((self._total - done) / speed)))
+            left = f"{seconds} left" if done < self._total else ""
         self._display.draw(Standing(what, done, self._total, self._unit, rate, left, note), milestone=milestone)
 
     def say(self, sentence: str) -> None:

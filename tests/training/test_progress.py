@@ -51,8 +51,9 @@ def test_a_log_has_one_line_an_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyP
     lines = drawn.getvalue().splitlines()
     assert len(lines) == 3
     for number, line in enumerate(lines, start=1):
+        left = r" 0:\d\d:\d\d left," if number < 3 else ""
         assert re.fullmatch(
-            rf"epoch {number}/3: {100 * number}/300 batches, [\d.,]+ images/s, 0:\d\d:\d\d left,"
+            rf"epoch {number}/3: {100 * number}/300 batches, [\d.,]+ images/s,{left}"
             r" train/loss [\d.]+, val/loss [\d.]+",
             line,
         ), line

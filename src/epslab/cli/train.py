@@ -90,7 +90,8 @@ def _train(
     if progress and result.get("status") == "interrupted" and result.get("epochs", 0) < values["epochs"]:
         raise KeyboardInterrupt(f"Interrupted; `{resume}` goes on where it stopped.")
     if earlier is not None and result.get("steps") == earlier:
-        print(f"`{resume} --epochs N` with a larger N trains on.")
+        if trained.last_checkpoint.exists():
+            print(f"`{resume} --epochs N` with a larger N trains on.")
         return
     sampled = trained.weights.exists() and recipes.draws(trained)
     verbs = ["evaluate", *["attack"] * kind.classifies, *["sample"] * sampled, "report"]

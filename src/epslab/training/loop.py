@@ -111,12 +111,14 @@ def fit(
             one objective, None for several turns.
         limits: When training ends early, and how often its state is written.
         machine: What the model is trained on.
-        resume: Continue the run in ``out`` from its last checkpoint; if there is no run, start one.
+        resume: Continue the run in ``out`` from its last checkpoint; if there is no run, start one; if it is finished,
+            return it.
         overwrite: Delete the run that ``out`` holds and start again.
         settings: The entries of ``config.yaml``, which repeat the run; None: these arguments.
         on_epoch: Called as (model, epochs completed, run) before training and after every epoch, in the first process,
             in eval mode, without gradients. It may draw samples.
-        progress: Show a progress bar if standard error is a terminal.
+        progress: Show a bar in a terminal or a notebook; where standard error is neither, plain lines, one an epoch or
+            a minute.
 
     Returns:
         The run.
