@@ -55,6 +55,9 @@ def test_absolute_paths_leave_no_trace(tmp_path: Path, monkeypatch: pytest.Monke
     texts = [path for path in here.rglob("*") if path.suffix in (".json", ".yaml", ".csv", ".html", ".md", ".txt")]
     assert len(texts) > 8
     assert [path.name for path in texts if str(tmp_path) in path.read_text(encoding="utf-8")] == []
+    page = (here / "page.html").read_text(encoding="utf-8")
+    assert "L∞" in page
+    assert not re.search(r"linf(?!-)", page), "but for the names of folders, a norm is written L∞"
     pictures = [path.read_bytes() for path in here.rglob("*.png")]
     assert pictures
     assert not any(str(tmp_path).encode() in data for data in pictures)

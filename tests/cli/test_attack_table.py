@@ -43,7 +43,7 @@ def test_batches_of_an_earlier_start_count_but_not_for_the_rate(clock):
         filled("attacks/pgd", 200, 100, False)
         clock.now = 10.0
         filled("attacks/pgd", 50, 25, True)
-        assert cells(filled)["pgd"] == ["50.0 %", "[43.6, 56.4]", "250/300", "5.0", "0:10"]
+        assert cells(filled)["pgd"] == ["50.0 %", "[43.6, 56.4]", "250/300", "5", "0:10"]
 
 
 def test_other_parts_are_named_while_they_last(clock):

@@ -87,7 +87,7 @@ def test_the_same_seed_draws_the_same_picture(epslab, trained):
 def test_any_number_of_samples_goes_into_a_file(epslab, trained):
     outcome = epslab("sample", trained, "-n", "12000", "--out", "samples.npy")
     assert outcome.code == 0
-    assert "array   samples.npy (0.8 MB; numpy.load reads it)" in outcome.out
+    assert "array   samples.npy (0.768 MB; numpy.load reads it)" in outcome.out
     assert np.load("samples.npy").shape == (12_000, 1, 8, 8)
 
 

@@ -114,13 +114,15 @@ class _Job:
         if not self.done:
             return ("", "", f"0/{self.examples}", "", "")
         accuracy, interval = self._accuracy()
+        from epslab.runs import number
+
         rate = self._fresh / self._seconds if self._seconds else 0.0
         left = self.examples - self.done
         return (
             accuracy,
             interval,
             f"{self.done}/{self.examples}",
-            f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}" if rate else "",
+            number(rate) if rate else "",
             "" if not left or not rate else _duration(left / rate),
         )
 
@@ -128,10 +130,11 @@ class _Job:
         if not self._known:
             return "", ""
         from epslab.classifiers import Proportion
+        from epslab.runs import percent
 
         share = Proportion(self._right, self._known)
-        low, high = share.interval()
-        return f"{100 * share:.1f} %", f"[{100 * low:.1f}, {100 * high:.1f}]"
+        accuracy, interval = percent(share, share.interval()).split(" % ")
+        return f"{accuracy} %", interval
 
 
 def _duration(seconds: float) -> str:

@@ -50,11 +50,11 @@ def _draw(
     from epslab import recipes
     from epslab.files import write_atomic
     from epslab.recipes.plan import picture
-    from epslab.runs import png
+    from epslab.runs import number, png
 
     if out is not None and out.suffix.lower() in ARRAY:
         recipes.write_samples(run, n, out, seed, means=means, progress=True, model=model)
-        return {"array": f"{out} ({out.stat().st_size / 1e6:.1f} MB; numpy.load reads it)"}
+        return {"array": f"{out} ({number(out.stat().st_size / 1e6)} MB; numpy.load reads it)"}
     drawing = picture(recipes.sample(run, n, seed, means=means, progress=True, model=model))
     if out is None:
         name = f"{'means' if means else 'samples'}-{n}"

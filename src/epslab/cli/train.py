@@ -113,7 +113,9 @@ def _facts(trained: "Run") -> dict[str, str]:
     if seconds := timing.get("seconds"):
         noun = next(name for name in timing if name.endswith("_per_second")).removesuffix("_per_second")
         rate = timing[f"{noun}_per_second"][-1]
-        facts["training time"] = f"{sum(seconds):,.1f} s, {rate:,.0f} {noun}/s in the last epoch"
+        from epslab.runs import number
+
+        facts["training time"] = f"{number(sum(seconds))} s, {number(rate)} {noun}/s in the last epoch"
     return facts | {"weights": str(trained.weights)}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from epslab import figures
 from epslab.report.blocks import Picture, Section
 from epslab.report.measured import headline, numbers
-from epslab.runs import Run, Table
+from epslab.runs import Run, Table, norm_text
 from epslab.training.changes import CHANGES, TO_COME, history
 
 _ROWS = 20  # shown of a table; the whole of a longer one is folded away
@@ -128,7 +128,11 @@ def _whole(table: Table) -> Table:
 
 
 def _settings(config: Mapping[str, Any]) -> Table:
-    rows = [(key, _text(value)) for key, value in config.items() if key not in ("provenance", CHANGES, TO_COME)]
+    rows = [
+        (key, norm_text(value) if key == "norm" and isinstance(value, str) else _text(value))
+        for key, value in config.items()
+        if key not in ("provenance", CHANGES, TO_COME)
+    ]
     for change in history({CHANGES: config.get(CHANGES)}, "config.yaml"):
         within = f", batch {change.batch}" if change.batch else ""
         was = ", ".join(f"{key} {_text(change.before[key])} → {_text(change.after[key])}" for key in change.before)

@@ -128,7 +128,7 @@ def _said(evaluation: Mapping[str, Any]) -> tuple[list[str], list[str]]:
         return [], said or ["The posterior has collapsed: the code says nothing of the image."]
     if accuracy is not None and sure is not None and not accuracy["low"] <= sure <= accuracy["high"]:
         which = "surer than it is right" if sure > accuracy["high"] else "right more often than it is sure"
-        said.append(f"It is {which}: its mean confidence is {100 * sure:.1f} %.")
+        said.append(f"It is {which}: its mean confidence is {percent(sure)}.")
     return said, []
 
 

@@ -179,7 +179,7 @@ def _flaw(outcome: Outcome, noise: Outcome, pgd: Outcome) -> str:
     still = "" if outcome.moved else ", and returns every image as it is"
     less = paired(outcome.broken, noise.broken)
     if less.reversed:
-        return f"breaks {less.weaker - less.stronger} fewer than noise (p = {less.p:.1g}, McNemar's test){still}."
+        return f"breaks {less.weaker - less.stronger} fewer than noise (p = {number(less.p)}, McNemar's test){still}."
     if not outcome.broken.any() and (less := paired(outcome.broken, pgd.broken)).reversed:
         return f"breaks none, of which PGD breaks {less.weaker}{still}."
     if still and noise.broken.any():

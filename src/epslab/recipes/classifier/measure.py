@@ -15,7 +15,7 @@ from epslab.recipes.classifier.pictures import draw
 from epslab.recipes.classifier.published import FACTS
 from epslab.recipes.plan import Asked
 from epslab.recipes.published import trained_as, with_published
-from epslab.runs import Measured, Measurement, Run, Table
+from epslab.runs import Measured, Measurement, Run, Table, norm_text, percent
 
 _CLASSES = 20  # rows of the table of classes
 
@@ -55,7 +55,8 @@ def _defended(config: Mapping[str, Any]) -> str:
     """The attack it was trained against, which costs clean accuracy; "" for none."""
     if config.get("defence", "none") == "none":
         return ""
-    return f"clean images; trained by {config['defence']}, {config['attack']} at {config['norm']} {config['radius']}"
+    ball = f"{norm_text(config['norm'])} {config['radius']}"
+    return f"clean images; trained by {config['defence']}, {config['attack']} at {ball}"
 
 
 def _confidence(accuracy: Proportion, sure: float) -> list[str]:
@@ -64,7 +65,7 @@ def _confidence(accuracy: Proportion, sure: float) -> list[str]:
     if low <= sure <= high:
         return []
     which = "surer than it is right" if sure > high else "right more often than it is sure"
-    return [f"It is {which}: its mean confidence is {100 * sure:.1f} %."]
+    return [f"It is {which}: its mean confidence is {percent(sure)}."]
 
 
 def _by_class(answers: Answers, classes: tuple[str, ...]) -> Table:
