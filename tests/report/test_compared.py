@@ -113,8 +113,9 @@ def test_of_many_runs_each_is_compared_with_the_first(measured_run):
 def test_curves_of_the_same_column_lie_over_each_other(make_run):
     rows = "epoch,train/gap,val/gap,val/loss,val/own\n0,,3.0,9,1\n1,2.0,1.5,8,1\n"
     shared = {"gap": Column("Gap", "nats", "lower")}
+    mine = {**shared, "loss": Column("Loss", "pixels²"), "mine": Column("Mine")}
     runs = [
-        make_run("first", metrics=rows.replace("own", "mine"), columns={**shared, "loss": Column("Loss", "pixels²")}),
+        make_run("first", metrics=rows.replace("own", "mine"), columns=mine),
         make_run("second", metrics=rows + "2,1.0,0.5,7,1\n", columns={**shared, "loss": Column("Loss", "nats")}),
     ]
     (picture,) = comparison(runs).pictures
