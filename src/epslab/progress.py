@@ -83,7 +83,6 @@ class Bar:
 
     def draw(self, standing: Standing, *, milestone: bool) -> None:
         """Redraw the bar."""
-        self._bar.start()
         self._bar.update(
             self._task,
             completed=standing.done,
@@ -93,6 +92,7 @@ class Bar:
             left=standing.left,
             note=standing.note,
         )
+        self._bar.start()
 
     def say(self, sentence: str) -> None:
         """Print a line, above the bar."""
