@@ -28,6 +28,7 @@ def runs(trained, elsewhere):
     """Two runs, to spoil."""
     for name in ("vae", "cnn"):
         shutil.copytree(trained / name, elsewhere / name)
+    (elsewhere / "odd.yaml").write_text("recipe: [vae]")
 
 
 @pytest.fixture
@@ -65,6 +66,11 @@ def nothing_written(refused, elsewhere):
         (("sample", "cnn"), "draws no samples; try `epslab evaluate cnn`"),
         (("attack", "vae"), "which is no classifier"),
         (("tour", "--scale", "full"), "Unknown flag '--scale'"),
+        (("tour", "--devices", "two"), "--devices is 'two', but must be a number, a list of indices, or"),
+        (("study", "vae", "--devices", "two"), "--devices is 'two', but must be a number"),
+        (("train", "vae", "--devices", "[0,1]", "--accelerator", "cpu"), "CPUs have no indices"),
+        (("attack", "cnn", "--devices", "two"), "--devices is 'two', but must be a number"),
+        (("train", "--config", "odd.yaml"), "The configuration's recipe is ['vae'], but must be a name; one of: vae"),
         (("train", "vae", "vae"), "does not take 'vae'"),
     ],
 )  # fmt: skip
@@ -121,6 +127,7 @@ def test_a_classifier_needs_two_classes(nothing_written):
         Image.fromarray(np.full((8, 8), i, np.uint8)).save(f"images/alone/{i}.png")
     words = ("train", "small-cnn", "--data", "images", "--epochs", "1", "--out", "run")
     assert "has one class, 'alone'; a classifier needs two or more" in nothing_written(*words)
+    assert "A tour takes 100 test images or more, of two classes or more" in nothing_written("tour", "--data", "images")
 
 
 def test_names_with_letters_of_any_language(epslab, runs):

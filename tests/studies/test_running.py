@@ -88,8 +88,8 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     whole = contexts.datasets.load
 
     def load(name: str, split: str, root: Path | None = None) -> ImageSet:
-        pixels = torch.full((2, 1, 8, 8), len(name), dtype=torch.uint8)
-        return whole(name, split, root) if name == "digits" else ImageSet(pixels, torch.zeros(2).long(), ("a",))
+        pixels = torch.full((100, 1, 8, 8), len(name), dtype=torch.uint8)
+        return whole(name, split, root) if name == "digits" else ImageSet(pixels, torch.zeros(100).long(), ("a", "b"))
 
     monkeypatch.setattr(contexts.datasets, "load", load)
     return names

@@ -18,7 +18,12 @@ def test_a_new_an_empty_and_a_folder_of_studies(tmp_path):
     (tmp_path / "runs" / "vae-0").mkdir(parents=True)
     (tmp_path / ".hidden").write_text("")
     (tmp_path / "report.html").write_text("")
+    (tmp_path / "net.pth").write_text("beside the studies")
     require_studies(tmp_path)
+    (tmp_path / "beta").mkdir()
+    (tmp_path / "beta" / "plan.txt").write_text("no study")
+    with pytest.raises(UserError, match="'beta'"):
+        require_studies(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["chapter.tex", "vae", "vae/plan.txt", "pictures/a.png", "report.html"])
@@ -31,3 +36,11 @@ def test_other_things_are_named_and_stay(tmp_path, name):
             ask()
     assert [path for path in out.rglob("*") if path.is_file()] == [out / name]
     assert (out / name).read_text() == "the only copy"
+
+
+def test_a_folder_of_runs_is_no_folder_of_studies(tmp_path):
+    (tmp_path / "cnn").mkdir()
+    for name in ("config.yaml", "result.json"):
+        (tmp_path / "cnn" / name).write_text("")
+    with pytest.raises(UserError, match="'cnn'"):
+        require_studies(tmp_path)

@@ -119,7 +119,7 @@ def _facts(trained: "Run") -> dict[str, str]:
     return facts | {"weights": str(trained.weights)}
 
 
-def _one_recipe(given: str | None, configured: str | None) -> str:
+def _one_recipe(given: str | None, configured: Any) -> str:
     from epslab.recipes import RECIPES
 
     if given and configured and given != configured:
@@ -127,6 +127,8 @@ def _one_recipe(given: str | None, configured: str | None) -> str:
             f"The configuration is of a '{configured}' run, not of '{given}': leave '{given}' out, or give another one."
         )
     name = given or configured
+    if name is not None and not isinstance(name, str):
+        raise UserError(f"The configuration's recipe is {name}, but must be a name; one of: {', '.join(RECIPES)}.")
     if name is None:
         raise UserError(
             f"Which recipe? Type `epslab train RECIPE --data NAME`, RECIPE first and one of: {', '.join(RECIPES)}."

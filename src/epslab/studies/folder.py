@@ -12,7 +12,9 @@ CONTENT = (FOUND, RESULT, PAGE, "attacked", "figures", "tables")
 
 
 def require_studies(out: Path) -> None:
-    """Check that studies may be written into a folder: it is new, empty, or holds studies and nothing else.
+    """Check that studies may be written into a folder: it is new, empty, or holds studies.
+
+    What the user put beside the studies does not matter, unless it has the name of a study or of what a tour writes.
 
     Raises:
         UserError: It holds other things, or cannot be written.
@@ -22,7 +24,7 @@ def require_studies(out: Path) -> None:
     studies = [entry for entry in entries if entry.name not in (RUNS, PAGE) and _is_study(entry)]
     ours = {*studies, *((out / RUNS, out / PAGE) if studies or (out / RUNS).is_dir() else ())}
     for entry in entries:
-        if entry not in ours:
+        if entry not in ours and (entry.name in (*NAMES, RUNS, PAGE) or not studies):
             raise UserError(
                 f"'{out}' holds other things than studies ('{entry.name}'); choose a new folder, or another `out=`."
             )
@@ -30,7 +32,7 @@ def require_studies(out: Path) -> None:
 
 def _is_study(folder: Path) -> bool:
     """Whether a folder is a study's, finished or not; notes the user put beside the result do not matter."""
-    if not folder.is_dir():
+    if not folder.is_dir() or (folder / "config.yaml").exists():  # a run
         return False
     if any((folder / mark).exists() for mark in (FOUND, RESULT)):
         return True

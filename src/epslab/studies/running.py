@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from epslab import data as datasets
 from epslab.errors import UserError
 from epslab.report import Page, Section, StudyResult, Table, run_section, study_section, write
 from epslab.runs import Run, number
@@ -20,6 +21,7 @@ from epslab.studies.found import returned
 from epslab.studies.names import NAMES, STUDIES, question
 
 _FOUND = "found"
+_FEWEST = 100  # test images, for the study of estimators
 
 
 class Study(Protocol):
@@ -88,6 +90,7 @@ def tour(
         UserError: The data cannot be read, or ``out`` cannot be written or holds other things than studies.
     """
     require_studies(Path(out))
+    _require_enough(data, data_root)
     context = Context(data, "quick", Path(out), seed, data_root, accelerator, devices, progress=False)
     console = Console(stderr=True, quiet=not progress)
     done: dict[str, Finished] = {}
@@ -97,6 +100,16 @@ def tour(
         took = "kept" if done[name].kept else f"{number(done[name].seconds)} s"
         console.print(f"{name:<18} {took:>8}  {question(name)}", highlight=False, no_wrap=True, overflow="ellipsis")
     return write(_page(done, context), context.out / "report.html")
+
+
+def _require_enough(data: str, data_root: Path | None) -> None:
+    """Check that every study can be asked of these data, before the first one has been."""
+    test = datasets.load(data, "test", data_root)
+    if len(test) < _FEWEST or len(test.classes) < 2:
+        raise UserError(
+            f"A tour takes {_FEWEST} test images or more, of two classes or more, but '{data}' has {len(test)} of"
+            f" {len(test.classes)}; choose other data, or single studies."
+        )
 
 
 def _finish(name: str, context: Context) -> Finished:

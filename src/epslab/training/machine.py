@@ -1,6 +1,7 @@
 """What a model computes on."""
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ class Machine:
         precision: Precision of the arithmetic: "32-true", "16-mixed", "bf16-mixed", "64-true".
 
     Raises:
-        UserError: A number of devices or machines below 1, or an unknown precision.
+        UserError: A number of devices or machines below 1, text that names no devices, or an unknown precision.
     """
 
     accelerator: str = "auto"
@@ -47,6 +48,8 @@ class Machine:
             count = getattr(self, name)
             if isinstance(count, int) and count < 1:
                 raise UserError(f"`{name}=` must be at least 1, not {count}.")
+        if isinstance(self.devices, str) and not re.fullmatch(r"auto|-1|\d+(,\d+)*", self.devices):
+            raise UserError(f"`devices=` is '{self.devices}', but must be a number, a list of indices, or \"auto\".")
         if str(self.precision) not in PRECISIONS:
             raise unknown("precision", str(self.precision), PRECISIONS)
 
@@ -54,9 +57,11 @@ class Machine:
         """Make sure that this machine has what is asked for, before Lightning starts a process per device.
 
         Raises:
-            UserError: The accelerator is unknown or not here, or there are more processes than cores.
+            UserError: The accelerator is unknown or not here, there are more processes than cores, or a list of CPUs.
         """
         cores = os.cpu_count() or 1
+        if self.device.type == "cpu" and not (isinstance(self.devices, int) or self.devices == "auto"):
+            raise UserError(f"`devices=` is {self.devices}, but CPUs have no indices: give the number of processes.")
         if self.device.type == "cpu" and isinstance(self.devices, int) and self.devices > cores:
             raise UserError(
                 f"`devices={self.devices}`: on CPUs each device is a process, and this machine has {cores} cores; ask"
