@@ -25,7 +25,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -165,16 +165,17 @@ def trained(kind: str, arguments: argparse.Namespace) -> nn.Module:
     adversarial = kind == "adversarially trained"
     folder = Path(arguments.cache) / f"{arguments.data}-{kind.replace(' ', '-')}"
     recipe = recipes.SmallCNNRecipe(
-        epochs=arguments.adversarial_epochs if adversarial else arguments.epochs,
-        width=arguments.width,
-        optimiser="adam",
-        augment="none",
-        validation_fraction=0.02,
-        defence="adversarial-loss" if adversarial else "none",
-        radius=arguments.radius or RADII[arguments.data],
-        attack_steps=arguments.training_steps,
-        clean_weight=0.0,
+        epochs=arguments.epochs, width=arguments.width, optimiser="adam", augment="none", validation_fraction=0.02
     )
+    if adversarial:
+        recipe = replace(
+            recipe,
+            epochs=arguments.adversarial_epochs,
+            defence="adversarial-loss",
+            radius=arguments.radius or RADII[arguments.data],
+            attack_steps=arguments.training_steps,
+            clean_weight=0.0,
+        )
     if not (folder / "model.safetensors").exists():
         print(f"training the {kind} net on {arguments.data}: {recipe.epochs} epochs into {folder}", flush=True)
         recipes.train(

@@ -111,6 +111,7 @@ def test_a_finished_run_says_so_and_trains_nothing(epslab: Callable[..., Any]) -
         ("schedule", "coseno", "'schedule' in 'a/config.yaml' is 'coseno', but must be one of constant, cosine,"),
         ("seed", None, "'seed' in 'a/config.yaml' is null, but must be a whole number."),
         ("latent_dims", 3, "Unknown setting 'latent_dims' in 'a/config.yaml'. Did you mean 'latent_dim'?"),
+        ("classifies", True, "Unknown setting 'classifies' in 'a/config.yaml'."),
         ("changes", [{"epoch": 1}], "'changes' in 'a/config.yaml' is not as epslab writes it"),
         ("epochs", 0, "--epochs"),
     ],

@@ -1,5 +1,6 @@
 """Settings read back from a file that people edit: errors name the file, the key and the type that is expected."""
 
+import dataclasses
 import types
 from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -46,7 +47,7 @@ def types_of(kind: type) -> dict[str, Any]:
         hints = get_type_hints(kind)
     except (NameError, TypeError):
         hints = {}
-    return {name: hints.get(name, Any) for name in getattr(kind, "__dataclass_fields__", {})}
+    return {field.name: hints.get(field.name, Any) for field in dataclasses.fields(kind)}
 
 
 def _as(value: Any, hint: Any) -> Any:

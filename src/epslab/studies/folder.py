@@ -4,6 +4,7 @@ from pathlib import Path
 
 from epslab.errors import UserError
 from epslab.files import check_folder
+from epslab.runs.lock import of_a_lock
 from epslab.studies.names import NAMES
 
 RUNS, PAGE, FOUND, RESULT = "runs", "report.html", "found", "result.json"
@@ -36,4 +37,4 @@ def _is_study(folder: Path) -> bool:
         return False
     if any((folder / mark).exists() for mark in (FOUND, RESULT)):
         return True
-    return folder.name in NAMES and {entry.name for entry in folder.iterdir()} <= {*CONTENT}
+    return folder.name in NAMES and {entry.name for entry in folder.iterdir() if not of_a_lock(entry)} <= {*CONTENT}

@@ -14,7 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from epslab import data as datasets
 from epslab.errors import UserError
 from epslab.report import Page, Section, StudyResult, Table, run_section, study_section, write
-from epslab.runs import Run, number
+from epslab.runs import Run, lock, number
 from epslab.studies.context import Context
 from epslab.studies.folder import require_studies
 from epslab.studies.found import returned
@@ -56,8 +56,8 @@ def run_study(name: str, context: Context) -> StudyResult:
     of the runs it trained are deleted; their weights, curves and pictures stay.
 
     Raises:
-        UserError: An unknown study, data that cannot be read, or a folder that cannot be used or holds other things
-            than studies.
+        UserError: An unknown study, data that cannot be read, or a folder that cannot be used, holds other things
+            than studies, or is in use by another process.
     """
     require_studies(context.out)
     return _finish(name, context).result
@@ -121,13 +121,13 @@ def _finish(name: str, context: Context) -> Finished:
             " tell(found) -> StudyResult."
         )
     own = context.of(name)
-    kept = own.kept(_FOUND, returned(study.measure)) is not None
-    with _threads(context.scale):
+    with lock(own.folder, "asking a study"), _threads(context.scale):
+        kept = own.kept(_FOUND, returned(study.measure)) is not None
         found = own.keep(_FOUND, study.measure, own)
-    told = study.tell(found.value)
-    result = replace(told, code=context.command(name), runs=tuple(context.out / run for run in found.runs))
-    result.save(own.folder)
-    context.tidy(found.runs)
+        told = study.tell(found.value)
+        result = replace(told, code=context.command(name), runs=tuple(context.out / run for run in found.runs))
+        result.save(own.folder)
+        context.tidy(found.runs)
     return Finished(result, found.seconds, kept)
 
 
