@@ -217,5 +217,7 @@ def test_a_page_of_several_begins_with_its_contents(attacked, measured_run, tmp_
     titles = [title for _, title in contents]
     assert titles[0] == "The runs compared"
     assert "The attacks compared" in titles
+    attacks = [title for title in titles if "under attack" in title]
+    assert len(attacks) == len(set(attacks)) == 2
     assert all(f'id="{anchor}"' in html for anchor, _ in contents)
     assert str(tmp_path) not in html

@@ -1,11 +1,14 @@
 """Runs, attacks and studies on one page, with a table that compares the runs."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from epslab.errors import UserError
 from epslab.evaluation import LikelihoodReport, RobustnessReport
-from epslab.report.attacks_compared import attacks_compared
+from epslab.report.attacks_compared import attacks_compared, names_of
 from epslab.report.blocks import Page, Section
 from epslab.report.comparison import comparison
 from epslab.report.comparison import lead as compared
@@ -39,8 +42,14 @@ def write_report(
     """
     opened = [_open(Path(item) if isinstance(item, str) else item) for item in items]
     runs = [item for item in opened if isinstance(item, Run)]
-    sections = [section for item in opened for section in _sections(item)]
-    audits = [audit for item in opened for audit in _audits(item)]
+    attacked = [_audits(item) for item in opened]
+    audits = [audit for found in attacked for audit in found]
+    told = iter(_told_apart(audits))
+    sections = [
+        section
+        for item, found in zip(opened, attacked, strict=True)
+        for section in (*_own_sections(item), *islice(told, len(found)))
+    ]
     if len(opened) > 1 and len(audits) > 1:
         sections.insert(0, attacks_compared(audits))
     if len(runs) > 1:
@@ -52,12 +61,23 @@ def write_report(
     return write(Page(title, lead or (compared(runs) if len(opened) > 1 else ""), sections), Path(out))
 
 
-def _sections(item: Item) -> list[Section]:
-    if isinstance(item, Run):
-        return [run_section(item), *map(robustness_section, _audits(item))]
+def _own_sections(item: Item) -> list[Section]:
+    """Its sections but those of its attacks."""
+    if isinstance(item, AuditFolder):
+        return []
     if isinstance(item, LikelihoodReport):
         return [likelihood_section(item)]
-    return [robustness_section(item) if isinstance(item, AuditFolder) else study_section(item)]
+    return [run_section(item) if isinstance(item, Run) else study_section(item)]
+
+
+def _told_apart(audits: Sequence[AuditFolder]) -> list[Section]:
+    """The attacks' sections; where titles are the same, with the names of their folders."""
+    sections = [robustness_section(audit) for audit in audits]
+    counted = Counter(section.title for section in sections)
+    return [
+        replace(section, title=f"{section.title} ({name})") if counted[section.title] > 1 else section
+        for section, name in zip(sections, names_of(audits), strict=True)
+    ]
 
 
 def _audits(item: Item) -> Sequence[AuditFolder]:
