@@ -123,10 +123,10 @@ def test_paths_are_relative(tmp_path, monkeypatch, inside):
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("--data-root /work/data/sets --seed 0", "--data-root …/sets --seed 0"),
-        ("--out='/home/ada lovelace/my runs'", "--out='…/my runs'"),
+        ("--data-root /mnt/data/sets --seed 0", "--data-root …/sets --seed 0"),
+        ("--out='/Users/ada lovelace/my runs'", "--out='…/my runs'"),
         (r"C:\Users\ada\runs", "…/runs"),
-        ("ipykernel_launcher.py -f /root/.local/share/kernel-1.json", "ipykernel_launcher.py -f …/kernel-1.json"),
+        ("ipykernel_launcher.py -f /var/local/share/kernel-1.json", "ipykernel_launcher.py -f …/kernel-1.json"),
         ("train/loss, 8/255, n/a, https://example.org/a/b", "train/loss, 8/255, n/a, https://example.org/a/b"),
     ],
 )

@@ -27,7 +27,7 @@ class Gates:
     on_findings: bool = False
 
     def require_passable(self, images: int) -> None:
-        """Check that a classifier that is right on all of so many images would pass.
+        """Check that a classifier that is right on all of this number of images would pass.
 
         Raises:
             UserError: It would not: even then the interval begins lower.
