@@ -1,5 +1,6 @@
 """The command line called in-process: its exit code and what it printed."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,3 +73,31 @@ def files_in(folder: Path) -> dict[str, bytes | None]:
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
     }
+
+
+@pytest.fixture
+def nothing_written(refused: Callable[..., str], elsewhere: Path) -> Callable[..., str]:
+    """Call with what cannot work: the sentence; the folder is as it was."""
+
+    def call(*words: object) -> str:
+        before = files_in(elsewhere)
+        sentence = refused(*words)
+        assert files_in(elsewhere) == before
+        return sentence
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small classifier of digits, once for a test file."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    words = ("--epochs", "4", "--width", "4", "--accelerator", "cpu", "--out", str(folder))
+    assert main(["train", "small-cnn", *words]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(trained: Path, elsewhere: Path) -> Path:
+    """A copy of the trained run, by its folder's name, in the working folder."""
+    return Path(shutil.copytree(trained, "run"))

@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 import torch
 
 from epslab import attacks
-from epslab.cli import main
 from epslab.cli.attack import ATTACKS
 from epslab.errors import as_flags
 from epslab.runs import Run, pictures_in
@@ -54,21 +52,6 @@ class Wide(Bare):
         super().__init__()
         self.head = nn.Linear(64, 7)
 '''
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("trained") / "run"
-    words = ("--epochs", "4", "--width", "4", "--accelerator", "cpu", "--out", str(folder))
-    assert main(["train", "small-cnn", *words]) == 0
-    return folder
-
-
-@pytest.fixture
-def run(trained):
-    """A trained run, by its folder's name, in the working folder."""
-    shutil.copytree(trained, "run")
-    return Path("run")
 
 
 @pytest.fixture

@@ -4,30 +4,15 @@ import errno
 import json
 import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
 from epslab.classifiers import Proportion
-from epslab.cli import main
 from epslab.cli.gates import Gates, percentage
 from epslab.errors import UserError
 
 QUICK = ("--limit", "60", "--steps", "2", "--no-sweep", "--attacks", "pgd")
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("trained") / "run"
-    words = ("--epochs", "4", "--width", "4", "--accelerator", "cpu", "--out", str(folder))
-    assert main(["train", "small-cnn", *words]) == 0
-    return folder
-
-
-@pytest.fixture
-def run(trained):
-    return Path(shutil.copytree(trained, "run"))
 
 
 def content(low, verdict="pass"):

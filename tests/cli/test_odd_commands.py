@@ -10,8 +10,6 @@ from PIL import Image
 
 from epslab.cli import main
 
-from .conftest import files_in
-
 TINY = ("--epochs", "1", "--width", "4", "--latent-dim", "2", "--accelerator", "cpu")
 
 
@@ -29,17 +27,6 @@ def runs(trained, elsewhere):
     for name in ("vae", "cnn"):
         shutil.copytree(trained / name, elsewhere / name)
     (elsewhere / "odd.yaml").write_text("recipe: [vae]")
-
-
-@pytest.fixture
-def nothing_written(refused, elsewhere):
-    def call(*words):
-        before = files_in(elsewhere)
-        sentence = refused(*words)
-        assert files_in(elsewhere) == before
-        return sentence
-
-    return call
 
 
 @pytest.mark.parametrize(

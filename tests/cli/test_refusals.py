@@ -13,8 +13,6 @@ from PIL import Image
 
 from epslab.cli import main
 
-from .conftest import files_in
-
 TINY = ("--epochs", "1", "--width", "4", "--latent-dim", "2", "--accelerator", "cpu")
 
 
@@ -30,19 +28,6 @@ def trained(tmp_path_factory):
 def copied(trained, elsewhere):
     """The run, to spoil."""
     return Path(shutil.copytree(trained, elsewhere / "run"))
-
-
-@pytest.fixture
-def nothing_written(refused, elsewhere):
-    """Call with what cannot work: the sentence; the folder is as it was."""
-
-    def call(*words):
-        before = files_in(elsewhere)
-        sentence = refused(*words)
-        assert files_in(elsewhere) == before
-        return sentence
-
-    return call
 
 
 def folder_of_images(folder, side, channels=1, per_class=10):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import threading
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ import torch
 
 from epslab.runs import Measured, Measurement, Run, write_table
 from epslab.runs.cleaning import checkpoint_size, drop_checkpoints, size
-from epslab.runs.lock import lock
 
 from .conftest import files_in
 
@@ -100,22 +98,9 @@ def test_a_run_that_cannot_be_read_is_listed_and_left_alone(epslab, runs):
     assert runs["done"].last_checkpoint.exists()
 
 
-def test_a_run_in_use_is_not_cleaned(epslab, runs):
-    held, over = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with lock(runs["new"].folder, "training"):
-            held.set()
-            over.wait()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    held.wait()
-    try:
+def test_a_run_in_use_is_not_cleaned(epslab, runs, held):
+    with held(runs["new"].folder, "training"):
         outcome = epslab("runs", "--clean", "--yes")
-    finally:
-        over.set()
-        thread.join()
     assert "Freed 4 MB: checkpoints of 2 of 3 finished runs" in outcome.out
     assert "kept new" in outcome.out
     assert "is in use" in outcome.out

@@ -3,7 +3,6 @@
 import html
 import json
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -31,12 +30,6 @@ def trained(tmp_path_factory):
     assert main(["evaluate", str(folder)]) == 0
     assert main(["attack", str(folder), *QUICK]) == 0
     return folder
-
-
-@pytest.fixture
-def run(trained):
-    shutil.copytree(trained, "run")
-    return Path("run")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import errno
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from epslab.errors import UserError
 from epslab.recipes import SmallCNNRecipe, VAERecipe
 from epslab.recipes.measuring import shaping
 from epslab.runs import Run, weights_hash
-from epslab.runs.lock import lock
 from epslab.training import Machine
 
 TINY = SmallCNNRecipe(epochs=1, width=4, batch_size=16, validation_fraction=0.25)
@@ -140,23 +138,9 @@ def test_damaged_weights_are_not_measured(run: Run) -> None:
     assert run.result() == before
 
 
-def test_a_run_that_another_writes_to_is_not_measured(run: Run) -> None:
-    held, over = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with lock(run.folder, "training"):
-            held.set()
-            over.wait()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    held.wait()
-    try:
-        with pytest.raises(UserError, match=r"is in use: process .* has been training in it"):
-            recipes.evaluate(run)
-    finally:
-        over.set()
-        thread.join()
+def test_a_run_that_another_writes_to_is_not_measured(run: Run, held: Callable[[Path, str], Any]) -> None:
+    with held(run.folder, "training"), pytest.raises(UserError, match=r"is in use: process .* has been training in it"):
+        recipes.evaluate(run)
     assert recipes.evaluate(run)
 
 

@@ -164,19 +164,21 @@ def test_a_thread_may_enter_again_and_another_one_may_not(tmp_path: Path) -> Non
 
 
 def test_a_lock_is_waited_for(tmp_path: Path) -> None:
-    entered = threading.Event()
+    entered, order = threading.Event(), []
 
     def hold() -> None:
         with lock(tmp_path, "noting an attack"):
             entered.set()
             time.sleep(0.5)
+            order.append("first")
 
     thread = threading.Thread(target=hold)
     thread.start()
     entered.wait()
     with lock(tmp_path, "noting an attack", wait=60.0):
-        pass
+        order.append("second")
     thread.join()
+    assert order == ["first", "second"]
 
 
 def test_folders_in_which_nothing_was_written_are_gone_at_the_end(tmp_path: Path) -> None:

@@ -1,14 +1,12 @@
 import json
 import os
 import socket
-import threading
 from pathlib import Path
 
 import pytest
 
 from epslab.errors import UserError
 from epslab.report import StudyResult
-from epslab.runs import lock
 from epslab.studies import Context, run_study, tour
 from epslab.studies.folder import require_studies
 
@@ -51,23 +49,10 @@ def test_a_folder_of_runs_is_no_folder_of_studies(tmp_path):
         require_studies(tmp_path)
 
 
-def test_a_study_that_is_asked_elsewhere_is_not_asked_twice(tmp_path):
-    held, done = threading.Event(), threading.Event()
-
-    def other() -> None:
-        with lock(tmp_path / "divergences", "asking a study"):
-            held.set()
-            done.wait()
-
-    thread = threading.Thread(target=other)
-    thread.start()
-    held.wait()
-    try:
-        with pytest.raises(UserError, match=f"is in use: process {os.getpid()} .* has been asking a study"):
-            run_study("divergences", Context(out=tmp_path))
-    finally:
-        done.set()
-        thread.join()
+def test_a_study_that_is_asked_elsewhere_is_not_asked_twice(tmp_path, held):
+    says = f"is in use: process {os.getpid()} .* has been asking a study"
+    with held(tmp_path / "divergences", "asking a study"), pytest.raises(UserError, match=says):
+        run_study("divergences", Context(out=tmp_path))
     assert not [*tmp_path.iterdir()]
 
 
@@ -76,3 +61,6 @@ def test_the_lock_of_a_study_that_was_killed_does_not_matter(tmp_path):
     (tmp_path / "vae" / ".lock").write_text("")
     (tmp_path / "vae" / ".lock.json").write_text(json.dumps({"process": 1, "host": socket.gethostname()}))
     require_studies(tmp_path)
+    (tmp_path / "vae" / "plan.txt").write_text("no study")
+    with pytest.raises(UserError, match="'vae'"):
+        require_studies(tmp_path)
