@@ -1,6 +1,7 @@
 """Generative models, one idea per file."""
 
 from epslab.generative.elbo import ElboTerms
+from epslab.generative.gan import GAN, WassersteinGAN
 from epslab.generative.linear_gaussian import LinearGaussian
 from epslab.generative.pca import PCA, FactorAnalysis, ProbabilisticPCA
 from epslab.generative.priors import MixturePrior, StandardNormal, VampPrior
@@ -8,6 +9,7 @@ from epslab.generative.vae import VAE, manifold, reparameterise
 from epslab.generative.vae_objective import VAEObjective
 
 __all__ = [
+    "GAN",
     "PCA",
     "VAE",
     "ElboTerms",
@@ -18,6 +20,7 @@ __all__ = [
     "StandardNormal",
     "VAEObjective",
     "VampPrior",
+    "WassersteinGAN",
     "manifold",
     "reparameterise",
 ]

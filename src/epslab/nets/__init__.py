@@ -1,5 +1,6 @@
 """Architectures only, no losses."""
 
+from epslab.nets.adversarial import ConvCritic, ConvGenerator, PerceptronCritic, PerceptronGenerator
 from epslab.nets.convolution import ConvDecoder, ConvEncoder
 from epslab.nets.perceptron import PerceptronDecoder, PerceptronEncoder, perceptron
 from epslab.nets.pretrained import load_pretrained
@@ -7,10 +8,14 @@ from epslab.nets.residual import resnet18
 from epslab.nets.small import small_cnn
 
 __all__ = [
+    "ConvCritic",
     "ConvDecoder",
     "ConvEncoder",
+    "ConvGenerator",
+    "PerceptronCritic",
     "PerceptronDecoder",
     "PerceptronEncoder",
+    "PerceptronGenerator",
     "load_pretrained",
     "perceptron",
     "resnet18",

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _PLANS = {
     "vae": ("epslab.recipes.vae.settings:VAERecipe", "epslab.recipes.vae.plan:plan"),
+    "gan": ("epslab.recipes.gan.settings:GANRecipe", "epslab.recipes.gan.plan:plan"),
+    "wgan": ("epslab.recipes.gan.settings:WassersteinRecipe", "epslab.recipes.gan.plan:plan"),
+    "wgan-gp": ("epslab.recipes.gan.settings:GradientPenaltyRecipe", "epslab.recipes.gan.plan:plan"),
     "small-cnn": ("epslab.recipes.classifier.settings:SmallCNNRecipe", "epslab.recipes.classifier.plan:plan"),
     "resnet18": ("epslab.recipes.classifier.settings:ResNet18Recipe", "epslab.recipes.classifier.plan:plan"),
 }
