@@ -5,6 +5,7 @@ import torch
 from scipy import stats
 
 from epslab import seeds
+from epslab.errors import UserError
 
 MASK = (1 << 64) - 1
 GAMMA = 0x9E3779B97F4A7C15
@@ -310,3 +311,12 @@ def test_every_name_of_a_stream_counts(make: object) -> None:
         (0, "b", "a"),
     ]
     assert len({make(*name) for name in names}) == len(names)
+
+
+def test_no_seeds_give_no_noise_and_fewer_are_refused() -> None:
+    none = seeds.draw(0)
+    for make in (seeds.noise, seeds.uniform):
+        for shape in ((), (1,), (2, 3)):
+            assert make(none, 0, shape).shape == (0, *shape)
+    with pytest.raises(UserError, match="is -1, but must be 0 or more"):
+        seeds.draw(-1)

@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
+from epslab.errors import UserError
 from epslab.types import Seeds
 
 _GAMMA = 0x9E3779B97F4A7C15 - (1 << 64)
@@ -56,7 +57,13 @@ def seeded(seed: int, *names: str | int) -> Iterator[None]:
 
 
 def draw(n: int, generator: Generator | None = None, device: torch.device | str = "cpu") -> Seeds:
-    """Seeds for n examples drawn from a generator (torch's default if None): int64 [n] on ``device``."""
+    """Seeds for n examples drawn from a generator (torch's default if None): int64 [n] on ``device``.
+
+    Raises:
+        UserError: n is negative.
+    """
+    if n < 0:
+        raise UserError(f"The number of examples is {n}, but must be 0 or more.")
     source = torch.device("cpu") if generator is None else generator.device
     return torch.randint(-(2**63), 2**63 - 1, (n,), generator=generator, device=source, dtype=torch.int64).to(device)
 
@@ -112,7 +119,9 @@ def uniform(
     else:
         # 24 bits fill a float32, so each word gives two values; half types have room for 8.
         bits = 24 if dtype == torch.float32 else 8
-        halves = _words(~example_seeds, counter, (size + 1) // 2).view(torch.int32)
+        count = (size + 1) // 2
+        words = _words(~example_seeds, counter, count).flatten()  # flat: rows of none cannot be viewed otherwise
+        halves = words.view(torch.int32).view(len(example_seeds), 2 * count)
         values = (halves >> (32 - bits)).bitwise_and_((1 << bits) - 1).to(dtype).mul_(2.0**-bits)
     return values[:, :size].reshape(len(example_seeds), *shape)
 

@@ -113,8 +113,10 @@ class Likelihood(Protocol):
         """E[x]; a mean is not a sample."""
         ...
 
-    def sample(self, parameters: Float[Tensor, "n p h w"], generator: Generator | None = None) -> Images:
-        """One draw of x for each set of parameters."""
+    def sample(
+        self, parameters: Float[Tensor, "n p h w"], generator: Generator | None = None, seeds: Seeds | None = None
+    ) -> Images:
+        """One draw of x for each set of parameters: a function of its seed alone; the generator draws missing seeds."""
         ...
 
 

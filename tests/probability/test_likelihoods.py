@@ -151,6 +151,15 @@ def test_samples_follow_the_generator_and_leave_the_global_one_alone(likelihood:
 
 
 @each
+def test_a_draw_is_a_function_of_its_parameters_and_its_seed_alone(likelihood: Likelihood) -> None:
+    parameters = random(6, likelihood.channels(3), 5, 7)
+    seeds, some = torch.arange(6), torch.tensor([4, 1])
+    together = likelihood.sample(parameters, seeds=seeds)
+    assert torch.equal(likelihood.sample(parameters[some], seeds=seeds[some]), together[some])
+    assert not torch.equal(likelihood.sample(parameters, seeds=seeds + 6), together)
+
+
+@each
 def test_parameters_of_the_wrong_width_are_refused_in_a_sentence(likelihood: Likelihood) -> None:
     expected = likelihood.channels(3)
     with pytest.raises(

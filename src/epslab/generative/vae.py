@@ -114,7 +114,8 @@ class VAE(nn.Module):
     def sample(self, n: int, generator: Generator | None = None) -> Images:
         """Images drawn from the model in three steps: z, parameters, **pixels** (a mean is not a sample)."""
         with torch.no_grad(), evaluating(self):
-            return self.likelihood.sample(self.decode(self.sample_latents(n, generator)), generator)
+            own = draw(n, generator, self._like.device)
+            return self.likelihood.sample(self.decode(self._latents(own)), seeds=fork(own, "pixels"))
 
     def sample_means(self, n: int, generator: Generator | None = None) -> Images:
         """E[x given z] at draws of z; smoother than samples."""
@@ -123,8 +124,7 @@ class VAE(nn.Module):
 
     def sample_latents(self, n: int, generator: Generator | None = None) -> Latents:
         """Draws of z from the prior, [n D]."""
-        like = next(self.parameters(), torch.empty(()))
-        return self._from_prior(self.prior, draw(n, generator, like.device), 0, wide(like).dtype).to(like.dtype)
+        return self._latents(draw(n, generator, self._like.device))
 
     def terms(
         self, images: Images, samples: int = 1, generator: Generator | None = None, seeds: Seeds | None = None
@@ -186,6 +186,14 @@ class VAE(nn.Module):
     ) -> Float[Tensor, "samples n"]:
         """Log p(x given z_l), z_l from the prior, for draws first..first+samples−1."""
         return self.at(images).log_likelihoods(samples, seeds=seeds, first=first)
+
+    @property
+    def _like(self) -> Tensor:
+        """A weight: on the device and in the type of all."""
+        return next(self.parameters(), torch.empty(()))
+
+    def _latents(self, seeds: Seeds) -> Latents:
+        return self._from_prior(self.prior, seeds, 0, wide(self._like).dtype).to(self._like.dtype)
 
     def _from_prior(self, prior: Prior, seeds: Seeds, counter: int, dtype: torch.dtype) -> Latents:
         """One draw of z for each seed."""

@@ -3,6 +3,9 @@
 A likelihood turns parameters [n p h w] into log p(x) [n], in nats, summed over pixels and channels; into E[x], to look
 at; and into draws of x. A mean is not a sample. Probabilities are computed in float32 or wider, also for parameters in
 half precision: log p(x) is float32 or float64, means and draws have the parameters' dtype.
+
+A draw of x is a function of its parameters and its example's seed alone; seeds that are not given come from the
+generator.
 """
 
 import math
@@ -15,7 +18,8 @@ from torch import Generator, Tensor
 
 from epslab.errors import UserError
 from epslab.probability.densities import wide
-from epslab.types import Images, PerExample, dequantise, quantise
+from epslab.seeds import draw, noise, uniform
+from epslab.types import Images, PerExample, Seeds, dequantise, quantise
 
 Parameters = Float[Tensor, "n p h w"]
 
@@ -66,9 +70,9 @@ class Categorical:
         x = torch.arange(self.levels, device=p.device).to(p.dtype) / (self.levels - 1)
         return (p * x[:, None, None]).sum(2).to(parameters.dtype)
 
-    def sample(self, parameters: Parameters, generator: Generator | None = None) -> Images:
-        """One level drawn for every pixel, by the Gumbel maximum."""
-        x = _categorical_draw(self._logits(wide(parameters)), generator)
+    def sample(self, parameters: Parameters, generator: Generator | None = None, seeds: Seeds | None = None) -> Images:
+        """One level drawn for every pixel."""
+        x = _categorical_draw(self._logits(wide(parameters)), _seeds(parameters, generator, seeds), 0)
         return dequantise(x, self.levels).to(parameters.dtype)
 
     def _logits(self, parameters: Parameters) -> Float[Tensor, "n c levels h w"]:
@@ -107,10 +111,10 @@ class Bernoulli:
         """E[x] = sigmoid(l)."""
         return parameters.sigmoid()
 
-    def sample(self, parameters: Parameters, generator: Generator | None = None) -> Images:
+    def sample(self, parameters: Parameters, generator: Generator | None = None, seeds: Seeds | None = None) -> Images:
         """0 or 1 drawn for every pixel."""
         p = wide(parameters).sigmoid()
-        return (_uniform(p, generator) < p).to(parameters.dtype)
+        return (_uniform(p, _seeds(parameters, generator, seeds), 0) < p).to(parameters.dtype)
 
 
 @dataclass(frozen=True)
@@ -150,12 +154,10 @@ class Normal:
         """E[x]: the parameters."""
         return parameters
 
-    def sample(self, parameters: Parameters, generator: Generator | None = None) -> Images:
+    def sample(self, parameters: Parameters, generator: Generator | None = None, seeds: Seeds | None = None) -> Images:
         """Parameters + std·eps."""
-        eps = torch.randn(
-            parameters.shape, generator=generator, dtype=parameters.dtype, device=_source(parameters, generator)
-        )
-        return parameters + self.std * eps.to(parameters.device)
+        own = _seeds(parameters, generator, seeds)
+        return parameters + self.std * noise(own, 0, tuple(parameters.shape[1:]), parameters.dtype)
 
 
 @dataclass(frozen=True)
@@ -218,13 +220,14 @@ class DiscretisedLogisticMixture:
             total = total + (w * ((m - edge) * inverse_s).sigmoid()).sum(2)
         return (total / (self.levels - 1)).to(parameters.dtype)
 
-    def sample(self, parameters: Parameters, generator: Generator | None = None) -> Images:
+    def sample(self, parameters: Parameters, generator: Generator | None = None, seeds: Seeds | None = None) -> Images:
         """One level drawn for every pixel: a component, a logistic draw of it, the level whose bin it falls in."""
         logit_w, m, log_s = self._split(parameters)
-        component = _categorical_draw(logit_w, generator).unsqueeze(2)
+        own = _seeds(parameters, generator, seeds)
+        component = _categorical_draw(logit_w, own, 0).unsqueeze(2)
         m, log_s = (values.gather(2, component).squeeze(2) for values in (m, log_s))
         tiny = torch.finfo(m.dtype).eps / 2
-        u = _uniform(m, generator).clamp(tiny, 1 - tiny)
+        u = _uniform(m, own, 1).clamp(tiny, 1 - tiny)
         x = m + log_s.exp() * u.logit()
         k = ((x + 1) / 2 * (self.levels - 1)).round().clamp(0, self.levels - 1)
         return (k / (self.levels - 1)).to(parameters.dtype)
@@ -255,18 +258,17 @@ def _require_channels(parameters: Parameters, expected: int) -> None:
         )
 
 
-def _source(like: Tensor, generator: Generator | None) -> torch.device:
-    """Where random numbers are drawn: on the generator's device, which may differ from the parameters'."""
-    return like.device if generator is None else generator.device
+def _seeds(parameters: Parameters, generator: Generator | None, seeds: Seeds | None) -> Seeds:
+    """Those given, or one drawn for each example."""
+    return draw(len(parameters), generator, parameters.device) if seeds is None else seeds
 
 
-def _uniform(like: Float[Tensor, "*shape"], generator: Generator | None) -> Float[Tensor, "*shape"]:
-    u = torch.rand(like.shape, generator=generator, dtype=like.dtype, device=_source(like, generator))
-    return u.to(like.device)
+def _uniform(like: Float[Tensor, "n *shape"], seeds: Seeds, counter: int) -> Float[Tensor, "n *shape"]:
+    return uniform(seeds, counter, tuple(like.shape[1:]), like.dtype)
 
 
-def _categorical_draw(logits: Float[Tensor, "n c k h w"], generator: Generator | None) -> Int[Tensor, "n c h w"]:
-    """The index of the largest logit + Gumbel noise, which is a draw from softmax(logits)."""
-    exponential = torch.empty(logits.shape, dtype=logits.dtype, device=_source(logits, generator))
-    exponential.exponential_(generator=generator)
-    return (logits - exponential.to(logits.device).log()).argmax(2)
+def _categorical_draw(logits: Float[Tensor, "n c k h w"], seeds: Seeds, counter: int) -> Int[Tensor, "n c h w"]:
+    """The first index up to which softmax(logits) sums to more than a uniform number."""
+    upper = logits.softmax(2).cumsum(2)
+    u = _uniform(upper[:, :, -1], seeds, counter) * upper[:, :, -1]  # the last is 1 up to rounding
+    return (u.unsqueeze(2) >= upper).sum(2).clamp_(max=logits.shape[2] - 1)

@@ -92,6 +92,7 @@ class VAERecipe(TrainingSettings):
         require(self, "0 or more", lambda x: x >= 0, "beta", "free_bits", "warmup_epochs")
         require(self, "more than 0", lambda x: x > 0, "std")
         require(self, "between 2 and 256", lambda n: 2 <= n <= 256, "levels")
+        require(self, "a list of numbers of 0 or more", lambda at: min(at, default=0) >= 0, "sample_epochs")
         require(self, "one layer or more, each of 1 unit or more", lambda units: min(units, default=0) >= 1, "hidden")
         binary = self.likelihood == "bernoulli"
         if binary != (self.binarise != "none"):
