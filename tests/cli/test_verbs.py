@@ -112,7 +112,8 @@ def test_data_list_says_where_each_set_is(epslab):
     assert outcome.code == 0
     for name in data.NAMES:
         line = next(line for line in outcome.out.splitlines() if line.startswith(name))
-        assert "scikit-learn" in line if name == "digits" else f"epslab data fetch {name}" in line
+        origin = "drawn by epslab" if name in data.DRAWN else "comes with scikit-learn"
+        assert origin in line if name in (*data.DRAWN, "digits") else f"epslab data fetch {name}" in line
     assert "\x1b" not in outcome.out
     assert not [line for line in outcome.out.splitlines() if line != line.rstrip()]
 
@@ -126,6 +127,13 @@ def test_data_check_gives_a_verdict_on_each_file(epslab):
     outcome = epslab("data", "check", "digits")
     assert outcome.code == 0
     assert "ok" in outcome.out
+
+
+@pytest.mark.parametrize("action", ["check", "fetch"])
+def test_data_that_are_drawn_have_no_files(epslab, action):
+    outcome = epslab("data", action, "ring")
+    assert outcome.code == 2
+    assert "'ring' is drawn by epslab when it is used: there are no files" in outcome.err
 
 
 def test_data_root_is_an_argument_or_the_environment(epslab, monkeypatch):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from epslab import seeds
-from epslab.data import Examples, ImageSet, PointSet, toys
+from epslab.data import Examples, ImageSet, Modes, PointSet, toys
 from epslab.data.loading import Loader
 from epslab.errors import UserError
 
@@ -45,6 +45,11 @@ def test_both_kinds_of_set_satisfy_the_protocol() -> None:
 def test_what_does_not_belong_together_is_refused(points: torch.Tensor, labels: object, says: str) -> None:
     with pytest.raises(UserError, match=says):
         PointSet(points, labels)  # type: ignore[arg-type]
+
+
+def test_modes_of_other_points_are_refused() -> None:
+    with pytest.raises(UserError, match="The points have 2 coordinates, but the modes' centres 3"):
+        PointSet(torch.zeros(4, 2), modes=Modes(torch.zeros(1, 3), 1.0))
 
 
 @pytest.mark.parametrize("labels", [True, False])

@@ -22,15 +22,18 @@ def test_the_root_is_the_argument_then_the_variable_then_the_cache(monkeypatch, 
 
 
 def test_names_and_overview(tmp_path):
-    assert data.NAMES == ("digits", "mnist", "fashion-mnist", "cifar10")
+    assert data.NAMES == ("digits", "mnist", "fashion-mnist", "cifar10", *data.DRAWN)
+    assert data.DRAWN == ("ring", "grid", "two-moons", "swiss-roll")
     rows = {row.name: row for row in data.overview(tmp_path)}
     assert tuple(rows) == data.NAMES
-    assert [row.present for row in rows.values()] == [True, False, False, False]
+    assert [row.present for row in rows.values()] == [True, False, False, False, True, True, True, True]
     cifar10 = rows["cifar10"]
-    assert (cifar10.train, cifar10.test, cifar10.image_shape, cifar10.classes) == (50_000, 10_000, (3, 32, 32), 10)
+    assert (cifar10.train, cifar10.test, cifar10.shape, cifar10.classes) == (50_000, 10_000, (3, 32, 32), 10)
     assert cifar10.disk == 6 * 30_730_000
-    assert (rows["mnist"].train, rows["mnist"].test, rows["mnist"].image_shape) == (60_000, 10_000, (1, 28, 28))
+    assert (rows["mnist"].train, rows["mnist"].test, rows["mnist"].shape) == (60_000, 10_000, (1, 28, 28))
     assert rows["digits"].disk == 0
+    assert [row.classes for row in rows.values()] == [10, 10, 10, 10, 8, 25, 0, 0]
+    assert {row.name for row in rows.values() if row.origin} == {"digits", *data.DRAWN}
     assert list(tmp_path.iterdir()) == []
 
 
@@ -67,3 +70,26 @@ def test_loading_leaves_torchs_random_numbers_alone():
     data.load("digits").split([100, 100], 0)
     data.binarise(data.load("digits").take(10, 0), "static")
     assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(("name", "modes"), [("ring", 8), ("grid", 25), ("two-moons", None), ("swiss-roll", None)])
+def test_points_by_name_are_the_same_at_every_load(name, modes):
+    state = torch.get_rng_state()
+    train, again, test = (data.load_examples(name, split) for split in ("train", "train", "test"))
+    assert torch.equal(state, torch.get_rng_state())
+    assert (len(train), len(test), train.shape, train.name) == (10_000, 2_500, (2,), name)
+    assert train.checksum() == again.checksum()
+    assert not (train.points[:2_500] == test.points).any()
+    if modes is None:
+        assert train.modes is None
+        assert train.labels is None
+    else:
+        assert torch.bincount(test.labels).shape == (modes,) == (len(train.modes),)
+        # The offsets have the modes' standard deviation: the variance of 20,000 coordinates.
+        offsets = (train.points - train.modes.centres[train.labels]).double()
+        assert abs(offsets.square().mean() / train.modes.std**2 - 1) <= 4 * (2 / 20_000) ** 0.5
+        part = train.split([100, 100], 0)[1][:3].to("cpu")
+        assert part.modes is train.modes
+    assert data.check(name) == data.fetch(name) == []
+    with pytest.raises(UserError, match=f"'{name}' holds no images; load it by .*load_examples"):
+        data.load(name)

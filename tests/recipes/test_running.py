@@ -13,7 +13,7 @@ from epslab.cli import main
 from epslab.data import binarise as binarise_set
 from epslab.data import load as load_data
 from epslab.errors import UserError
-from epslab.recipes import VAERecipe
+from epslab.recipes import SmallCNNRecipe, TrainingSettings, VAERecipe
 from epslab.runs import Run
 
 TINY = VAERecipe(epochs=2, width=4, latent_dim=2, learning_rate=1e-2, sample_epochs=(0,))
@@ -104,6 +104,13 @@ def test_wrong_requests_are_refused(run: Run, options: dict[str, object], senten
 def test_a_split_that_leaves_nothing_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="leaves nothing to train or validate on"):
         recipes.train(VAERecipe(validation_fraction=1e-6), out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("settings", [SmallCNNRecipe(), VAERecipe(net="conv")])
+def test_models_of_images_refuse_points_before_anything_is_written(settings: TrainingSettings, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"'ring' holds points with 2 coordinates, but .* takes images"):
+        recipes.train(settings, data="ring", out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -53,13 +53,13 @@ def _list(root: str | None) -> None:
 
     rows = []
     for entry in data.overview(root):
-        shape = "×".join(str(side) for side in entry.image_shape)
+        shape = "×".join(str(side) for side in entry.shape) if len(entry.shape) > 1 else f"{entry.shape[0]}-D points"
         size = f"{entry.disk / 1e6:,.0f}" if entry.disk else ""
         place = str(data.root(root)) if entry.present else f"not here: epslab data fetch {entry.name}"
-        counts = (f"{entry.train:,}", f"{entry.test:,}", shape, str(entry.classes), size)
-        rows.append((entry.name, *counts, place if entry.disk else "comes with scikit-learn"))
+        counts = (f"{entry.train:,}", f"{entry.test:,}", shape, str(entry.classes or ""), size)
+        rows.append((entry.name, *counts, entry.origin or place))
     rows += [(name, "", "", "", "", "", f"comes with {data.OUTSIDE.origin(name)}") for name in data.OUTSIDE]
-    table("Data sets", ("name", "train", "test", "c×h×w", "classes", "MB", "where it is"), rows)
+    table("Data sets", ("name", "train", "test", "c×h×w", "classes or modes", "MB", "where it is"), rows)
 
 
 def _check(name: str | None, root: str | None) -> None:
@@ -69,7 +69,7 @@ def _check(name: str | None, root: str | None) -> None:
         lengths = {split: f"{len(data.load(name, split)):,} images, all readable" for split in ("train", "test")}
         summary(f"Checked {name}", lengths)
         return
-    names = [name] if name else [entry.name for entry in data.overview(root) if entry.present]
+    names = [_with_files(name)] if name else [entry.name for entry in data.overview(root) if entry.present]
     verdicts = [(each, status) for each in names for status in data.check(each, root)]
     _show(verdicts)
     for each, status in verdicts:
@@ -82,7 +82,20 @@ def _check(name: str | None, root: str | None) -> None:
 def _fetch(name: str, root: str | None) -> None:
     from epslab import data
 
-    _show([(name, status) for status in data.fetch(name, root)])
+    _show([(name, status) for status in data.fetch(_with_files(name), root)])
+
+
+def _with_files(name: str) -> str:
+    """The name, of a data set that is kept in files.
+
+    Raises:
+        UserError: Its examples are drawn when they are loaded.
+    """
+    from epslab import data
+
+    if name in data.DRAWN:
+        raise UserError(f"'{name}' is drawn by epslab when it is used: there are no files to check or fetch.")
+    return name
 
 
 def _show(verdicts: Sequence[tuple[str, "FileStatus"]]) -> None:

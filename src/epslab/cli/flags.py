@@ -23,6 +23,18 @@ class Data:
 
 
 @dataclass(frozen=True)
+class TrainingData(Data):
+    """Data and seed.
+
+    Args:
+        data: Data set: {data_sets}; points on the plane: ring, grid, two-moons, swiss-roll; package.module:name; or a
+            folder with one folder of images per class.
+        data_root: Folder of all data sets (default: EPSLAB_DATA, or else the platform's cache folder).
+        seed: Seed of all randomness; the same seed gives the same numbers.
+    """
+
+
+@dataclass(frozen=True)
 class Images:
     """Images.
 

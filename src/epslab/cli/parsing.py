@@ -106,14 +106,14 @@ class Parser(ArgumentParser):
 
 
 def _data_sets() -> str:
-    """The data sets by name, those of installed packages too; nothing is imported."""
+    """The data sets of images by name, and those of installed packages; nothing is imported."""
     return ", ".join(Names("epslab.data", dict.fromkeys(("digits", "mnist", "fashion-mnist", "cifar10"), "")))
 
 
 class _Help(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Help with the default after each flag, and no types: the text says the unit.
 
-    ``{data_sets}`` in a text stands for the names of all data sets.
+    ``{data_sets}`` in a text stands for the names of the data sets.
     """
 
     def _get_help_string(self, action: argparse.Action) -> str:

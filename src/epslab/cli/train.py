@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from epslab.cli import folders
 from epslab.cli.configuration import Configuration, load_configuration
-from epslab.cli.flags import Data
+from epslab.cli.flags import TrainingData
 from epslab.cli.parsing import Parser, value_of
 from epslab.cli.terminal import summary
 from epslab.errors import UserError
@@ -165,7 +165,7 @@ def _parser(name: str | None) -> Parser:
         else f"Train one model by the recipe '{name}' into a run folder.",
         f"epslab train {name or 'vae'} --data digits --epochs 10",
     )
-    parser.add_class_arguments(Data)
+    parser.add_class_arguments(TrainingData)
     group = parser.add_argument_group("Run")
     out = f"run folder (default: runs/{name or 'RECIPE'}-DATA, numbered where that exists)"
     group.add_argument("--out", type=str | None, metavar="DIR", help=out)

@@ -3,17 +3,20 @@
 from epslab.data.binarisation import bernoulli_draw, binarise
 from epslab.data.examples import Examples
 from epslab.data.imageset import ImageSet
+from epslab.data.modes import Modes
 from epslab.data.official import FileStatus
 from epslab.data.pointset import PointSet
-from epslab.data.sources import NAMES, OUTSIDE, Overview, check, fetch, load, load_examples, overview, root
+from epslab.data.sources import DRAWN, NAMES, OUTSIDE, Overview, check, fetch, load, load_examples, overview, root
 from epslab.types import dequantise, quantise
 
 __all__ = [
+    "DRAWN",
     "NAMES",
     "OUTSIDE",
     "Examples",
     "FileStatus",
     "ImageSet",
+    "Modes",
     "Overview",
     "PointSet",
     "bernoulli_draw",

@@ -26,7 +26,8 @@ class Cifar10:
         mirrors: Addresses of the binary layout's archive; tried in this order.
         name: The name users type.
         classes: The classes' names, by label.
-        image_shape: Channels, height, width.
+        shape: Channels, height, width.
+        origin: Empty: its files are fetched.
     """
 
     per_batch: int = 10_000
@@ -47,7 +48,8 @@ class Cifar10:
         "ship",
         "truck",
     )
-    image_shape: ImageShape = (3, 32, 32)
+    shape: ImageShape = (3, 32, 32)
+    origin: str = ""
 
     @property
     def lengths(self) -> tuple[int, int]:
@@ -92,13 +94,13 @@ class Cifar10:
         if not place.path.exists():
             raise missing(self.name, root / "cifar-10", [BINARY.archive, f"or a folder {BINARY.folder}"])
         wanted = place.layout.files[:5] if split == "train" else place.layout.files[5:]
-        pixels = torch.empty((len(wanted), self.per_batch, *self.image_shape), dtype=torch.uint8)
+        pixels = torch.empty((len(wanted), self.per_batch, *self.shape), dtype=torch.uint8)
         labels = torch.empty((len(wanted), self.per_batch), dtype=torch.int64)
         absent, different = set(wanted), []
         for file, content in place.contents(wanted, self._limit, self.name):
             i = wanted.index(file)
             data, classes = self._decode(place, file, content)
-            pixels[i].numpy()[:] = data.reshape(self.per_batch, *self.image_shape)
+            pixels[i].numpy()[:] = data.reshape(self.per_batch, *self.shape)
             labels[i].numpy()[:] = classes
             absent.remove(file)
             if not file.matches(content):

@@ -27,9 +27,10 @@ class Digits:
 
     name: str = "digits"
     classes: tuple[str, ...] = tuple("0123456789")
-    image_shape: ImageShape = (1, 8, 8)
+    shape: ImageShape = (1, 8, 8)
     lengths: tuple[int, int] = (1437, 360)
     disk: int = 0
+    origin: str = "comes with scikit-learn"
 
     def present(self, root: Path) -> bool:
         """True: scikit-learn brings them."""

@@ -35,8 +35,9 @@ class IdxSource:
         checksums: Of the uncompressed files: training images and labels, test images and labels.
         mirrors: Addresses to which the names of the gzipped files are appended; tried in this order.
         disk: Bytes of the gzipped files.
-        image_shape: Channels (1), height, width.
+        shape: Channels (1), height, width.
         lengths: How many training and test images.
+        origin: Empty: its files are fetched.
     """
 
     name: str
@@ -44,8 +45,9 @@ class IdxSource:
     checksums: tuple[str, str, str, str]
     mirrors: tuple[str, ...]
     disk: int
-    image_shape: ImageShape = (1, 28, 28)
+    shape: ImageShape = (1, 28, 28)
     lengths: tuple[int, int] = (60_000, 10_000)
+    origin: str = ""
 
     def present(self, root: Path) -> bool:
         """Whether all four files are there, plain or gzipped."""
@@ -99,7 +101,7 @@ class IdxSource:
 
     def _files(self) -> list[tuple[OfficialFile, tuple[int, ...]]]:
         """The four files with the shapes of their content."""
-        _, h, w = self.image_shape
+        _, h, w = self.shape
         train, test = self.lengths
         shapes: tuple[tuple[int, ...], ...] = ((train, h, w), (train,), (test, h, w), (test,))
         named = (OfficialFile(name, checksum) for name, checksum in zip(_NAMES, self.checksums, strict=True))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from epslab import notebook
 from epslab.data.examples import Divisible, bytes_of
+from epslab.data.modes import Modes
 from epslab.errors import UserError
 from epslab.types import Labels
 
@@ -32,15 +33,19 @@ class PointSet(Divisible):
         points: Floating-point [n d], all finite.
         labels: int64 [n], 0 or more; None: the points have none.
         name: Of the data set; empty where there is none. It is no part of the content.
+        modes: Of the law that the points were drawn from, where it is known to be a mixture of round normals: a model's
+            samples can then be counted by mode (``epslab.evaluation.evaluate_modes``). No part of the content either.
 
     Raises:
-        UserError: A wrong type or shape, unequal lengths, a negative label, or a point that is not finite.
+        UserError: A wrong type or shape, unequal lengths, a negative label, a point that is not finite, or modes in
+            another number of dimensions.
     """
 
     # Plain annotations: __post_init__ checks the shapes, always, and with a sentence.
     points: Tensor
     labels: Tensor | None = None
     name: str = ""
+    modes: Modes | None = None
 
     def __post_init__(self) -> None:
         """Check points and labels."""
@@ -51,6 +56,11 @@ class PointSet(Divisible):
             )
         if not self.points.isfinite().all():
             raise UserError("Some points are NaN or infinite; leave them out: points[points.isfinite().all(1)].")
+        if self.modes is not None and self.modes.centres.shape[1] != self.points.shape[1]:
+            raise UserError(
+                f"The points have {self.points.shape[1]} coordinates, but the modes' centres"
+                f" {self.modes.centres.shape[1]}."
+            )
         if self.labels is None:
             return
         if self.labels.dtype != torch.int64 or self.labels.shape != self.points.shape[:1]:
@@ -81,7 +91,8 @@ class PointSet(Divisible):
 
     def __getitem__(self: Set, index: slice | Int[Tensor, " k"] | Bool[Tensor, " n"]) -> Set:
         """A part of the set: a slice shares its memory, a tensor of indices (or a mask) copies."""
-        return type(self)(self.points[index], None if self.labels is None else self.labels[index], self.name)
+        labels = None if self.labels is None else self.labels[index]
+        return type(self)(self.points[index], labels, self.name, self.modes)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -103,7 +114,8 @@ class PointSet(Divisible):
 
     def to(self, device: torch.device | str) -> "PointSet":
         """The same set on a device."""
-        return PointSet(self.points.to(device), None if self.labels is None else self.labels.to(device), self.name)
+        labels = None if self.labels is None else self.labels.to(device)
+        return PointSet(self.points.to(device), labels, self.name, self.modes)
 
     def batch(self, indices: Int[Tensor, " n"]) -> tuple[Float[Tensor, "n d"], Labels]:
         """The points at these indices as float32, and their labels (0 where there are none)."""

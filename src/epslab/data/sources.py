@@ -14,15 +14,19 @@ from epslab.data.folders import load_folder
 from epslab.data.idx import FASHION_MNIST, MNIST, IdxSource
 from epslab.data.imageset import ImageSet
 from epslab.data.official import DIFFERS, FileStatus
+from epslab.data.plane import GRID, RING, SWISS_ROLL, TWO_MOONS, Plane
 from epslab.data.pointset import PointSet
 from epslab.errors import UserError, unknown
 from epslab.names import Names
-from epslab.types import ImageShape
 
-Source = Digits | IdxSource | Cifar10
-SOURCES: dict[str, Source] = {source.name: source for source in (DIGITS, MNIST, FASHION_MNIST, CIFAR10)}
+Source = Digits | IdxSource | Cifar10 | Plane
+SOURCES: dict[str, Source] = {
+    source.name: source for source in (DIGITS, MNIST, FASHION_MNIST, CIFAR10, RING, GRID, TWO_MOONS, SWISS_ROLL)
+}
 NAMES: tuple[str, ...] = tuple(SOURCES)
 """The data sets that epslab knows by name; the path of a folder of images is accepted too."""
+DRAWN: tuple[str, ...] = tuple(name for name, source in SOURCES.items() if isinstance(source, Plane))
+"""Those of them that are drawn when they are loaded, from a fixed seed, and have no files."""
 OUTSIDE = Names("epslab.data", {}, "data set")
 """Data sets from outside, by the name an installed package gives them or as ``package.module:name``: functions of the
 split ("train" or "test") that return an ``ImageSet`` or a ``PointSet``."""
@@ -43,20 +47,22 @@ class Overview:
 
     Args:
         name: What to type.
-        train: Training images.
-        test: Test images.
-        image_shape: Channels, height, width.
-        classes: Number of classes.
-        disk: Bytes on disk once fetched (0: comes with scikit-learn).
+        train: Training examples.
+        test: Test examples.
+        shape: Of one example: (channels, height, width), or (coordinates,) for points.
+        classes: Number of classes, or of known modes of the points' law.
+        disk: Bytes on disk once fetched; 0: there is nothing to fetch.
+        origin: Where the data come from if nothing needs fetching; else empty.
         present: Whether its files exist; ``check`` also compares their content.
     """
 
     name: str
     train: int
     test: int
-    image_shape: ImageShape
+    shape: tuple[int, ...]
     classes: int
     disk: int
+    origin: str
     present: bool
 
 
@@ -99,11 +105,11 @@ def load_examples(name: str | Path, split: str = "train", root: str | Path | Non
     if split not in ("train", "test"):
         raise unknown("split", split, ("train", "test"))
     if str(name) in SOURCES:
-        image_set, different = SOURCES[str(name)].load(split, _root(root))
+        examples, different = SOURCES[str(name)].load(split, _root(root))
         if different:
             listed = ", ".join(f"'{path}'" for path in different)
             warnings.warn(f"{name}: {DIFFERS} ({listed}).", UserWarning, stacklevel=3)
-        return replace(image_set, name=str(name))
+        return replace(examples, name=str(name))
     if str(name) not in OUTSIDE:
         if Path(name).expanduser().is_dir():
             return replace(load_folder(Path(name).expanduser(), split), name=str(name))
@@ -120,7 +126,7 @@ def load_examples(name: str | Path, split: str = "train", root: str | Path | Non
 def fetch(name: str, root: str | Path | None = None) -> list[FileStatus]:
     """Download a data set's missing files, and return the state of all.
 
-    Files that can be used are kept; corrupt ones are replaced. ``digits`` needs no download.
+    Files that can be used are kept; corrupt ones are replaced. ``digits`` and the sets of points need no download.
 
     Raises:
         UserError: An unknown name, too little disk, or no mirror reached: the sentence says which files to put where.
@@ -139,7 +145,8 @@ def overview(root: str | Path | None = None) -> list[Overview]:
     """All named data sets, and whether their files exist; contents are not read."""
     folder = _root(root)
     return [
-        Overview(s.name, *s.lengths, s.image_shape, len(s.classes), s.disk, s.present(folder)) for s in SOURCES.values()
+        Overview(s.name, *s.lengths, s.shape, len(s.classes), s.disk, s.origin, s.present(folder))
+        for s in SOURCES.values()
     ]
 
 

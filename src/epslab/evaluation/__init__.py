@@ -5,6 +5,7 @@ from epslab.evaluation.estimators import Elbo, Estimator, Exact, ImportanceWeigh
 from epslab.evaluation.findings import Finding
 from epslab.evaluation.latents import LatentReport, evaluate_latents
 from epslab.evaluation.likelihood import LikelihoodReport, evaluate_likelihood
+from epslab.evaluation.modes import ModesReport, evaluate_modes
 from epslab.evaluation.radius_sweep import RadiusSweep, SweepResult
 from epslab.evaluation.robustness import evaluate_robustness
 from epslab.evaluation.robustness_report import RobustnessReport
@@ -20,11 +21,13 @@ __all__ = [
     "ImportanceWeighted",
     "LatentReport",
     "LikelihoodReport",
+    "ModesReport",
     "PriorMonteCarlo",
     "RadiusSweep",
     "RobustnessReport",
     "SweepResult",
     "evaluate_latents",
     "evaluate_likelihood",
+    "evaluate_modes",
     "evaluate_robustness",
 ]

@@ -45,6 +45,26 @@ def pixels(value: float | str, name: str) -> float:
     return length
 
 
+def images_only(examples: Any, model: str) -> Any:
+    """The examples themselves; points are refused, for a model of images.
+
+    Args:
+        examples: An ``ImageSet``, a ``PointSet``, or the like.
+        model: What the sentence calls the model.
+
+    Raises:
+        UserError: An example is not [c h w].
+    """
+    if len(examples.shape) != 3:
+        name = getattr(examples, "name", "")
+        subject = f"'{name}' holds" if name else "These are"
+        raise UserError(
+            f"{subject} points with {examples.shape[0]} coordinates, but {model} takes images; choose a data set of"
+            " images, such as digits."
+        )
+    return examples
+
+
 def at_least(minimum: int, **values: int | None) -> None:
     """Check whole numbers that are no settings of a recipe, by their names.
 

@@ -6,8 +6,9 @@ from typing import Any
 from torch.optim import SGD, AdamW
 
 from epslab.classifiers import ClassifierObjective, CrossEntropy
-from epslab.data import ImageSet
+from epslab.data import Examples, ImageSet
 from epslab.errors import UserError
+from epslab.recipes.checks import images_only
 from epslab.recipes.classifier.adversarial import AdversarialObjective
 from epslab.recipes.classifier.measure import measure
 from epslab.recipes.classifier.model import augmentation, build, start_from
@@ -18,12 +19,14 @@ from epslab.training.turns import OptimiserFactory
 _RATES = {"sgd": 0.1, "adam": 3e-3}
 
 
-def plan(settings: ClassifierRecipe, images: ImageSet, seed: int) -> Plan:
+def plan(settings: ClassifierRecipe, examples: Examples, seed: int) -> Plan:
     """The classifier, normalised by these images, and cross-entropy or the defence's loss.
 
     Raises:
-        UserError: The attack to train against cannot be made as the settings say, or there is one class only.
+        UserError: The attack to train against cannot be made as the settings say, there is one class only, or the
+            examples are points.
     """
+    images: ImageSet = images_only(examples, "a classifier")
     if len(images.classes) < 2:
         raise UserError(f"The data has one class, '{images.classes[0]}'; a classifier needs two or more.")
     model = build(settings, images, seed)

@@ -5,7 +5,7 @@ from functools import partial
 from torch import nn
 
 from epslab import seeds
-from epslab.data import ImageSet, bernoulli_draw
+from epslab.data import Examples, ImageSet, bernoulli_draw
 from epslab.data import binarise as binarise_set
 from epslab.generative.priors import MixturePrior, Prior, VampPrior
 from epslab.generative.vae import VAE
@@ -13,6 +13,7 @@ from epslab.generative.vae_objective import VAEObjective
 from epslab.nets import ConvDecoder, ConvEncoder, PerceptronDecoder, PerceptronEncoder
 from epslab.nets.initialisation import he_normal
 from epslab.probability.likelihoods import Bernoulli, Categorical, DiscretisedLogisticMixture, Normal
+from epslab.recipes.checks import images_only
 from epslab.recipes.plan import Plan, draw_samples
 from epslab.recipes.vae.measure import measure
 from epslab.recipes.vae.settings import VAERecipe
@@ -20,8 +21,9 @@ from epslab.runs import Run
 from epslab.types import ImageShape, Likelihood
 
 
-def plan(settings: VAERecipe, images: ImageSet, seed: int) -> Plan:
+def plan(settings: VAERecipe, examples: Examples, seed: int) -> Plan:
     """The VAE for images of this shape, its negative ELBO as the settings weigh it, samples at the epochs they name."""
+    images: ImageSet = images_only(examples, "this recipe's VAE")
     vae = build(settings, images.image_shape, seed)
 
     def look(vae: VAE, epoch: int, run: Run) -> None:
