@@ -49,16 +49,29 @@ def image_grid(
 
 
 @styled
-def reconstructions(originals: ImageArray, reconstructed: ImageArray, *, columns: int = 8) -> Figure:
-    """Originals and reconstructions, both [n c h w], in pairs of rows: the original above, its reconstruction below."""
+def reconstructions(
+    originals: ImageArray,
+    reconstructed: ImageArray,
+    *,
+    columns: int = 8,
+    names: tuple[str, str] = ("original", "reconstruction"),
+) -> Figure:
+    """Originals and reconstructions, both [n c h w], in pairs of rows: the original above, its reconstruction below.
+
+    Args:
+        originals: Above.
+        reconstructed: Below, one for each.
+        columns: Pairs in a row.
+        names: What is above and what below.
+    """
     above, below = _rgb(originals), _rgb(reconstructed)
     panels = []
     for i in range(0, len(above), columns):
         pair = np.concatenate([_fill(above[i : i + columns], columns), _fill(below[i : i + columns], columns)])
         panels.append(_Panel(_mosaic(pair, columns, gap=True)))
-    panels[0].title = "Above: original · below: reconstruction"
+    panels[0].title = f"Above: {names[0]} · below: {names[1]}"
     drawing = _stack(panels, space=0.4)
-    drawing.alt = f"{len(above)} images in pairs of rows: the original above, its reconstruction below."
+    drawing.alt = f"{len(above)} images in pairs of rows: the {names[0]} above, its {names[1]} below."
     return drawing
 
 

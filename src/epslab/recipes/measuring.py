@@ -4,6 +4,7 @@ import dataclasses
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from epslab.errors import UserError, unknown
 from epslab.recipes.checks import at_least
 from epslab.recipes.classifier.settings import ClassifierRecipe
 from epslab.recipes.common import TrainingSettings
+from epslab.recipes.features import features_for
 from epslab.recipes.given import Given, examples_for, options_for
-from epslab.recipes.plan import Asked, Plan
+from epslab.recipes.plan import Asked, Beside, Plan
 from epslab.recipes.running import Splits, planned, planned_of, planned_with_weights, recipe_of, stand_in
 from epslab.recipes.table import settings_class
 from epslab.runs import Measured, Measurement, Run
@@ -103,6 +105,8 @@ def measure(
     if model is None:
         raw, plan = planned_of(run, data_root)
         images, doubts = _examples(run, raw, plan, split)
+        features = partial(features_for, run, data_root=data_root, progress=progress)
+        asked = dataclasses.replace(asked, beside=Beside(lambda: plan.prepare(raw.train, True), features))
         settings = shaping(recipe_of(run))
     else:
         plan, images, doubts, settings = (

@@ -20,6 +20,19 @@ Sampler = Callable[[int, Generator], Tensor]
 
 
 @dataclass(frozen=True)
+class Beside:
+    """What a run's samples are measured beside; both are loaded or trained when they are asked for.
+
+    Args:
+        train: The training examples as the model is measured on them.
+        features: From the run folder of a classifier, or None, to what images are compared by, [n c h w] to [n d].
+    """
+
+    train: Callable[[], Any]
+    features: Callable[[str | None], Callable[[Tensor], Tensor]]
+
+
+@dataclass(frozen=True)
 class Asked:
     """How a model is to be measured.
 
@@ -28,12 +41,14 @@ class Asked:
         seed: Seed of every example's noise.
         progress: Show a progress bar.
         options: An instance of the settings' ``options`` class; None if they have no such class.
+        beside: What samples are compared with; None where the training examples are not known.
     """
 
     batch_size: int = 256
     seed: int = 0
     progress: bool = False
     options: Any = None
+    beside: Beside | None = None
 
 
 def nothing_measured(model: Any, run: Run, images: Any, asked: Asked) -> Measured:

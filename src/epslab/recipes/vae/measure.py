@@ -11,6 +11,7 @@ from epslab.generative.vae import VAE
 from epslab.probability.likelihoods import Categorical, Normal
 from epslab.recipes.plan import Asked
 from epslab.recipes.published import trained_as, with_published
+from epslab.recipes.quality import joined, measure_samples
 from epslab.recipes.vae.pictures import draw_all
 from epslab.recipes.vae.published import FACTS
 from epslab.recipes.vae.settings import Estimates
@@ -37,7 +38,8 @@ def measure(vae: VAE, run: Run, images: ImageSet, asked: Asked) -> Measured:
         conditions=_images_are(run.config) if "likelihood" in run.config else _sees(vae.likelihood),
         per_example=likelihood.by_measurement,
     )
-    return with_published(measured, FACTS, trained_as(run))
+    found = with_published(measured, FACTS, trained_as(run))
+    return joined(found, measure_samples(vae.sample, run, images, asked))
 
 
 def _images_are(config: Mapping[str, Any]) -> str:

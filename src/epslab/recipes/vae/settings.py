@@ -6,13 +6,15 @@ from typing import ClassVar, Literal
 from epslab.errors import UserError
 from epslab.recipes.checks import require
 from epslab.recipes.common import TrainingSettings
+from epslab.recipes.quality import Samples
 
 
 @dataclass(frozen=True)
-class Estimates:
-    """Estimates of a VAE's likelihood, besides the ELBO.
+class Estimates(Samples):
+    """Estimates of a VAE's likelihood besides the ELBO, and how its samples are measured.
 
     Args:
+        generated: Samples to draw and compare with as many held-out examples; null: as many as there are; 0: none.
         samples: Draws of z per image for the ELBO.
         importance_samples: Draws K per image for the importance-weighted bound; null: no such bound.
         prior_samples: Draws L per image for prior Monte Carlo; null: no such estimate.
@@ -21,12 +23,14 @@ class Estimates:
         UserError: A count below 1.
     """
 
+    generated: int | None = 0
     samples: int = 1
     importance_samples: int | None = None
     prior_samples: int | None = None
 
     def __post_init__(self) -> None:
         """Check the counts."""
+        super().__post_init__()
         require(self, "1 or more", lambda n: n >= 1, "samples", "importance_samples", "prior_samples")
 
 

@@ -1,0 +1,19 @@
+"""How good samples are beside held-out data: distances, precision and recall, yardsticks, copies of training data."""
+
+from epslab.evaluation.samples.evaluate import evaluate_samples
+from epslab.evaluation.samples.features import ClassifierFeatures, pixels
+from epslab.evaluation.samples.nearest import Nearest, nearest
+from epslab.evaluation.samples.report import SampleEntry, SampleReport
+from epslab.evaluation.samples.yardsticks import gaussian_per_class, with_noise
+
+__all__ = [
+    "ClassifierFeatures",
+    "Nearest",
+    "SampleEntry",
+    "SampleReport",
+    "evaluate_samples",
+    "gaussian_per_class",
+    "nearest",
+    "pixels",
+    "with_noise",
+]
