@@ -11,8 +11,6 @@ from epslab.errors import UserError
 from epslab.recipes.checks import require
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from epslab.recipes.plan import Asked, Sampler
     from epslab.runs import Measured, Run
 
@@ -91,11 +89,6 @@ def joined(*parts: "Measured") -> "Measured":
         conditions="; ".join(filter(None, (part.conditions for part in parts))),
         per_example={key: values for part in parts for key, values in part.per_example.items()},
     )
-
-
-def as_bytes(images: "Tensor") -> "Tensor":
-    """Images as a file would keep them, 256 levels in [0, 1]; points as they are."""
-    return images.mul(255).round().clamp(0, 255).div(255) if images.ndim == 4 else images
 
 
 def _chained(parts: "Sequence[Sequence[Any]]") -> list[Any]:

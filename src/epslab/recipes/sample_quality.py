@@ -9,7 +9,6 @@ from epslab import figures, seeds
 from epslab.evaluation.progress import progress_bar
 from epslab.evaluation.samples import SampleReport, evaluate_samples
 from epslab.recipes.plan import Asked, Sampler
-from epslab.recipes.quality import as_bytes
 from epslab.runs import Measured, Run
 
 _SHOWN = 16  # samples beside their nearest training images
@@ -24,6 +23,11 @@ def drawn(sample: Sampler, n: int, asked: Asked) -> Tensor:
             parts.append(sample(min(asked.batch_size, n - first), own).cpu())
             advance(len(parts[-1]))
     return as_bytes(torch.cat(parts))
+
+
+def as_bytes(images: Tensor) -> Tensor:
+    """Images as a file would keep them, 256 levels in [0, 1]; points as they are."""
+    return images.mul(255).round().clamp(0, 255).div(255) if images.ndim == 4 else images
 
 
 def measured(samples: Tensor, images: Any, train: Any, run: Run, asked: Asked) -> Measured:
