@@ -5,7 +5,7 @@ load without torch and nothing imports in a circle. From outside (an entry point
 ``package.module:Settings``), the class brings the plan as its method ``plan(self, images, seed)``.
 """
 
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from epslab.errors import UserError
 from epslab.names import Names, imported
@@ -84,18 +84,10 @@ def plan_of(settings: TrainingSettings, images: Any, seed: int) -> "Plan":
     """What the recipe of these settings plans for these images, or points.
 
     Raises:
-        UserError: It is a recipe for images only, and these are none; or the model cannot be built for them.
+        UserError: It cannot be built for them.
     """
     name = name_of(type(settings))
-    if name not in _PLANS:
-        outside: Plan = settings.plan(images, seed)  # type: ignore[attr-defined]
-        return outside
-    plan = imported(_PLANS[name][1])
-    takes = get_type_hints(plan)["images"]
-    if getattr(takes, "__name__", "") == "ImageSet" and not isinstance(images, takes):
-        raise UserError(
-            f"The recipe '{name}' is for images, but was given points in {images.shape[0]} dimensions;"
-            " choose another recipe, or a data set of images."
-        )
-    made: Plan = plan(settings, images, seed)
+    made: Plan = (
+        imported(_PLANS[name][1])(settings, images, seed) if name in _PLANS else settings.plan(images, seed)  # type: ignore[attr-defined]
+    )
     return made
