@@ -1,5 +1,6 @@
 """Generative models, one idea per file."""
 
+from epslab.generative.diffusion import Diffusion, DiffusionObjective
 from epslab.generative.elbo import ElboTerms
 from epslab.generative.gan import GAN, WassersteinGAN
 from epslab.generative.linear_gaussian import LinearGaussian
@@ -12,6 +13,8 @@ __all__ = [
     "GAN",
     "PCA",
     "VAE",
+    "Diffusion",
+    "DiffusionObjective",
     "ElboTerms",
     "FactorAnalysis",
     "LinearGaussian",

@@ -6,6 +6,8 @@ from epslab.nets.perceptron import PerceptronDecoder, PerceptronEncoder, percept
 from epslab.nets.pretrained import load_pretrained
 from epslab.nets.residual import resnet18
 from epslab.nets.small import small_cnn
+from epslab.nets.time import TimePerceptron
+from epslab.nets.unet import UNet
 
 __all__ = [
     "ConvCritic",
@@ -16,6 +18,8 @@ __all__ = [
     "PerceptronDecoder",
     "PerceptronEncoder",
     "PerceptronGenerator",
+    "TimePerceptron",
+    "UNet",
     "load_pretrained",
     "perceptron",
     "resnet18",

@@ -1,0 +1,77 @@
+"""The samplers of a diffusion model by name, each on its usual grid of noise."""
+
+from collections.abc import Iterator
+
+from jaxtyping import Float
+from torch import Tensor
+
+from epslab.errors import UserError, unknown
+from epslab.generative.samplers import (
+    Predict,
+    ancestral,
+    ddim,
+    denoiser,
+    dpm_solver_2m,
+    euler,
+    euler_ancestral,
+    heun,
+    karras,
+    linear_times,
+)
+from epslab.probability.schedules import Schedule
+
+SAMPLERS = ("ancestral", "ddim", "euler", "euler-ancestral", "heun", "dpm-solver-2m")
+"""``ancestral`` and ``ddim`` visit equally spaced times; the others take the grid of Karras et al. (2022)."""
+_STEPS = 50
+_LARGEST_SIGMA = 80.0  # Karras et al. (2022), table 1: beyond it next to nothing of the image is left
+
+
+def draw_from(
+    predict: Predict,
+    schedule: Schedule,
+    start: Float[Tensor, "n ..."],
+    noise: Iterator[Tensor],
+    *,
+    predicts: str,
+    clip: bool,
+    sampler: str,
+    steps: int | None,
+    eta: float,
+) -> Float[Tensor, "n ..."]:
+    """Samples x_0 of a model trained on a schedule, from x_T.
+
+    Args:
+        predict: (x_t, t) to the prediction.
+        schedule: The noise at each time.
+        start: x_T, from N(0, I).
+        noise: The sampler's further noise.
+        predicts: What the predictor gives: "noise", "v" or "image".
+        clip: Clamp the estimate of x_0 to [−1, 1] at each step.
+        sampler: One of ``SAMPLERS``.
+        steps: 1..T; None: T of "ancestral", 50 of the others, or T where that is less.
+        eta: Noise of "ddim".
+
+    Raises:
+        UserError: An unknown sampler, steps outside 1..T, or eta with another sampler or outside [0, 1].
+    """
+    if sampler not in SAMPLERS:
+        raise unknown("sampler", sampler, SAMPLERS)
+    if eta != 0 and sampler != "ddim":
+        raise UserError(f"`eta={eta:g}` is the noise of the sampler 'ddim'; '{sampler}' has none to set.")
+    if steps is None:
+        steps = len(schedule) if sampler == "ancestral" else min(_STEPS, len(schedule))
+    times = linear_times(schedule, steps)
+    shape = tuple(start.shape)
+    if sampler == "ancestral":
+        return ancestral(predict, schedule, shape, predicts=predicts, start=start, clip=clip, times=times, noise=noise)
+    if sampler == "ddim":
+        return ddim(
+            predict, schedule, shape, predicts=predicts, start=start, clip=clip, times=times, noise=noise, eta=eta
+        )
+    denoise = denoiser(predict, schedule, predicts=predicts, clip=clip)
+    smallest, largest = schedule.sigma[0].item(), min(_LARGEST_SIGMA, schedule.sigma[-1].item())
+    sigmas = karras(len(times), smallest, largest)
+    noisiest = start * (1 + largest**2) ** 0.5  # x_T/√ᾱ_T
+    if sampler == "euler-ancestral":
+        return euler_ancestral(denoise, noisiest, sigmas, noise=noise)
+    return {"euler": euler, "heun": heun, "dpm-solver-2m": dpm_solver_2m}[sampler](denoise, noisiest, sigmas)

@@ -1,0 +1,65 @@
+"""The settings that train one diffusion model; its fields are the command's flags."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from epslab.errors import UserError
+from epslab.recipes.checks import require
+from epslab.recipes.common import TrainingSettings
+
+
+@dataclass(frozen=True)
+class DiffusionRecipe(TrainingSettings):
+    """A diffusion model (Ho et al., 2020): a U-Net that takes noise away, step by step; a perceptron for points.
+
+    Args:
+        predicts: What the net predicts: "noise"; "v" (Salimans & Ho, 2022); "image", the clean one; or "flow", the
+            velocity of flow matching (Lipman et al., 2023).
+        noise_schedule: How the noise grows over time: "cosine" (Nichol & Dhariwal, 2021) or "linear" (Ho et al., 2020).
+        timesteps: Steps T from image to noise.
+        width: Channels of the U-Net's finest level, an even number.
+        multipliers: Channels of the U-Net's levels in units of the width, e.g. "[1, 2, 2]"; null: 1, then 2 for each
+            further level, with as many levels as leave sides of 4 pixels or more, three at most.
+        blocks: Residual blocks per level and direction of the U-Net.
+        hidden: Units of each hidden layer of the perceptron, for points; an even number.
+        layers: Hidden layers of the perceptron.
+        levels: Grey levels of the images, in the bound on their likelihood, 2 to 256.
+        sampler: How samples are drawn: "ancestral", "ddim", "euler", "euler-ancestral", "heun" or "dpm-solver-2m".
+        sampling_steps: Steps of the sampler, at most T; null: all T of "ancestral", 50 of the others.
+        sample_epochs: Epochs after which samples are drawn; 0 means before training. The last epoch always counts.
+    """
+
+    epochs: int = 100
+    batch_size: int = 64
+    schedule: Literal["constant", "cosine", "one-cycle", "step"] = "cosine"
+    ema_decay: float | None = 0.999
+    predicts: Literal["noise", "v", "image", "flow"] = "noise"
+    noise_schedule: Literal["cosine", "linear"] = "cosine"
+    timesteps: int = 1000
+    width: int = 32
+    multipliers: tuple[int, ...] | None = None
+    blocks: int = 1
+    hidden: int = 128
+    layers: int = 3
+    levels: int = 256
+    sampler: Literal["ancestral", "ddim", "euler", "euler-ancestral", "heun", "dpm-solver-2m"] = "ddim"
+    sampling_steps: int | None = None
+    sample_epochs: tuple[int, ...] = (0, 1, 10)
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work, before anything is loaded or written.
+
+        Raises:
+            UserError: One sentence that names the setting, its value and what it may be.
+        """
+        super().__post_init__()
+        require(self, "1 or more", lambda n: n >= 1, "timesteps", "blocks", "layers", "sampling_steps")
+        require(self, "an even number, 2 or more", lambda n: n >= 2 and n % 2 == 0, "width", "hidden")
+        require(self, "one level or more, each of 1 or more", lambda m: min(m, default=0) >= 1, "multipliers")
+        require(self, "epochs of 0 or more", lambda epochs: min(epochs, default=0) >= 0, "sample_epochs")
+        require(self, "between 2 and 256", lambda n: 2 <= n <= 256, "levels")
+        if self.sampling_steps is not None and self.sampling_steps > self.timesteps:
+            raise UserError(
+                f"`sampling_steps={self.sampling_steps}` is more than the {self.timesteps} steps of the schedule; give"
+                " fewer, or more `timesteps=`."
+            )
