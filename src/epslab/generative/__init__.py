@@ -1,8 +1,10 @@
 """Generative models, one idea per file."""
 
+from epslab.generative.autoencoder import Autoencoder, AutoencoderObjective
 from epslab.generative.diffusion import Diffusion, DiffusionObjective
 from epslab.generative.elbo import ElboTerms
 from epslab.generative.gan import GAN, WassersteinGAN
+from epslab.generative.langevin import annealed_langevin, langevin
 from epslab.generative.linear_gaussian import LinearGaussian
 from epslab.generative.pca import PCA, FactorAnalysis, ProbabilisticPCA
 from epslab.generative.priors import MixturePrior, StandardNormal, VampPrior
@@ -13,6 +15,8 @@ __all__ = [
     "GAN",
     "PCA",
     "VAE",
+    "Autoencoder",
+    "AutoencoderObjective",
     "Diffusion",
     "DiffusionObjective",
     "ElboTerms",
@@ -24,6 +28,8 @@ __all__ = [
     "VAEObjective",
     "VampPrior",
     "WassersteinGAN",
+    "annealed_langevin",
+    "langevin",
     "manifold",
     "reparameterise",
 ]

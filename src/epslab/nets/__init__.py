@@ -1,6 +1,7 @@
 """Architectures only, no losses."""
 
 from epslab.nets.adversarial import ConvCritic, ConvGenerator, PerceptronCritic, PerceptronGenerator
+from epslab.nets.codes import conv_pair, linear_pair, perceptron_pair
 from epslab.nets.convolution import ConvDecoder, ConvEncoder
 from epslab.nets.perceptron import PerceptronDecoder, PerceptronEncoder, perceptron
 from epslab.nets.pretrained import load_pretrained
@@ -20,8 +21,11 @@ __all__ = [
     "PerceptronGenerator",
     "TimePerceptron",
     "UNet",
+    "conv_pair",
+    "linear_pair",
     "load_pretrained",
     "perceptron",
+    "perceptron_pair",
     "resnet18",
     "small_cnn",
 ]

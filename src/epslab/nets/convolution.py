@@ -24,6 +24,35 @@ def _sides(shape: ImageShape) -> list[tuple[int, int]]:
     return sides
 
 
+def convolutions(image_shape: ImageShape, width: int) -> nn.Sequential:
+    """The encoder without its heads: images [n c h w] to features [n ``feature_count``].
+
+    Raises:
+        UserError: A side is smaller than 4.
+    """
+    c = width
+    _sides(image_shape)
+    return nn.Sequential(
+        nn.Conv2d(image_shape[0], c, 3, stride=2, padding=1),
+        nn.GELU(),
+        nn.Conv2d(c, c, 3, padding=1),
+        nn.GELU(),
+        nn.Conv2d(c, 2 * c, 3, stride=2, padding=1),
+        nn.GELU(),
+        nn.Conv2d(2 * c, 2 * c, 3, padding=1),
+        nn.GELU(),
+        nn.Conv2d(2 * c, 2 * c, 3, stride=2, padding=1),
+        nn.GELU(),
+        nn.Flatten(),
+    )
+
+
+def feature_count(image_shape: ImageShape, width: int) -> int:
+    """How many features ``convolutions`` gives."""
+    h, w = _sides(image_shape)[-1]
+    return 2 * width * h * w
+
+
 class ConvEncoder(nn.Module):
     """Maps images to the mean and log standard deviation of q(z given x).
 
@@ -42,24 +71,12 @@ class ConvEncoder(nn.Module):
 
     def __init__(self, image_shape: ImageShape, latent_dim: int, width: int = 32) -> None:
         super().__init__()
-        c, (h, w) = width, _sides(image_shape)[-1]
         self.image_shape = tuple(image_shape)
         self.latent_dim = latent_dim
-        self.body = nn.Sequential(
-            nn.Conv2d(image_shape[0], c, 3, stride=2, padding=1),
-            nn.GELU(),
-            nn.Conv2d(c, c, 3, padding=1),
-            nn.GELU(),
-            nn.Conv2d(c, 2 * c, 3, stride=2, padding=1),
-            nn.GELU(),
-            nn.Conv2d(2 * c, 2 * c, 3, padding=1),
-            nn.GELU(),
-            nn.Conv2d(2 * c, 2 * c, 3, stride=2, padding=1),
-            nn.GELU(),
-            nn.Flatten(),
-        )
-        self.mean = nn.Linear(2 * c * h * w, latent_dim)
-        self.log_std = nn.Linear(2 * c * h * w, latent_dim)
+        self.body = convolutions(image_shape, width)
+        features = feature_count(image_shape, width)
+        self.mean = nn.Linear(features, latent_dim)
+        self.log_std = nn.Linear(features, latent_dim)
 
     def forward(self, images: Images) -> tuple[Latents, Latents]:
         """Mean and log standard deviation, [n D] each."""

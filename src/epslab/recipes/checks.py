@@ -74,3 +74,16 @@ def at_least(minimum: int, **values: int | None) -> None:
     for name, value in values.items():
         if value is not None and value < minimum:
             raise UserError(f"`{name}=` must be at least {minimum}, not {value}.")
+
+
+def require_images(shape: tuple[int, ...], setting: str, instead: str) -> None:
+    """Refuse a setting that only images can have.
+
+    Raises:
+        UserError: The examples are points, of shape (d,).
+    """
+    if len(shape) != 3:
+        name = setting.partition("=")[0]
+        raise UserError(
+            f"`{setting}` is for images, but the data are points of {shape[0]} coordinates; use `{name}='{instead}'`."
+        )
