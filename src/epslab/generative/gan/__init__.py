@@ -1,7 +1,7 @@
 """Generative adversarial networks: a generator that is trained against a net that judges its samples."""
 
 from epslab.generative.gan.diversity import diversity
-from epslab.generative.gan.losses import LOSSES, GeneratorLoss, discriminator_loss, generator_loss
+from epslab.generative.gan.losses import LOSSES, discriminator_loss, generator_loss
 from epslab.generative.gan.model import GAN, Implicit, WassersteinGAN
 from epslab.generative.gan.objectives import DiscriminatorObjective, GeneratorObjective
 from epslab.generative.gan.penalty import gradient_penalty
@@ -12,7 +12,6 @@ __all__ = [
     "LOSSES",
     "CriticObjective",
     "DiscriminatorObjective",
-    "GeneratorLoss",
     "GeneratorObjective",
     "Implicit",
     "WassersteinGAN",

@@ -1,14 +1,11 @@
 """The losses of Goodfellow et al. (2014), from the discriminator's logits l(x), where D(x) = 1/(1 + e^−l(x))."""
 
-from typing import Literal
-
 import torch.nn.functional as F
 
 from epslab.errors import unknown
 from epslab.types import PerExample
 
-GeneratorLoss = Literal["non-saturating", "minimax"]
-LOSSES: tuple[GeneratorLoss, ...] = ("non-saturating", "minimax")
+LOSSES = ("non-saturating", "minimax")
 
 
 def discriminator_loss(real: PerExample, fake: PerExample) -> PerExample:
@@ -30,7 +27,7 @@ def discriminator_loss(real: PerExample, fake: PerExample) -> PerExample:
     return F.softplus(-real) + F.softplus(fake)
 
 
-def generator_loss(fake: PerExample, kind: GeneratorLoss = "non-saturating") -> PerExample:
+def generator_loss(fake: PerExample, kind: str = "non-saturating") -> PerExample:
     """What the generator minimises, nats, [n]: −log D(G(z)), or log(1 − D(G(z))) of the minimax game.
 
     Both push D(G(z)) up. Where the discriminator is sure that a sample is not real (D → 0, as early in training), the

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from epslab.errors import unknown
 from epslab.generative.gan.diversity import diversity
-from epslab.generative.gan.losses import LOSSES, GeneratorLoss, discriminator_loss, generator_loss
+from epslab.generative.gan.losses import LOSSES, discriminator_loss, generator_loss
 from epslab.generative.gan.model import GAN
 from epslab.probability.densities import wide
 from epslab.runs import Column
@@ -72,7 +72,7 @@ class GeneratorObjective:
     """
 
     gan: GAN
-    kind: GeneratorLoss = "non-saturating"
+    kind: str = "non-saturating"
 
     def __post_init__(self) -> None:
         if self.kind not in LOSSES:

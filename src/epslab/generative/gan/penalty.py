@@ -15,7 +15,7 @@ from epslab.types import PerExample, Seeds
 def gradient_penalty(
     critic: Callable[[Tensor], Tensor],
     real: Float[Tensor, "n *shape"],
-    fake: Float[Tensor, "n *shape"],
+    fake: Float[Tensor, "k *other"],
     generator: Generator | None = None,
     *,
     seeds: Seeds | None = None,
