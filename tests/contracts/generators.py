@@ -160,4 +160,8 @@ CASES = [
     _case("diffusion-points", {"hidden": 8, "timesteps": 20, "sampling_steps": 5, "predicts": "v"}, shapes=POINTS),
     _case("autoencoder", {"latent_dim": 2, "hidden": (8,)}, shapes=(*IMAGES, *POINTS), draws=False),
     _case("autoencoder-conv", {"latent_dim": 2, "net": "conv", "width": 2}, draws=False),
+    _case("gan", {"latent_dim": 3, "hidden": (8,)}, shapes=IMAGES + POINTS),
+    _case("gan-conv", {"latent_dim": 3, "net": "conv", "width": 2}),
+    _case("wgan-points", {"latent_dim": 3, "hidden": (8,), "critic_steps": 2}, shapes=POINTS),
+    _case("wgan-gp", {"latent_dim": 3, "net": "conv", "width": 2, "critic_steps": 2}),
 ]

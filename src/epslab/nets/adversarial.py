@@ -63,15 +63,16 @@ class PerceptronCritic(nn.Module):
     Args:
         shape: (channels, height, width) of images, which are moved to [−1, 1] first, or (d,) of points.
         hidden: Units of each hidden layer.
+        bias: Add a constant at the end. It cancels in the difference f(x) − f(G(z)) that trains a Wasserstein critic.
 
     Raises:
         UserError: Examples of another shape are given.
     """
 
-    def __init__(self, shape: tuple[int, ...], hidden: Sequence[int] = (256, 256)) -> None:
+    def __init__(self, shape: tuple[int, ...], hidden: Sequence[int] = (256, 256), bias: bool = True) -> None:
         super().__init__()
         self.shape = tuple(shape)
-        self.body = _leaky([prod(shape), *hidden, 1], batch_norm=False)
+        self.body = _leaky([prod(shape), *hidden, 1], batch_norm=False, bias=bias)
 
     def forward(self, x: Float[Tensor, "n *shape"]) -> PerExample:
         """One number per example, [n]."""
@@ -129,12 +130,13 @@ class ConvCritic(nn.Module):
     Args:
         image_shape: (channels, height, width).
         width: Channels of the finest layer; each coarser one has twice as many.
+        bias: Add a constant at the end. It cancels in the difference f(x) − f(G(z)) that trains a Wasserstein critic.
 
     Raises:
         UserError: Images of another shape are given.
     """
 
-    def __init__(self, image_shape: ImageShape, width: int = 64) -> None:
+    def __init__(self, image_shape: ImageShape, width: int = 64, bias: bool = True) -> None:
         super().__init__()
         self.shape = tuple(image_shape)
         sides = _sides(image_shape)
@@ -142,7 +144,7 @@ class ConvCritic(nn.Module):
         layers: list[nn.Module] = [nn.Conv2d(image_shape[0], width, 3, padding=1), nn.LeakyReLU(_SLOPE)]
         for inputs, outputs in pairwise(channels):
             layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.LeakyReLU(_SLOPE)]
-        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * prod(sides[-1]), 1))
+        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * prod(sides[-1]), 1, bias))
 
     def forward(self, images: Images) -> PerExample:
         """One number per image, [n]."""
@@ -160,14 +162,14 @@ class _BatchNorm(nn.BatchNorm1d):
         return super().forward(x)
 
 
-def _leaky(sizes: Sequence[int], batch_norm: bool) -> nn.Sequential:
+def _leaky(sizes: Sequence[int], batch_norm: bool, bias: bool = True) -> nn.Sequential:
     """Linear layers of these sizes with LeakyReLU between them."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes[:-1]):
         layers.append(nn.Linear(inputs, outputs, bias=not batch_norm))
         layers += [_BatchNorm(outputs)] if batch_norm else []
         layers.append(nn.LeakyReLU(_SLOPE))
-    return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
+    return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1], bias))
 
 
 def _sides(image_shape: ImageShape) -> list[tuple[int, int]]:

@@ -1,12 +1,12 @@
 """From the settings of a GAN to its plan: the nets for this data, the two turns, samples through training."""
 
 from functools import partial
-from typing import Any
 
 import torch
 from torch import nn
 
 from epslab import seeds
+from epslab.data import ImageSet, PointSet
 from epslab.errors import UserError
 from epslab.generative.gan import (
     GAN,
@@ -29,9 +29,9 @@ from epslab.training.turns import OptimiserFactory
 _SMALL = 16  # sides below this get perceptrons
 
 
-def plan(settings: AdversarialRecipe, examples: Any, seed: int) -> Plan:
-    """The model for examples of this shape, its turns as the settings name them, samples at their epochs."""
-    model = build(settings, examples.shape, seed)
+def plan(settings: AdversarialRecipe, images: ImageSet | PointSet, seed: int) -> Plan:
+    """The model for images or points of this shape, its turns as the settings name them, samples at their epochs."""
+    model = build(settings, images.shape, seed)
 
     def look(model: Implicit, epoch: int, run: Run) -> None:
         if epoch in settings.sample_epochs or epoch == settings.epochs:
@@ -54,15 +54,18 @@ def build(settings: AdversarialRecipe, shape: tuple[int, ...], seed: int) -> Imp
 
 
 def _nets(settings: AdversarialRecipe, shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
-    images = len(shape) == 3
+    images, bias = len(shape) == 3, isinstance(settings, GANRecipe)
     if settings.net == "conv" and not images:
         raise UserError(f"`net='conv'` is for images, but these examples are points of shape {shape}; use perceptron.")
     if settings.net == "conv" or (settings.net == "auto" and images and min(shape[1:]) >= _SMALL):
         c, h, w = shape
-        return ConvGenerator((c, h, w), settings.latent_dim, settings.width), ConvCritic((c, h, w), settings.width)
+        generator = ConvGenerator((c, h, w), settings.latent_dim, settings.width)
+        return generator, ConvCritic((c, h, w), settings.width, bias)
     # On points, batch normalisation blurs the edges between modes.
-    generator = PerceptronGenerator(shape, settings.latent_dim, settings.hidden, batch_norm=images)
-    return generator, PerceptronCritic(shape, settings.hidden[::-1])
+    return (
+        PerceptronGenerator(shape, settings.latent_dim, settings.hidden, batch_norm=images),
+        PerceptronCritic(shape, settings.hidden[::-1], bias),
+    )
 
 
 def turns(settings: AdversarialRecipe, model: Implicit) -> dict[str, Turn]:
