@@ -9,6 +9,8 @@ from torch import Generator, Tensor
 
 Images = Float[Tensor, "n c h w"]
 """Images in [0, 1]."""
+Observations = Float[Tensor, "n *shape"]
+"""Images [n c h w] in [0, 1], or points [n d]."""
 Pixels = UInt8[Tensor, "n c h w"]
 """Images as they are stored: 0..255."""
 Labels = Int[Tensor, " n"]
@@ -105,17 +107,17 @@ class Likelihood(Protocol):
         """How many parameter channels an image with this many channels needs."""
         ...
 
-    def log_prob(self, parameters: Float[Tensor, "n p h w"], images: Images) -> PerExample:
-        """Log p(x) in nats, summed over pixels and channels."""
+    def log_prob(self, parameters: Float[Tensor, "n *parameters"], images: Observations) -> PerExample:
+        """Log p(x) in nats, summed over pixels and channels, or over a point's coordinates."""
         ...
 
-    def mean(self, parameters: Float[Tensor, "n p h w"]) -> Images:
+    def mean(self, parameters: Float[Tensor, "n *parameters"]) -> Observations:
         """E[x]; a mean is not a sample."""
         ...
 
     def sample(
-        self, parameters: Float[Tensor, "n p h w"], generator: Generator | None = None, seeds: Seeds | None = None
-    ) -> Images:
+        self, parameters: Float[Tensor, "n *parameters"], generator: Generator | None = None, seeds: Seeds | None = None
+    ) -> Observations:
         """One draw of x for each set of parameters: a function of its seed alone; the generator draws missing seeds."""
         ...
 
@@ -127,12 +129,14 @@ class LatentVariableModel(Protocol):
     Draw k of an example is a function of the example's seed and k alone, so a long estimate can be made in parts.
     """
 
-    def log_weights(self, images: Images, samples: int, *, seeds: Seeds, first: int = 0) -> Float[Tensor, "samples n"]:
+    def log_weights(
+        self, images: Observations, samples: int, *, seeds: Seeds, first: int = 0
+    ) -> Float[Tensor, "samples n"]:
         """Log p(x, z_k) − log q(z_k given x), z_k from q, for draws first..first+samples−1."""
         ...
 
     def log_likelihoods(
-        self, images: Images, samples: int, *, seeds: Seeds, first: int = 0
+        self, images: Observations, samples: int, *, seeds: Seeds, first: int = 0
     ) -> Float[Tensor, "samples n"]:
         """Log p(x given z_l), z_l from the prior, for draws first..first+samples−1."""
         ...

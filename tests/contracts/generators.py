@@ -155,6 +155,12 @@ def _elbo(model: Any, examples: Tensor, own: Tensor) -> Tensor:
 
 CASES = [
     _case("vae", {"latent_dim": 2, "hidden": (8,)}, densities=(("elbo", _elbo),)),
+    _case(
+        "vae-points",
+        {"latent_dim": 2, "hidden": (8,), "likelihood": "normal"},
+        shapes=POINTS,
+        densities=(("elbo", _elbo),),
+    ),
     _case("vae-conv", {"latent_dim": 2, "net": "conv", "width": 2}, densities=(("elbo", _elbo),)),
     _case("diffusion", {"width": 4, "timesteps": 20, "sampling_steps": 5}, shapes=(*IMAGES, *POINTS)),
     _case("diffusion-points", {"hidden": 8, "timesteps": 20, "sampling_steps": 5, "predicts": "v"}, shapes=POINTS),

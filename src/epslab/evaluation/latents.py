@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
-from epslab.data import ImageSet
+from epslab.data import Examples
 from epslab.errors import UserError
 from epslab.evaluation.batches import Prepare, batches
 from epslab.evaluation.estimate import Estimate
@@ -19,7 +19,7 @@ from epslab.generative.elbo import ElboTerms
 from epslab.nets.modes import borrowed
 from epslab.runs import Measurement, Table, number
 from epslab.seeds import noise, of_indices
-from epslab.types import Images, Latents, PerExample, Seeds
+from epslab.types import Latents, Observations, PerExample, Seeds
 
 ACTIVE = 0.01
 """A unit is active where Var_x(E_q[z_d]) exceeds this (Burda et al., 2016, section 5)."""
@@ -36,22 +36,22 @@ class EncodingModel(Protocol):
 
     beta: float
 
-    def encode(self, images: Images) -> tuple[Latents, Latents]:
+    def encode(self, images: Observations) -> tuple[Latents, Latents]:
         """Mean and log standard deviation of q(z given x), [n D] each."""
         ...
 
     def terms(
-        self, images: Images, samples: int = 1, generator: Generator | None = None, seeds: Seeds | None = None
+        self, images: Observations, samples: int = 1, generator: Generator | None = None, seeds: Seeds | None = None
     ) -> ElboTerms:
         """The negative ELBO's two terms, [n] each."""
         ...
 
-    def kl_per_dimension(self, images: Images) -> Float[Tensor, "n d"]:
+    def kl_per_dimension(self, images: Observations) -> Float[Tensor, "n d"]:
         """KL(q(z_d given x)‖p(z_d)); raises ``UserError`` where it has no closed form."""
         ...
 
     def log_likelihoods(
-        self, images: Images, samples: int, *, seeds: Seeds, first: int = 0
+        self, images: Observations, samples: int, *, seeds: Seeds, first: int = 0
     ) -> Float[Tensor, "samples n"]:
         """Log p(x given z_l), z_l from the prior."""
         ...
@@ -185,7 +185,7 @@ class LatentReport:
 @torch.no_grad()
 def evaluate_latents(
     model: EncodingModel,
-    images: ImageSet,
+    images: Examples,
     *,
     batch_size: int = 256,
     seed: int = 0,
@@ -262,13 +262,13 @@ def pointwise_information(means: Latents, log_stds: Latents, seeds: Seeds) -> Pe
     return torch.cat(values).to(means.dtype)
 
 
-def _decoder_spread(model: EncodingModel, images: Images, seeds: Seeds) -> Float[Tensor, " n"]:
+def _decoder_spread(model: EncodingModel, images: Observations, seeds: Seeds) -> Float[Tensor, " n"]:
     """The variance of log p(x given z) over the prior, unbiased; two draws at a time go through the decoder."""
     pairs = [model.log_likelihoods(images, 2, seeds=seeds, first=k) for k in range(0, _SPREAD_DRAWS, 2)]
     return torch.cat(pairs).double().var(0)
 
 
-def _kl_per_dimension(model: EncodingModel, images: Images) -> Float[Tensor, "n d"] | None:
+def _kl_per_dimension(model: EncodingModel, images: Observations) -> Float[Tensor, "n d"] | None:
     """The KL of each dimension, or None where the prior has no closed form for it."""
     try:
         return model.kl_per_dimension(images).cpu()

@@ -17,6 +17,7 @@ from epslab.figures.classification import confusion, mistakes, reliability
 from epslab.figures.curves import curves, overlaid, shown
 from epslab.figures.images import image_grid, manifold, reconstructions, strips
 from epslab.figures.laws import contours, densities, latent_scatter
+from epslab.figures.planes import planes
 from epslab.runs import png, radius_text
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "mistakes",
     "overlaid",
     "perturbations",
+    "planes",
     "png",
     "radius_text",
     "rate_distortion",

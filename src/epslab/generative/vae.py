@@ -18,7 +18,7 @@ from epslab.nets.modes import evaluating
 from epslab.probability.densities import log_normal, wide
 from epslab.probability.divergences import kl_monte_carlo
 from epslab.seeds import draw, fork, noise, uniform
-from epslab.types import Images, Latents, Likelihood, Seeds
+from epslab.types import Images, Latents, Likelihood, Observations, Seeds
 
 
 def reparameterise(
@@ -37,8 +37,8 @@ class VAE(nn.Module):
     """A variational autoencoder with any networks, likelihood and prior.
 
     Args:
-        encoder: Images to (mean, log standard deviation) of q(z given x), [n D] each.
-        decoder: Latents [n D] to the likelihood's parameters, [n p h w].
+        encoder: Images or points to (mean, log standard deviation) of q(z given x), [n D] each.
+        decoder: Latents [n D] to the likelihood's parameters, [n p h w], or [n d] for points.
         likelihood: What those parameters mean (``epslab.probability.likelihoods``).
         prior: p(z); N(0, I) if None.
         beta: Weight of the KL term in the training objective (Higgins et al., 2017); reported bounds have beta = 1.
@@ -91,7 +91,7 @@ class VAE(nn.Module):
             )
         return self._latent_dim
 
-    def encode(self, images: Images) -> tuple[Latents, Latents]:
+    def encode(self, images: Observations) -> tuple[Latents, Latents]:
         """Mean and log standard deviation of q(z given x), [n D] each."""
         mean, log_std = self.encoder(images)
         if self._latent_dim is None:
@@ -103,21 +103,21 @@ class VAE(nn.Module):
             )
         return mean, log_std
 
-    def decode(self, z: Latents) -> Float[Tensor, "n p h w"]:
+    def decode(self, z: Latents) -> Float[Tensor, "n *parameters"]:
         """The parameters of p(x given z)."""
         return self.decoder(z)
 
-    def reconstruct(self, images: Images) -> Images:
+    def reconstruct(self, images: Observations) -> Observations:
         """E[x given z] at the posterior's mean."""
         return self.likelihood.mean(self.decode(self.encode(images)[0]))
 
-    def sample(self, n: int, generator: Generator | None = None) -> Images:
+    def sample(self, n: int, generator: Generator | None = None) -> Observations:
         """Images drawn from the model in three steps: z, parameters, **pixels** (a mean is not a sample)."""
         with torch.no_grad(), evaluating(self):
             own = draw(n, generator, self._like.device)
             return self.likelihood.sample(self.decode(self._latents(own)), seeds=fork(own, "pixels"))
 
-    def sample_means(self, n: int, generator: Generator | None = None) -> Images:
+    def sample_means(self, n: int, generator: Generator | None = None) -> Observations:
         """E[x given z] at draws of z; smoother than samples."""
         with torch.no_grad(), evaluating(self):
             return self.likelihood.mean(self.decode(self.sample_latents(n, generator)))
@@ -127,14 +127,14 @@ class VAE(nn.Module):
         return self._latents(draw(n, generator, self._like.device))
 
     def terms(
-        self, images: Images, samples: int = 1, generator: Generator | None = None, seeds: Seeds | None = None
+        self, images: Observations, samples: int = 1, generator: Generator | None = None, seeds: Seeds | None = None
     ) -> ElboTerms:
         """The two terms of the negative ELBO, averaged over draws of z.
 
         The KL is the closed form if the prior has one, and otherwise the mean of log q − log p over the draws.
 
         Args:
-            images: [n c h w].
+            images: [n c h w], or points [n d].
             samples: Draws of z per image, ≥ 1.
             generator: Draws the examples' seeds if ``seeds`` is None.
             seeds: One seed per example; draw k is a function of the example's seed and k alone.
@@ -148,7 +148,7 @@ class VAE(nn.Module):
             seeds = draw(len(images), generator, images.device)
         return self.terms_at(*self.encode(images), images, samples, seeds)
 
-    def terms_at(self, mean: Latents, log_std: Latents, images: Images, samples: int, seeds: Seeds) -> ElboTerms:
+    def terms_at(self, mean: Latents, log_std: Latents, images: Observations, samples: int, seeds: Seeds) -> ElboTerms:
         """The two terms for a posterior that is already encoded."""
         z = _from_posterior(mean, log_std, samples, seeds, 0)
         reconstruction = -self._log_likelihood(z, images).mean(0)
@@ -158,7 +158,7 @@ class VAE(nn.Module):
             return ElboTerms(reconstruction, kl_monte_carlo(log_normal(z, mean, log_std), prior.log_prob(z)))
         return ElboTerms(reconstruction, kl.sum(1))
 
-    def kl_per_dimension(self, images: Images) -> Float[Tensor, "n d"]:
+    def kl_per_dimension(self, images: Observations) -> Float[Tensor, "n d"]:
         """KL(q(z_d given x) ‖ p(z_d)) in nats.
 
         Raises:
@@ -173,16 +173,18 @@ class VAE(nn.Module):
             raise UserError(f"The KL divergence to a {type(self.prior).__name__} does not split into dimensions.")
         return kl
 
-    def at(self, images: Images) -> "VAEDraws":
+    def at(self, images: Observations) -> "VAEDraws":
         """The log-densities at these images; the encoder is called once for all draws."""
         return VAEDraws(self, images)
 
-    def log_weights(self, images: Images, samples: int, *, seeds: Seeds, first: int = 0) -> Float[Tensor, "samples n"]:
+    def log_weights(
+        self, images: Observations, samples: int, *, seeds: Seeds, first: int = 0
+    ) -> Float[Tensor, "samples n"]:
         """Log p(x, z_k) − log q(z_k given x), z_k from q, for draws first..first+samples−1 (Burda et al., 2016)."""
         return self.at(images).log_weights(samples, seeds=seeds, first=first)
 
     def log_likelihoods(
-        self, images: Images, samples: int, *, seeds: Seeds, first: int = 0
+        self, images: Observations, samples: int, *, seeds: Seeds, first: int = 0
     ) -> Float[Tensor, "samples n"]:
         """Log p(x given z_l), z_l from the prior, for draws first..first+samples−1."""
         return self.at(images).log_likelihoods(samples, seeds=seeds, first=first)
@@ -200,9 +202,9 @@ class VAE(nn.Module):
         eps = noise(seeds, counter, (self.latent_dim,), dtype)
         return prior.place(uniform(seeds, counter, (), dtype), eps)
 
-    def _log_likelihood(self, z: Float[Tensor, "samples n d"], images: Images) -> Float[Tensor, "samples n"]:
+    def _log_likelihood(self, z: Float[Tensor, "samples n d"], images: Observations) -> Float[Tensor, "samples n"]:
         """Log p(x given z) for every draw of z, through the decoder in one batch."""
-        repeated = images if len(z) == 1 else images.repeat(len(z), 1, 1, 1)
+        repeated = images if len(z) == 1 else images.repeat(len(z), *[1] * (images.ndim - 1))
         return self.likelihood.log_prob(self.decode(z.flatten(0, 1).to(images.dtype)), repeated).view(z.shape[:2])
 
 
@@ -212,11 +214,11 @@ class VAEDraws:
 
     Args:
         vae: The model.
-        images: [n c h w].
+        images: [n c h w], or points [n d].
     """
 
     vae: VAE
-    images: Images
+    images: Observations
 
     @cached_property
     def posterior(self) -> tuple[Latents, Latents]:

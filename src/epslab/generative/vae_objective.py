@@ -7,7 +7,7 @@ from epslab.errors import UserError
 from epslab.generative.vae import VAE
 from epslab.probability.bounds import bits_per_dim
 from epslab.runs import Column
-from epslab.types import Batch, Images, Latents, PerExample, Progress, Seeds
+from epslab.types import Batch, Latents, Observations, PerExample, Progress, Seeds
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class VAEObjective:
     samples: int = 1
     free_bits: float = 0.0
     warmup_epochs: float = 0.0
-    prepare: Callable[[Images, Seeds], Images] | None = None
+    prepare: Callable[[Observations, Seeds], Observations] | None = None
 
     def __post_init__(self) -> None:
         for name in ("free_bits", "warmup_epochs"):
@@ -61,7 +61,7 @@ class VAEObjective:
 
     def __call__(self, batch: Batch, progress: Progress) -> dict[str, PerExample]:
         """Loss, reconstruction, KL and bits/dim of each image."""
-        images = batch.images if self.prepare is None else self.prepare(batch.images, batch.seeds)
+        images = batch.examples if self.prepare is None else self.prepare(batch.examples, batch.seeds)
         mean, log_std = self.vae.encode(images)
         reconstruction, kl = self.vae.terms_at(mean, log_std, images, self.samples, batch.seeds)
         trained_kl = kl if self.free_bits == 0 else self._floored_kl(mean, log_std)

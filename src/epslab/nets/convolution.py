@@ -128,8 +128,11 @@ def _upsample(inputs: int, outputs: int, small: tuple[int, int], large: tuple[in
     return nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=padding)
 
 
-def require_shape(images: Images, image_shape: tuple[int, ...], who: str) -> None:
-    """Check that the images are what a net was built for."""
-    if tuple(images.shape[1:]) != image_shape:
-        given, wanted = ("×".join(map(str, shape)) for shape in (images.shape[1:], image_shape))
-        raise UserError(f"The {who} was built for images of {wanted} (channels×height×width), but was given {given}.")
+def require_shape(x: Float[Tensor, "n *shape"], shape: tuple[int, ...], who: str) -> None:
+    """Check that images or points are what a net was built for."""
+    if tuple(x.shape[1:]) != shape:
+        given, wanted = ("×".join(map(str, own)) for own in (x.shape[1:], shape))
+        built_for = (
+            f"images of {wanted} (channels×height×width)" if len(shape) == 3 else f"points of {wanted} coordinates"
+        )
+        raise UserError(f"The {who} was built for {built_for}, but was given {given}.")

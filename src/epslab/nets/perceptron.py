@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from epslab.nets.convolution import require_shape
-from epslab.types import Images, ImageShape, Latents
+from epslab.types import Latents, Observations
 
 
 def perceptron(sizes: Sequence[int], *, last: bool = False) -> nn.Sequential:
@@ -29,14 +29,14 @@ def perceptron(sizes: Sequence[int], *, last: bool = False) -> nn.Sequential:
 
 
 class PerceptronEncoder(nn.Module):
-    """Maps images to the mean and log standard deviation of q(z given x) through fully connected layers.
+    """Maps images or points to the mean and log standard deviation of q(z given x) through fully connected layers.
 
     >>> mean, log_std = PerceptronEncoder((1, 8, 8), latent_dim=2)(torch.rand(5, 1, 8, 8))
     >>> mean.shape, log_std.shape
     (torch.Size([5, 2]), torch.Size([5, 2]))
 
     Args:
-        image_shape: (channels, height, width).
+        image_shape: (channels, height, width), or (d,) of points.
         latent_dim: D, the number of latent dimensions.
         hidden: Units of each hidden layer.
         positive: How sigma is made positive: ``"exp"`` (the head gives log sigma) or ``"softplus"`` (the head's
@@ -44,7 +44,7 @@ class PerceptronEncoder(nn.Module):
     """
 
     def __init__(
-        self, image_shape: ImageShape, latent_dim: int, hidden: Sequence[int] = (500,), positive: str = "exp"
+        self, image_shape: tuple[int, ...], latent_dim: int, hidden: Sequence[int] = (500,), positive: str = "exp"
     ) -> None:
         super().__init__()
         if positive not in ("exp", "softplus"):
@@ -56,7 +56,7 @@ class PerceptronEncoder(nn.Module):
         self.mean = nn.Linear(hidden[-1], latent_dim)
         self.log_std = nn.Linear(hidden[-1], latent_dim)
 
-    def forward(self, images: Images) -> tuple[Latents, Latents]:
+    def forward(self, images: Observations) -> tuple[Latents, Latents]:
         """Mean and log standard deviation, [n D] each."""
         require_shape(images, self.image_shape, "encoder")
         features = self.body(images.flatten(1))
@@ -71,21 +71,21 @@ class PerceptronDecoder(nn.Module):
     torch.Size([5, 1, 8, 8])
 
     Args:
-        image_shape: (channels, height, width) of the images.
+        image_shape: (channels, height, width) of the images, or (d,) of points.
         latent_dim: D, the number of latent dimensions.
         hidden: Units of each hidden layer.
         channels: Parameter channels: ``likelihood.channels(image_shape[0])``; the image's own channels if None.
     """
 
     def __init__(
-        self, image_shape: ImageShape, latent_dim: int, hidden: Sequence[int] = (500,), channels: int | None = None
+        self, image_shape: tuple[int, ...], latent_dim: int, hidden: Sequence[int] = (500,), channels: int | None = None
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
         self.shape = (image_shape[0] if channels is None else channels, *image_shape[1:])
         self.body = perceptron([latent_dim, *hidden, prod(self.shape)])
 
-    def forward(self, z: Latents) -> Float[Tensor, "n p h w"]:
-        """Parameters of the likelihood, [n channels h w]."""
+    def forward(self, z: Latents) -> Float[Tensor, "n *parameters"]:
+        """Parameters of the likelihood, [n channels h w], or [n channels] for points."""
         parameters: Tensor = self.body(z).view(-1, *self.shape)
         return parameters

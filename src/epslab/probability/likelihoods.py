@@ -19,9 +19,10 @@ from torch import Generator, Tensor
 from epslab.errors import UserError
 from epslab.probability.densities import wide
 from epslab.seeds import draw, noise, uniform
-from epslab.types import Images, PerExample, Seeds, dequantise, quantise
+from epslab.types import Images, Observations, PerExample, Seeds, dequantise, quantise
 
 Parameters = Float[Tensor, "n p h w"]
+Means = Float[Tensor, "n *means"]
 
 
 @dataclass(frozen=True)
@@ -121,10 +122,10 @@ class Bernoulli:
 class Normal:
     """Each pixel is normal around its parameter, with one standard deviation for all: a density, not a probability.
 
-    Parameters [n c h w] are the means. Draws are not clipped to [0, 1].
+    Parameters [n c h w] are the means. Draws are not clipped to [0, 1]. Points [n d] have means [n d].
 
     Args:
-        std: Standard deviation > 0, in units of the pixel range [0, 1].
+        std: Standard deviation > 0, in units of the pixel range [0, 1], or of the points.
 
     Raises:
         UserError: ``std`` is not positive and finite, or parameters whose channels do not fit.
@@ -143,18 +144,18 @@ class Normal:
         """One mean for each image channel."""
         return image_channels
 
-    def log_prob(self, parameters: Parameters, images: Images) -> PerExample:
-        """Log-density of the images, in nats, summed over pixels and channels; it can be positive."""
+    def log_prob(self, parameters: Means, images: Observations) -> PerExample:
+        """Log-density in nats, summed over pixels and channels, or coordinates; it can be positive."""
         _require_channels(parameters, self.channels(images.shape[1]))
         squares = (wide(images) - wide(parameters)).square().flatten(1).sum(1)
         pixels = math.prod(images.shape[1:])
         return -squares / (2 * self.std**2) - pixels * (math.log(self.std) + 0.5 * math.log(2 * math.pi))
 
-    def mean(self, parameters: Parameters) -> Images:
+    def mean(self, parameters: Means) -> Observations:
         """E[x]: the parameters."""
         return parameters
 
-    def sample(self, parameters: Parameters, generator: Generator | None = None, seeds: Seeds | None = None) -> Images:
+    def sample(self, parameters: Means, generator: Generator | None = None, seeds: Seeds | None = None) -> Observations:
         """Parameters + std·eps."""
         own = _seeds(parameters, generator, seeds)
         return parameters + self.std * noise(own, 0, tuple(parameters.shape[1:]), parameters.dtype)
@@ -250,7 +251,7 @@ def _require_levels(levels: int) -> None:
         raise UserError(f"The number of pixel levels is {levels}, but must be at least 2.")
 
 
-def _require_channels(parameters: Parameters, expected: int) -> None:
+def _require_channels(parameters: Tensor, expected: int) -> None:
     if parameters.shape[1] != expected:
         raise UserError(
             f"The decoder gives {parameters.shape[1]} parameter channels, but the likelihood needs {expected} for these"
@@ -258,7 +259,7 @@ def _require_channels(parameters: Parameters, expected: int) -> None:
         )
 
 
-def _seeds(parameters: Parameters, generator: Generator | None, seeds: Seeds | None) -> Seeds:
+def _seeds(parameters: Tensor, generator: Generator | None, seeds: Seeds | None) -> Seeds:
     """Those given, or one drawn for each example."""
     return draw(len(parameters), generator, parameters.device) if seeds is None else seeds
 

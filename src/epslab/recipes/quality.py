@@ -42,6 +42,8 @@ class Samples:
 def measure_samples(sample: "Sampler | None", run: "Run", images: Any, asked: "Asked") -> "Measured":
     """Draw samples and measure them as the options say; pictures go to the run.
 
+    Samples of points whose modes are known are counted by mode, and not compared with the held-out points.
+
     A recipe calls it at the end of its ``measure`` and joins what it returns to its own numbers (``joined``).
 
     Args:
@@ -58,6 +60,11 @@ def measure_samples(sample: "Sampler | None", run: "Run", images: Any, asked: "A
     options = asked.options
     if sample is None or not isinstance(options, Samples) or options.generated == 0:
         return Measured([])
+    modes = getattr(images, "modes", None)
+    if modes is not None and modes.centres.shape[1] == 2:
+        from epslab.recipes.sample_quality import drawn, modes_measured
+
+        return modes_measured(drawn(sample, options.generated or len(images), asked), modes, run)
     if asked.beside is None:
         raise UserError(
             f"Samples of '{run.folder}' cannot be measured: only a recipe's run knows its training examples; leave"

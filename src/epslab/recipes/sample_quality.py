@@ -6,12 +6,15 @@ import torch
 from torch import Tensor
 
 from epslab import figures, seeds
+from epslab.data import Modes
+from epslab.evaluation.modes import evaluate_modes
 from epslab.evaluation.progress import progress_bar
 from epslab.evaluation.samples import SampleReport, evaluate_samples
 from epslab.recipes.plan import Asked, Sampler
 from epslab.runs import Measured, Run
 
 _SHOWN = 16  # samples beside their nearest training images
+_POINTS = 2500  # samples in a picture of the plane
 
 
 def drawn(sample: Sampler, n: int, asked: Asked) -> Tensor:
@@ -28,6 +31,24 @@ def drawn(sample: Sampler, n: int, asked: Asked) -> Tensor:
 def as_bytes(images: Tensor) -> Tensor:
     """Images as a file would keep them, 256 levels in [0, 1]; points as they are."""
     return images.mul(255).round().clamp(0, 255).div(255) if images.ndim == 4 else images
+
+
+def modes_measured(samples: Tensor, modes: Modes, run: Run) -> Measured:
+    """Modes found and the share of good samples, for points whose modes are known; a picture goes to the run."""
+    report = evaluate_modes(samples, modes)
+    run.show(
+        "modes",
+        figures.planes(
+            {"samples": samples[:_POINTS]},
+            circles=(modes.centres, report.deviations * modes.std),
+            alt=report.statement,
+        ),
+        f"Samples of the model, and a circle of {report.deviations:g} standard deviations around each of the data's"
+        f" modes. {report.statement}",
+    )
+    lost = len(modes) - report.found
+    missing = [f"Mode collapse: {lost} of {len(modes)} modes of the data have no good sample."] if lost else []
+    return Measured(report.measurements(), statements=[report.statement], warnings=missing)
 
 
 def measured(samples: Tensor, images: Any, train: Any, run: Run, asked: Asked) -> Measured:

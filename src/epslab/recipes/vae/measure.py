@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from epslab.data import ImageSet
+from epslab.data import Examples
 from epslab.evaluation.estimators import Elbo, Estimator, ImportanceWeighted, PriorMonteCarlo
 from epslab.evaluation.latents import evaluate_latents
 from epslab.evaluation.likelihood import evaluate_likelihood
@@ -19,7 +19,7 @@ from epslab.runs import Measured, Run
 from epslab.types import Likelihood
 
 
-def measure(vae: VAE, run: Run, images: ImageSet, asked: Asked) -> Measured:
+def measure(vae: VAE, run: Run, images: Examples, asked: Asked) -> Measured:
     """Bounds in nats and bits/dim with standard errors, the latents, and pictures of both."""
     likelihood = evaluate_likelihood(
         vae,

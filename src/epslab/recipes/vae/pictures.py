@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from epslab import figures
-from epslab.data import ImageSet
+from epslab.data import Examples, ImageSet
 from epslab.evaluation.latents import LatentReport
 from epslab.generative.vae import VAE, manifold
 from epslab.nets.modes import evaluating
@@ -19,8 +19,20 @@ _WALK = 9  # images along an interpolation or traversal
 _CODES = 5000  # images in the scatter of codes
 
 
-def draw_all(vae: VAE, run: Run, images: ImageSet, latents: LatentReport) -> None:
-    """Reconstructions, the latent plane where there is one, interpolations, traversals, KL per dimension."""
+def draw_all(vae: VAE, run: Run, images: Examples, latents: LatentReport) -> None:
+    """Reconstructions, the latent plane where there is one, interpolations, traversals; KL per dimension, always."""
+    if isinstance(images, ImageSet):
+        _draw_images(vae, run, images, latents)
+    if latents.kl_per_dimension is not None:
+        ordered = latents.kl_per_dimension.sort(descending=True).values.cpu()
+        run.show(
+            "kl-per-dimension",
+            figures.bars(ordered, x_label="latent dimension, by KL", y_label="KL (nats)"),
+            "What each latent dimension costs: KL from posterior to prior, averaged over the test examples.",
+        )
+
+
+def _draw_images(vae: VAE, run: Run, images: ImageSet, latents: LatentReport) -> None:
     device = next(vae.parameters()).device
     with torch.no_grad(), evaluating(vae):
         shown = images[:32].images.to(device)
@@ -33,13 +45,6 @@ def draw_all(vae: VAE, run: Run, images: ImageSet, latents: LatentReport) -> Non
             _draw_plane(vae, run, images[:_CODES], device)
         for name, figure, caption in _walks(vae, shown, latents):
             run.show(name, figure, caption)
-    if latents.kl_per_dimension is not None:
-        ordered = latents.kl_per_dimension.sort(descending=True).values.cpu()
-        run.show(
-            "kl-per-dimension",
-            figures.bars(ordered, x_label="latent dimension, by KL", y_label="KL (nats)"),
-            "What each latent dimension costs: KL from posterior to prior, averaged over test images.",
-        )
 
 
 def _draw_plane(vae: VAE, run: Run, images: ImageSet, device: torch.device) -> None:

@@ -1,11 +1,12 @@
 """From a VAE's settings to its plan: the images as the likelihood wants them, the model, what it minimises."""
 
 from functools import partial
+from typing import Any, cast
 
 from torch import nn
 
 from epslab import seeds
-from epslab.data import Examples, ImageSet, bernoulli_draw
+from epslab.data import Examples, bernoulli_draw
 from epslab.data import binarise as binarise_set
 from epslab.generative.priors import MixturePrior, Prior, VampPrior
 from epslab.generative.vae import VAE
@@ -13,7 +14,6 @@ from epslab.generative.vae_objective import VAEObjective
 from epslab.nets import ConvDecoder, ConvEncoder, PerceptronDecoder, PerceptronEncoder
 from epslab.nets.initialisation import he_normal
 from epslab.probability.likelihoods import Bernoulli, Categorical, DiscretisedLogisticMixture, Normal
-from epslab.recipes.checks import images_only
 from epslab.recipes.plan import Plan, draw_samples
 from epslab.recipes.vae.measure import measure
 from epslab.recipes.vae.settings import VAERecipe
@@ -21,10 +21,9 @@ from epslab.runs import Run
 from epslab.types import ImageShape, Likelihood
 
 
-def plan(settings: VAERecipe, examples: Examples, seed: int) -> Plan:
-    """The VAE for images of this shape, its negative ELBO as the settings weigh it, samples at the epochs they name."""
-    images: ImageSet = images_only(examples, "this recipe's VAE")
-    vae = build(settings, images.image_shape, seed)
+def plan(settings: VAERecipe, images: Examples, seed: int) -> Plan:
+    """The VAE for examples of this shape, its negative ELBO as the settings weigh it, samples at the chosen epochs."""
+    vae = build(settings, images.shape, seed)
 
     def look(vae: VAE, epoch: int, run: Run) -> None:
         if epoch in settings.sample_epochs or epoch == settings.epochs:
@@ -43,19 +42,24 @@ def plan(settings: VAERecipe, examples: Examples, seed: int) -> Plan:
     )
 
 
-def build(settings: VAERecipe, image_shape: ImageShape, seed: int) -> VAE:
-    """The untrained model for images of this shape; the same seed gives the same weights."""
-    likelihood = _likelihood(settings)
-    channels = likelihood.channels(image_shape[0])
+def build(settings: VAERecipe, shape: tuple[int, ...], seed: int) -> VAE:
+    """The untrained model for images or points of this shape; the same seed gives the same weights.
+
+    Raises:
+        UserError: The settings are not for examples of this shape.
+    """
+    net, likelihood = settings.net_for(shape), _likelihood(settings)
+    channels = likelihood.channels(shape[0])
     with seeds.seeded(seed, "weights"):
         encoder: nn.Module
         decoder: nn.Module
-        if settings.net_for(image_shape) == "conv":
+        image_shape = cast(ImageShape, shape)
+        if net == "conv":
             encoder = ConvEncoder(image_shape, settings.latent_dim, settings.width)
             decoder = ConvDecoder(image_shape, settings.latent_dim, settings.width, channels)
         else:
-            encoder = PerceptronEncoder(image_shape, settings.latent_dim, settings.hidden, settings.positive)
-            decoder = PerceptronDecoder(image_shape, settings.latent_dim, settings.hidden[::-1], channels)
+            encoder = PerceptronEncoder(shape, settings.latent_dim, settings.hidden, settings.positive)
+            decoder = PerceptronDecoder(shape, settings.latent_dim, settings.hidden[::-1], channels)
         if settings.init == "he":
             he_normal(encoder)
             he_normal(decoder)
@@ -67,8 +71,8 @@ def build(settings: VAERecipe, image_shape: ImageShape, seed: int) -> VAE:
     return VAE(encoder, decoder, likelihood, prior, settings.beta, settings.latent_dim)
 
 
-def binary(settings: VAERecipe, seed: int, images: ImageSet, measuring: bool) -> ImageSet:
-    """The images as the likelihood wants them.
+def binary(settings: VAERecipe, seed: int, images: Any, measuring: bool) -> Any:
+    """The images as the likelihood wants them; points as they are.
 
     Dynamic binarisation leaves training images grey (the objective draws) and gives the measured ones one seeded draw.
     """

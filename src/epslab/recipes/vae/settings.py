@@ -41,14 +41,15 @@ class VAERecipe(TrainingSettings):
     Args:
         latent_dim: Latent dimensions D; 2 gives a manifold to look at.
         net: "conv": five convolutions each way (image sides of 4 pixels and more); "perceptron": fully connected;
-            "auto": perceptrons for sides below 16, where three halvings leave the convolutions nothing to see.
+            "auto": perceptrons for points and for sides below 16, where three halvings leave the convolutions nothing
+            to see.
         width: Channels of the convolutional nets' outer layers; the inner ones have twice as many.
         hidden: Units of each hidden layer of the perceptrons, e.g. "[500]" or "[200, 200]".
         positive: How the perceptron encoder makes sigma positive: "exp" or "softplus".
         likelihood: What the decoder's output means: "categorical" over grey levels, "bernoulli" for binary pixels,
-            "normal" with a fixed standard deviation, "logistic-mixture" over 256 levels.
+            "normal" with a fixed standard deviation (the only one for points), "logistic-mixture" over 256 levels.
         levels: Grey levels of the categorical likelihood, 2 to 256.
-        std: Standard deviation of the normal likelihood, in units of the pixel range [0, 1].
+        std: Standard deviation of the normal likelihood, in units of the pixel range [0, 1], or of the points.
         mixtures: Components per pixel of the logistic mixture.
         binarise: How images become binary, for the Bernoulli likelihood: "threshold" at one half; "static", one seeded
             draw for the whole training; "dynamic", a fresh draw every epoch; "none" leaves them grey.
@@ -112,8 +113,24 @@ class VAERecipe(TrainingSettings):
                 " use `prior='normal'`."
             )
 
-    def net_for(self, image_shape: tuple[int, int, int]) -> Literal["conv", "perceptron"]:
-        """The net, with "auto" resolved; sides below 4 go to the convolutions, which refuse them."""
+    def net_for(self, shape: tuple[int, ...]) -> Literal["conv", "perceptron"]:
+        """The net, with "auto" resolved; sides below 4 go to the convolutions, which refuse them.
+
+        Raises:
+            UserError: Examples of this shape are points, which other settings are not for.
+        """
+        if len(shape) == 1:
+            self._check_points()
+            return "perceptron"
         if self.net == "auto":
-            return "perceptron" if 4 <= min(image_shape[1:]) < 16 else "conv"
+            return "perceptron" if 4 <= min(shape[1:]) < 16 else "conv"
         return self.net
+
+    def _check_points(self) -> None:
+        for field, value, instead in (("likelihood", self.likelihood, "normal"), ("net", self.net, "perceptron")):
+            if value not in (instead, "auto"):
+                raise UserError(
+                    f"The data are points, and `{field}='{value}'` is for images; use `{field}='{instead}'`."
+                )
+        if self.prior == "vamp":
+            raise UserError("The data are points, but the VampPrior's pseudo-inputs are images; use `prior='normal'`.")
