@@ -164,6 +164,11 @@ CASES = [
     _case("vae-conv", {"latent_dim": 2, "net": "conv", "width": 2}, densities=(("elbo", _elbo),)),
     _case("diffusion", {"width": 4, "timesteps": 20, "sampling_steps": 5}, shapes=(*IMAGES, *POINTS)),
     _case("diffusion-points", {"hidden": 8, "timesteps": 20, "sampling_steps": 5, "predicts": "v"}, shapes=POINTS),
+    _case(
+        "diffusion-flow",
+        {"width": 4, "hidden": 8, "timesteps": 20, "sampling_steps": 5, "predicts": "flow", "sampler": "heun"},
+        shapes=(*IMAGES, *POINTS),
+    ),
     _case("autoencoder", {"latent_dim": 2, "hidden": (8,)}, shapes=(*IMAGES, *POINTS), draws=False),
     _case("autoencoder-conv", {"latent_dim": 2, "net": "conv", "width": 2}, draws=False),
     _case("gan", {"latent_dim": 3, "hidden": (8,)}, shapes=IMAGES + POINTS),

@@ -6,7 +6,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from epslab.errors import UserError, unknown
+from epslab.generative.diffusion.flow_matching import METHODS, flow_denoiser, follow
 from epslab.generative.samplers import (
+    Denoise,
     Predict,
     ancestral,
     ddim,
@@ -21,7 +23,10 @@ from epslab.generative.samplers import (
 from epslab.probability.schedules import Schedule
 
 SAMPLERS = ("ancestral", "ddim", "euler", "euler-ancestral", "heun", "dpm-solver-2m")
-"""``ancestral`` and ``ddim`` visit equally spaced times; the others take the grid of Karras et al. (2022)."""
+"""``ancestral`` and ``ddim`` visit equally spaced times; the others take the grid of Karras et al. (2022).
+
+Of a flow, ``euler`` and ``heun`` take equal steps of its own time.
+"""
 _STEPS = 50
 _LARGEST_SIGMA = 80.0  # Karras et al. (2022), table 1: beyond it next to nothing of the image is left
 
@@ -38,14 +43,14 @@ def draw_from(
     steps: int | None,
     eta: float,
 ) -> Float[Tensor, "n ..."]:
-    """Samples x_0 of a model trained on a schedule, from x_T.
+    """Samples x_0 from x_T.
 
     Args:
-        predict: (x_t, t) to the prediction.
+        predict: (x_t, t) to the prediction; t may lie between the whole numbers.
         schedule: The noise at each time.
         start: x_T, from N(0, I).
         noise: The sampler's further noise.
-        predicts: What the predictor gives: "noise", "v" or "image".
+        predicts: What the predictor gives: "noise", "v", "image", or "flow" (with times in [0, 1]).
         clip: Clamp the estimate of x_0 to [−1, 1] at each step.
         sampler: One of ``SAMPLERS``.
         steps: 1..T; None: T of "ancestral", 50 of the others, or T where that is less.
@@ -60,18 +65,32 @@ def draw_from(
         raise UserError(f"`eta={eta:g}` is the noise of the sampler 'ddim'; '{sampler}' has none to set.")
     if steps is None:
         steps = len(schedule) if sampler == "ancestral" else min(_STEPS, len(schedule))
-    times = linear_times(schedule, steps)
-    shape = tuple(start.shape)
+    times, shape = linear_times(schedule, steps), tuple(start.shape)
+    flow = predicts == "flow"
+    if flow and sampler in METHODS:
+        return follow(predict, start, steps, method=sampler, clip=clip)
+    denoise = flow_denoiser(predict) if flow else denoiser(predict, schedule, predicts=predicts, continuous=True)
+    if flow:
+        predict, predicts = _on(schedule, denoise), "image"
     if sampler == "ancestral":
         return ancestral(predict, schedule, shape, predicts=predicts, start=start, clip=clip, times=times, noise=noise)
     if sampler == "ddim":
         return ddim(
             predict, schedule, shape, predicts=predicts, start=start, clip=clip, times=times, noise=noise, eta=eta
         )
-    denoise = denoiser(predict, schedule, predicts=predicts, clip=clip)
     smallest, largest = schedule.sigma[0].item(), min(_LARGEST_SIGMA, schedule.sigma[-1].item())
     sigmas = karras(len(times), smallest, largest)
     noisiest = start * (1 + largest**2) ** 0.5  # x_T/√ᾱ_T
     if sampler == "euler-ancestral":
-        return euler_ancestral(denoise, noisiest, sigmas, noise=noise)
-    return {"euler": euler, "heun": heun, "dpm-solver-2m": dpm_solver_2m}[sampler](denoise, noisiest, sigmas)
+        return euler_ancestral(denoise, noisiest, sigmas, noise=noise, clip=clip)
+    return {"euler": euler, "heun": heun, "dpm-solver-2m": dpm_solver_2m}[sampler](denoise, noisiest, sigmas, clip=clip)
+
+
+def _on(schedule: Schedule, denoise: Denoise) -> Predict:
+    """The estimate of x_0 at the times of a schedule."""
+
+    def predict(x_t: Tensor, t: Tensor) -> Tensor:
+        signal = schedule.alpha_bar[t.cpu()].sqrt().to(x_t).view(-1, *[1] * (x_t.ndim - 1))
+        return denoise(x_t / signal, schedule.sigma[t.cpu()].to(x_t))
+
+    return predict

@@ -6,7 +6,7 @@ from torch import nn
 
 from epslab import seeds
 from epslab.data import ImageSet, PointSet
-from epslab.generative.diffusion import Diffusion, DiffusionObjective
+from epslab.generative.diffusion import Diffusion, DiffusionObjective, FlowMatchingObjective
 from epslab.nets import TimePerceptron, UNet
 from epslab.probability import schedules
 from epslab.recipes.diffusion.settings import DiffusionRecipe
@@ -25,7 +25,8 @@ def plan(settings: DiffusionRecipe, images: ImageSet | PointSet, seed: int) -> P
         if epoch in settings.sample_epochs or epoch == settings.epochs:
             draw_samples(sample, run, epoch, seed)
 
-    return Plan(model, DiffusionObjective(model), look=look, sample=sample)
+    objective = FlowMatchingObjective(model) if settings.predicts == "flow" else DiffusionObjective(model)
+    return Plan(model, objective, look=look, sample=sample)
 
 
 def build(settings: DiffusionRecipe, shape: tuple[int, ...], seed: int) -> Diffusion:
