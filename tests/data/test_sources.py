@@ -23,16 +23,16 @@ def test_the_root_is_the_argument_then_the_variable_then_the_cache(monkeypatch, 
 
 def test_names_and_overview(tmp_path):
     assert data.NAMES == ("digits", "mnist", "fashion-mnist", "cifar10", *data.DRAWN)
-    assert data.DRAWN == ("ring", "grid", "two-moons", "swiss-roll")
+    assert data.DRAWN == ("shapes", "ring", "grid", "two-moons", "swiss-roll")
     rows = {row.name: row for row in data.overview(tmp_path)}
     assert tuple(rows) == data.NAMES
-    assert [row.present for row in rows.values()] == [True, False, False, False, True, True, True, True]
+    assert [row.present for row in rows.values()] == [True, False, False, False, True, True, True, True, True]
     cifar10 = rows["cifar10"]
     assert (cifar10.train, cifar10.test, cifar10.shape, cifar10.classes) == (50_000, 10_000, (3, 32, 32), 10)
     assert cifar10.disk == 6 * 30_730_000
     assert (rows["mnist"].train, rows["mnist"].test, rows["mnist"].shape) == (60_000, 10_000, (1, 28, 28))
     assert rows["digits"].disk == 0
-    assert [row.classes for row in rows.values()] == [10, 10, 10, 10, 8, 25, 0, 0]
+    assert [row.classes for row in rows.values()] == [10, 10, 10, 10, 3, 8, 25, 0, 0]
     assert {row.name for row in rows.values() if row.origin} == {"digits", *data.DRAWN}
     assert list(tmp_path.iterdir()) == []
 

@@ -2,6 +2,7 @@
 
 from epslab.data.binarisation import bernoulli_draw, binarise
 from epslab.data.examples import Examples
+from epslab.data.factors import FactorSet
 from epslab.data.imageset import ImageSet
 from epslab.data.modes import Modes
 from epslab.data.official import FileStatus
@@ -14,6 +15,7 @@ __all__ = [
     "NAMES",
     "OUTSIDE",
     "Examples",
+    "FactorSet",
     "FileStatus",
     "ImageSet",
     "Modes",

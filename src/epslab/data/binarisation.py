@@ -4,6 +4,8 @@ Likelihoods of the three are not comparable. Salakhutdinov & Murray (2008) train
 probabilities; "static" keeps one such draw, "dynamic" draws again each time an image is used.
 """
 
+from dataclasses import replace
+
 import torch
 
 from epslab.data.imageset import ImageSet
@@ -31,7 +33,7 @@ def binarise(image_set: ImageSet, how: str, seed: int = 0) -> ImageSet:
         UserError: Another ``how``. A fresh draw per epoch (``"dynamic"``) cannot be stored: the objective makes it.
     """
     if how == "threshold":
-        return ImageSet((image_set.pixels >= 128).to(torch.uint8) * 255, image_set.labels, image_set.classes)
+        return replace(image_set, pixels=(image_set.pixels >= 128).to(torch.uint8) * 255)
     if how == "dynamic":
         raise UserError(
             "A 'dynamic' binarisation is a fresh draw every epoch and cannot be stored in an image set: leave the set"
@@ -46,7 +48,7 @@ def binarise(image_set: ImageSet, how: str, seed: int = 0) -> ImageSet:
         indices = torch.arange(start, start + len(part), device=pixels.device)
         draws = bernoulli_draw(part.images, of_indices(seed, indices, "binarise"))
         pixels[start : start + _CHUNK] = draws.to(torch.uint8) * 255
-    return ImageSet(pixels, image_set.labels, image_set.classes)
+    return replace(image_set, pixels=pixels)
 
 
 def bernoulli_draw(images: Images, seeds: Seeds) -> Images:

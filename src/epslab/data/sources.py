@@ -16,16 +16,17 @@ from epslab.data.imageset import ImageSet
 from epslab.data.official import DIFFERS, FileStatus
 from epslab.data.plane import GRID, RING, SWISS_ROLL, TWO_MOONS, Plane
 from epslab.data.pointset import PointSet
+from epslab.data.shapes import SHAPES, Shapes
 from epslab.errors import UserError, unknown
 from epslab.names import Names
 
-Source = Digits | IdxSource | Cifar10 | Plane
+Source = Digits | IdxSource | Cifar10 | Plane | Shapes
 SOURCES: dict[str, Source] = {
-    source.name: source for source in (DIGITS, MNIST, FASHION_MNIST, CIFAR10, RING, GRID, TWO_MOONS, SWISS_ROLL)
+    source.name: source for source in (DIGITS, MNIST, FASHION_MNIST, CIFAR10, SHAPES, RING, GRID, TWO_MOONS, SWISS_ROLL)
 }
 NAMES: tuple[str, ...] = tuple(SOURCES)
 """The data sets that epslab knows by name; the path of a folder of images is accepted too."""
-DRAWN: tuple[str, ...] = tuple(name for name, source in SOURCES.items() if isinstance(source, Plane))
+DRAWN: tuple[str, ...] = tuple(name for name, source in SOURCES.items() if isinstance(source, Plane | Shapes))
 """Those of them that are drawn when they are loaded, from a fixed seed, and have no files."""
 OUTSIDE = Names("epslab.data", {}, "data set")
 """Data sets from outside, by the name an installed package gives them or as ``package.module:name``: functions of the
@@ -126,7 +127,8 @@ def load_examples(name: str | Path, split: str = "train", root: str | Path | Non
 def fetch(name: str, root: str | Path | None = None) -> list[FileStatus]:
     """Download a data set's missing files, and return the state of all.
 
-    Files that can be used are kept; corrupt ones are replaced. ``digits`` and the sets of points need no download.
+    Files that can be used are kept; corrupt ones are replaced. ``digits`` and the sets that are drawn by code need no
+    download.
 
     Raises:
         UserError: An unknown name, too little disk, or no mirror reached: the sentence says which files to put where.

@@ -1,5 +1,6 @@
 """Measure a trained model: likelihood bounds, bits/dim, latent space, robustness."""
 
+from epslab.evaluation.disentanglement import DisentanglementReport, evaluate_disentanglement
 from epslab.evaluation.estimate import Estimate
 from epslab.evaluation.estimators import Elbo, Estimator, Exact, ImportanceWeighted, PriorMonteCarlo
 from epslab.evaluation.findings import Finding
@@ -13,6 +14,7 @@ from epslab.evaluation.robustness_result import AttackResult
 
 __all__ = [
     "AttackResult",
+    "DisentanglementReport",
     "Elbo",
     "Estimate",
     "Estimator",
@@ -26,6 +28,7 @@ __all__ = [
     "RadiusSweep",
     "RobustnessReport",
     "SweepResult",
+    "evaluate_disentanglement",
     "evaluate_latents",
     "evaluate_likelihood",
     "evaluate_modes",
