@@ -4,14 +4,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
+from torch import Tensor
 
-from epslab.figures.laws import ClassIndices, Points
 from epslab.figures.style import BLUE, CLASSES, INK, LETTER, WIDTH, Drawing, array, figure, styled
 from epslab.figures.words import listed, sentence
+
+Cloud = Float[Tensor, "_ 2"] | Float[np.ndarray, "_ 2"]
+"""Points of the plane, as many in a set as there are."""
+Classes = Int[Tensor, " _"] | Int[np.ndarray, " _"]
+"""The class of each point of a set."""
 
 _COLUMNS = 2  # more would be too small on a phone
 _EDGE = 1.25  # how far the axes reach beyond the circles or the first set of points
@@ -20,10 +26,10 @@ _SIZES = (2.5, 6.0)  # points² of a dot: many, few
 
 @styled
 def planes(
-    panels: Mapping[str, Points],
+    panels: Mapping[str, Cloud],
     *,
-    circles: tuple[Points, float] | None = None,
-    labels: Mapping[str, ClassIndices] | None = None,
+    circles: tuple[Cloud, float] | None = None,
+    labels: Mapping[str, Classes] | None = None,
     classes: Sequence[str] = (),
     axes: tuple[str, str] = ("x₁", "x₂"),
     alt: str = "",
@@ -32,8 +38,8 @@ def planes(
 
     >>> import torch
     >>> from epslab.figures import planes, png
-    >>> figure = planes({"data": torch.randn(50, 2), "model": torch.randn(50, 2)}, circles=(torch.zeros(1, 2), 2.0))
-    >>> png(figure)[1:4]
+    >>> points = {"data": torch.randn(50, 2), "model": torch.randn(50, 2)}
+    >>> png(planes(points, circles=(torch.zeros(1, 2), 2.0)))[1:4]
     b'PNG'
 
     Args:
@@ -63,7 +69,7 @@ def planes(
     return drawing
 
 
-def _side(first: np.ndarray, circles: tuple[Points, float] | None) -> float:
+def _side(first: np.ndarray, circles: tuple[Cloud, float] | None) -> float:
     """Half the width of the square that every panel shows."""
     if circles is None:
         return _EDGE * float(np.abs(first[np.isfinite(first).all(1)]).max(initial=1e-3))
@@ -81,7 +87,7 @@ def _dots(panel: Axes, points: np.ndarray, labels: np.ndarray | None, classes: i
         panel.scatter(own[:, 0], own[:, 1], color=CLASSES[i % len(CLASSES)], **look)
 
 
-def _circles(panel: Axes, centres: Points, radius: float) -> None:
+def _circles(panel: Axes, centres: Cloud, radius: float) -> None:
     n = len(array(centres))
     widths = np.full(n, 2 * radius)
     panel.add_collection(
