@@ -22,6 +22,10 @@ _PLANS = {
     "wgan": ("epslab.recipes.gan.settings:WassersteinRecipe", "epslab.recipes.gan.plan:plan"),
     "wgan-gp": ("epslab.recipes.gan.settings:GradientPenaltyRecipe", "epslab.recipes.gan.plan:plan"),
     "diffusion": ("epslab.recipes.diffusion.settings:DiffusionRecipe", "epslab.recipes.diffusion.plan:plan"),
+    "coupling-flow": (
+        "epslab.recipes.coupling_flow.settings:CouplingFlowRecipe",
+        "epslab.recipes.coupling_flow.plan:plan",
+    ),
     "small-cnn": ("epslab.recipes.classifier.settings:SmallCNNRecipe", "epslab.recipes.classifier.plan:plan"),
     "resnet18": ("epslab.recipes.classifier.settings:ResNet18Recipe", "epslab.recipes.classifier.plan:plan"),
 }

@@ -1,0 +1,1 @@
+"""Normalising flows: invertible maps with a known log-determinant, one idea per file."""
