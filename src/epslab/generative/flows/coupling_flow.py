@@ -71,7 +71,7 @@ class CouplingFlow(nn.Module):
         self.dequantisation: Dequantisation = UniformDequantisation()
         if self.of_images and dequantisation == "variational":
             c, h, w = shape
-            self.dequantisation = VariationalDequantisation((c, h, w), levels, width=width)
+            self.dequantisation = VariationalDequantisation((c, h, w), levels, width=max(1, width // 2))
 
     @property
     def of_images(self) -> bool:
