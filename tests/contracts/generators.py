@@ -153,6 +153,16 @@ def _elbo(model: Any, examples: Tensor, own: Tensor) -> Tensor:
     return bound
 
 
+def _dequantised(model: Any, examples: Tensor, own: Tensor) -> Tensor:
+    bound: Tensor = model.bound(examples, seeds=own)
+    return bound
+
+
+def _exact(model: Any, examples: Tensor, own: Tensor) -> Tensor:
+    log_p: Tensor = model.log_prob(examples)
+    return log_p
+
+
 CASES = [
     _case("vae", {"latent_dim": 2, "hidden": (8,)}, densities=(("elbo", _elbo),)),
     _case(
@@ -169,6 +179,13 @@ CASES = [
         {"width": 4, "hidden": 8, "timesteps": 20, "sampling_steps": 5, "predicts": "flow", "sampler": "heun"},
         shapes=(*IMAGES, *POINTS),
     ),
+    _case(
+        "coupling-flow",
+        {"steps": 1, "width": 4, "levels": 16},
+        shapes=(*IMAGES, *POINTS),
+        densities=(("bound", _dequantised), ("density", _exact)),
+    ),
+    _case("coupling-flow-points", {"steps": 2, "width": 8}, shapes=POINTS, densities=(("density", _exact),)),
     _case("autoencoder", {"latent_dim": 2, "hidden": (8,)}, shapes=(*IMAGES, *POINTS), draws=False),
     _case("autoencoder-conv", {"latent_dim": 2, "net": "conv", "width": 2}, draws=False),
     _case("gan", {"latent_dim": 3, "hidden": (8,)}, shapes=IMAGES + POINTS),

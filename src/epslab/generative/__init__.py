@@ -3,6 +3,8 @@
 from epslab.generative.autoencoder import Autoencoder, AutoencoderObjective
 from epslab.generative.diffusion import Diffusion, DiffusionObjective
 from epslab.generative.elbo import ElboTerms
+from epslab.generative.flows.coupling_flow import CouplingFlow
+from epslab.generative.flows.objective import FlowObjective
 from epslab.generative.gan import GAN, WassersteinGAN
 from epslab.generative.langevin import annealed_langevin, langevin
 from epslab.generative.linear_gaussian import LinearGaussian
@@ -17,10 +19,12 @@ __all__ = [
     "VAE",
     "Autoencoder",
     "AutoencoderObjective",
+    "CouplingFlow",
     "Diffusion",
     "DiffusionObjective",
     "ElboTerms",
     "FactorAnalysis",
+    "FlowObjective",
     "LinearGaussian",
     "MixturePrior",
     "ProbabilisticPCA",

@@ -27,9 +27,8 @@ class ConvConditioner(nn.Module):
         self.place = nn.Parameter(torch.zeros(width, *sides))
         self.middle = nn.Conv2d(width, width, 1)
         self.last = nn.Conv2d(width, outputs, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
-        if self.last.bias is not None:
-            nn.init.zeros_(self.last.bias)
+        for parameter in self.last.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Float[Tensor, "n i h w"]) -> Float[Tensor, "n o h w"]:
         """The output at every pixel."""

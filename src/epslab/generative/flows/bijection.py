@@ -7,7 +7,7 @@ from torch import Tensor
 
 from epslab.types import PerExample
 
-Values = Float[Tensor, "n *shape"]
+Values = Float[Tensor, "n ..."]
 """Points [n d] or images [n c h w], in float32 or wider."""
 
 

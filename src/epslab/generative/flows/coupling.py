@@ -1,6 +1,6 @@
 """Affine coupling: one part of an example stays and says how the other part is scaled and shifted."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -13,6 +13,7 @@ from epslab.types import PerExample
 _LIMIT = 2.0  # of the log-scale
 
 
+@runtime_checkable
 class Split(Protocol):
     """How an example falls into the part that stays, a, and the part that changes, b; the channels of both."""
 

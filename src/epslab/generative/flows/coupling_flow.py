@@ -14,13 +14,12 @@ from epslab.generative.flows.dequantisation import Dequantisation, UniformDequan
 from epslab.generative.flows.equalise import Equalise, levels_of
 from epslab.generative.flows.multiscale import MultiScale, halvable
 from epslab.generative.flows.standardise import Standardise
-from epslab.nets.convolution import require_shape
 from epslab.nets.modes import evaluating
 from epslab.probability.densities import log_standard_normal, wide
 from epslab.seeds import draw, noise
 from epslab.types import PerExample, Seeds, dequantise, quantise
 
-Examples = Float[Tensor, "n *shape"]
+Examples = Float[Tensor, "n ..."]
 """Images [n c h w] in [0, 1], or points [n d]."""
 _MOST_SCALES = 3
 
@@ -36,7 +35,7 @@ class CouplingFlow(nn.Module):
     Args:
         shape: (c, h, w) of images with sides of 2 and more, or (d,) of points with d ≥ 2.
         levels: K, grey levels of an image.
-        steps: Steps of the first scale, each a mixing and a coupling; twice as many at each further scale.
+        steps: Steps of each scale: a mixing and a coupling each.
         width: Hidden units of the couplings' nets at the first scale; twice as many at each further one.
         dequantisation: "uniform" or "variational" noise within a level; points need none.
 
@@ -159,7 +158,9 @@ class CouplingFlow(nn.Module):
             u, log_q = self.dequantisation(k, seeds, i, dtype)
             z, log_det = self._forward_levels(k, u)
             found.append(log_standard_normal(z) + log_det - log_q)
-        return torch.stack(found) - self.dimensions * math.log(self.levels)
+        # A pixel that is no number has no level, and its image no probability.
+        unknown = images.flatten(1).sum(1).to(dtype) * 0
+        return torch.stack(found) + unknown - self.dimensions * math.log(self.levels)
 
     def sample(self, n: int, generator: Generator | None = None) -> Examples:
         """Images of the levels that hold x = f⁻¹(z), or the points x, for z ~ N(0, I)."""
@@ -191,7 +192,10 @@ class CouplingFlow(nn.Module):
         return z, first + log_det
 
     def _require(self, examples: Examples) -> None:
-        require_shape(examples, self.shape, "flow")
+        if tuple(examples.shape[1:]) != self.shape:
+            given, wanted = ("×".join(map(str, shape)) for shape in (examples.shape[1:], self.shape))
+            kind = "images of" if self.of_images else "points of dimension"
+            raise UserError(f"The flow was built for {kind} {wanted}, but was given {given}.")
 
 
 def scales_of(shape: tuple[int, ...]) -> int:

@@ -6,7 +6,7 @@ Jensen's inequality (Theis et al., 2016; Ho et al., 2019, eq. 11):
     log P(k) = log ∫ p((k + u)/K) du/K^M  ≥  E_q[ log p(x) − log q(u given k) ] − M·log K
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,7 @@ Levels = Int[Tensor, "n c h w"]
 Noise = Float[Tensor, "n c h w"]
 
 
+@runtime_checkable
 class Dequantisation(Protocol):
     """The law q of the noise within a level."""
 
@@ -75,8 +76,8 @@ class VariationalDequantisation(nn.Module):
         self.affine = nn.Conv2d(width, 2 * c, 3, padding=1)
         self.layers = nn.ModuleList(layers_of((c, h, w), steps, width, context=width))
         nn.init.normal_(self.features.last.weight, std=0.05)
-        nn.init.zeros_(self.affine.weight)
-        nn.init.zeros_(self.affine.bias)
+        for parameter in self.affine.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, k: Levels, seeds: Seeds, counter: int, dtype: torch.dtype) -> tuple[Noise, PerExample]:
         """U and log q."""

@@ -33,7 +33,7 @@ class Mixing(nn.Module):
     def forward(self, x: Values) -> tuple[Values, PerExample]:
         """Z and the log-determinant, the same for every example."""
         weight = wide(self.weight)
-        log_det = x[0, 0].numel() * torch.linalg.slogdet(weight).logabsdet
+        log_det = x.shape[2:].numel() * torch.linalg.slogdet(weight).logabsdet
         return _applied(weight, x) + _broadcast(self.bias, x), log_det.expand(len(x))
 
     def inverse(self, z: Values) -> Values:

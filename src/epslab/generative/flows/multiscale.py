@@ -84,10 +84,9 @@ class MultiScale(nn.Module):
         """The examples."""
         scales = [scale for scale in self.scales if isinstance(scale, Scale)]
         shapes = [scale.left for scale in scales[:-1]] + [scales[-1].shape]
-        *parts, x = (
-            part.view(len(z), *shape)
-            for part, shape in zip(z.split([_size(shape) for shape in shapes], dim=1), shapes, strict=True)
-        )
+        sizes = [torch.Size(shape).numel() for shape in shapes]
+        pieces = torch.split(z, sizes, dim=1)
+        *parts, x = (piece.view(len(z), *shape) for piece, shape in zip(pieces, shapes, strict=True))
         for scale, left in zip(reversed(scales), [None, *reversed(parts)], strict=True):
             x = scale.inverse(x, left)
         return x
@@ -125,11 +124,7 @@ def _coupling(shape: tuple[int, ...], width: int, step: int, context: int) -> Af
     inputs, outputs = split.kept + context, 2 * split.changed
     if not sides:
         net = perceptron([inputs, width, width, outputs])
-        nn.init.zeros_(net[-1].weight)
-        nn.init.zeros_(net[-1].bias)
+        for parameter in net[-1].parameters():
+            nn.init.zeros_(parameter)
         return AffineCoupling(split, net)
     return AffineCoupling(split, ConvConditioner(inputs, outputs, (sides[0], sides[1]), width))
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    return torch.Size(shape).numel()

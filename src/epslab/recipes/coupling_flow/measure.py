@@ -1,12 +1,15 @@
 """The measurements of a trained coupling flow: its likelihood."""
 
+from dataclasses import replace
+
 from epslab.data import ImageSet, PointSet
 from epslab.evaluation.dequantised import Dequantised
 from epslab.evaluation.estimators import Exact
 from epslab.evaluation.likelihood import evaluate_likelihood
 from epslab.generative.flows.coupling_flow import CouplingFlow
 from epslab.recipes.plan import Asked
-from epslab.runs import Measured, Run
+from epslab.recipes.quality import joined, measure_samples
+from epslab.runs import Measured, Measurement, Run
 
 
 def measure(flow: CouplingFlow, run: Run, examples: ImageSet | PointSet, asked: Asked) -> Measured:
@@ -15,8 +18,14 @@ def measure(flow: CouplingFlow, run: Run, examples: ImageSet | PointSet, asked: 
     report = evaluate_likelihood(
         flow, examples, estimators, batch_size=asked.batch_size, seed=asked.seed, progress=asked.progress
     )
-    return Measured(
-        report.measurements(),
+    found = Measured(
+        report.measurements() if flow.of_images else _in_nats(report.measurements()),
         conditions=f"{flow.levels} grey levels" if flow.of_images else "a density of points",
-        per_example=report.by_measurement,
+        per_example=report.by_measurement if flow.of_images else {"log_p": report.by_measurement["log_p"]},
     )
+    return joined(found, measure_samples(flow.sample, run, examples, asked))
+
+
+def _in_nats(measurements: list[Measurement]) -> list[Measurement]:
+    """Those of points: a density has no bits."""
+    return [replace(one, headline=True) for one in measurements if one.unit == "nats"]

@@ -5,11 +5,12 @@ from typing import ClassVar, Literal
 
 from epslab.recipes.checks import require
 from epslab.recipes.common import TrainingSettings
+from epslab.recipes.quality import Samples
 
 
 @dataclass(frozen=True)
-class Estimates:
-    """How a flow's likelihood of images is measured.
+class Estimates(Samples):
+    """How a flow is measured, besides its samples.
 
     Args:
         noise_samples: Draws of the dequantisation noise per image; more draws give a tighter bound.
@@ -21,7 +22,8 @@ class Estimates:
     noise_samples: int = 1
 
     def __post_init__(self) -> None:
-        """Check the count."""
+        """Check the counts."""
+        super().__post_init__()
         require(self, "1 or more", lambda n: n >= 1, "noise_samples")
 
 
@@ -31,8 +33,8 @@ class CouplingFlowRecipe(TrainingSettings):
 
     Args:
         levels: Grey levels of an image, 2 to 256.
-        steps: Steps of the first scale, each a mixing of the channels and an affine coupling; every further scale has
-            twice as many. null: 4 for images, 16 for points.
+        steps: Steps of each scale: a mixing of the channels and an affine coupling each; null: 4 for images, 16 for
+            points.
         width: Hidden units of the couplings' nets at the first scale; every further scale has twice as many. null: 48
             for images, 64 for points.
         dequantisation: Noise within a grey level: "uniform", or "variational", a second flow that sees the image (Ho et
@@ -62,4 +64,5 @@ class CouplingFlowRecipe(TrainingSettings):
         """
         super().__post_init__()
         require(self, "1 or more", lambda n: n >= 1, "steps", "width")
+        require(self, "epochs of 0 or more", lambda epochs: min(epochs, default=0) >= 0, "sample_epochs")
         require(self, "between 2 and 256", lambda n: 2 <= n <= 256, "levels")
