@@ -21,7 +21,10 @@ _OFFSET = 0.008  # s of the cosine schedule: √β_0 is then a little less than 
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """The noise at each time, float64 [T] each.
+    """The noise at each time, [T] each.
+
+    ``of``, ``linear`` and ``cosine`` give float64. A schedule of one's own keeps its type, and samplers compute their
+    coefficients in it: so a run that was computed in float32, where 1 − ᾱ_t/ᾱ_s loses digits, is replayed to the digit.
 
     >>> schedule = Schedule.of(torch.tensor([0.1, 0.5]))
     >>> schedule.alpha_bar
@@ -41,9 +44,9 @@ class Schedule:
     alpha_bar: Float[Tensor, "..."]
 
     def __post_init__(self) -> None:
-        """Keep float64, and check that the three are one schedule."""
+        """Check that the three are one schedule."""
         for name in ("beta", "alpha", "alpha_bar"):
-            object.__setattr__(self, name, getattr(self, name).detach().to("cpu", torch.float64))
+            object.__setattr__(self, name, getattr(self, name).detach().cpu())
         if self.beta.ndim != 1 or not len(self.beta) == len(self.alpha) == len(self.alpha_bar) > 0:
             raise UserError(
                 "A schedule needs one beta, alpha and alpha_bar for each of at least 1 time, not shapes"
@@ -62,7 +65,7 @@ class Schedule:
 
     @classmethod
     def of(cls, beta: Float[Tensor, "..."]) -> "Schedule":
-        """The schedule with these β_t."""
+        """The schedule with these β_t, in float64."""
         beta = beta.detach().to("cpu", torch.float64)
         alpha = 1 - beta
         return cls(beta, alpha, alpha.cumprod(0))

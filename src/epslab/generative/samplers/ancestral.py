@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from jaxtyping import Float, Int
+from jaxtyping import Float, Shaped
 from torch import Generator, Tensor
 
 from epslab.errors import unknown
@@ -22,7 +22,7 @@ def ancestral(
     predicts: str = "noise",
     start: Float[Tensor, "n ..."] | None = None,
     clip: Clip = False,
-    times: Int[Tensor, "..."] | Sequence[int] | None = None,
+    times: Shaped[Tensor, "..."] | Sequence[int] | None = None,
     noise: Iterable[Tensor] | None = None,
     variance: str = "posterior",
 ) -> Float[Tensor, "n ..."]:
@@ -65,7 +65,9 @@ def ancestral(
             alpha = alpha_bar_t / alpha_bar_s
             beta = 1 - alpha
             # The posterior's mean, eq. 7, equals the step above, and holds for a clamped x_0 as well.
-            walk.x = (alpha_bar_s.sqrt() * beta * x_0 + alpha.sqrt() * (1 - alpha_bar_s) * walk.x) / (1 - alpha_bar_t)
+            of_x_0 = alpha_bar_s.sqrt() * beta / (1 - alpha_bar_t)
+            of_x_t = alpha.sqrt() * (1 - alpha_bar_s) / (1 - alpha_bar_t)
+            walk.x = of_x_0 * x_0 + of_x_t * walk.x
             if alpha_bar_s < 1:
                 sigma_squared = beta if variance == "beta" else (1 - alpha_bar_s) / (1 - alpha_bar_t) * beta
                 walk.x = walk.x + sigma_squared.sqrt() * next(walk.draws)

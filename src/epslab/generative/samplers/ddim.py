@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from jaxtyping import Float, Int
+from jaxtyping import Float, Shaped
 from torch import Generator, Tensor
 
 from epslab.errors import UserError
@@ -23,7 +23,7 @@ def ddim(
     predicts: str = "noise",
     start: Float[Tensor, "n ..."] | None = None,
     clip: Clip = False,
-    times: Int[Tensor, "..."] | Sequence[int] | None = None,
+    times: Shaped[Tensor, "..."] | Sequence[int] | None = None,
     noise: Iterable[Tensor] | None = None,
     keep_noise: bool = False,
 ) -> Float[Tensor, "n ..."]:

@@ -43,7 +43,7 @@ def denoiser(
     Raises:
         UserError: When called, an unknown prediction, or a sigma above the schedule's largest.
     """
-    log_sigma = schedule.sigma.log()
+    log_sigma = schedule.sigma.double().log()
 
     def denoise(x: Float[Tensor, "n ..."], sigma: Float[Tensor, " n"]) -> Float[Tensor, "n ..."]:
         sigma = sigma.detach().to("cpu", torch.float64)

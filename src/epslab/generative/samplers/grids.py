@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from epslab.errors import UserError
@@ -84,7 +84,7 @@ def checked_sigmas(sigmas: Float[Tensor, "..."] | Sequence[float | int]) -> list
     return [float(level) for level in levels]
 
 
-def checked_times(times: Int[Tensor, "..."] | Sequence[int], schedule: Schedule) -> list[int]:
+def checked_times(times: Shaped[Tensor, "..."] | Sequence[int], schedule: Schedule) -> list[int]:
     """Times of a schedule as numbers.
 
     Raises:
