@@ -4,9 +4,9 @@
 
 The predictor is the exact one for the handwritten digits of scikit-learn with noise on (a mixture of normals around the
 images, in [−1, 1]), given as noise, v or image. Each line runs one of diffusers' schedulers as its documentation says,
-and the sampler of epslab that is the same method, on the scheduler's own ᾱ (float32) and noise levels and with the numbers
-its generator draws; it prints the largest difference between the two sets of samples. The exit code is 1 where one is
-above 1e-5.
+and the sampler of epslab that is the same method, with the scheduler's own ᾱ (float32), its noise levels and the
+numbers that its generator draws; it prints the largest difference between the two sets of samples. The exit code is 1
+where one is above 1e-5.
 """
 
 import argparse
