@@ -2,8 +2,8 @@
 
 from epslab.evaluation.samples.evaluate import evaluate_samples
 from epslab.evaluation.samples.features import ClassifierFeatures, pixels
-from epslab.evaluation.samples.nearest import Nearest, nearest
 from epslab.evaluation.samples.report import SampleEntry, SampleReport
+from epslab.evaluation.samples.search import Nearest, nearest
 from epslab.evaluation.samples.yardsticks import gaussian_per_class, with_noise
 
 __all__ = [

@@ -1,6 +1,7 @@
 """Distances between two sets of features, as torchmetrics computes them."""
 
 import warnings
+from math import nan
 
 import torch
 from jaxtyping import Float64
@@ -14,8 +15,9 @@ with without_broken("torchvision"):
     from torchmetrics.image.fid import FrechetInceptionDistance
     from torchmetrics.image.kid import KernelInceptionDistance
 
-_BLOCK = 1000  # samples of a block
-_BLOCKS = 10  # at least, where that leaves two samples each
+_WHOLE = 5000  # samples of which every one is compared with every other
+_BLOCK = 1000  # of more, compared block by block
+_GROUPS = 10  # of a jackknife
 
 
 class _AsGiven(nn.Module):
@@ -47,23 +49,31 @@ def kernel_distance(data: Float64[Tensor, "n d"], samples: Float64[Tensor, "m d"
     """The squared maximum mean discrepancy with the kernel (x·y/d + 1)³ (Bińkowski et al., 2018), unbiased.
 
     Of Inception's features it would be the KID. Between two samples of one law its expectation is 0, so it can be
-    negative. It is the mean over disjoint blocks of samples, at most 1,000 each and at least ten blocks where there are
-    20 samples or more; the blocks give its standard error.
+    negative. Up to 5,000 samples are compared all with all, and the standard error is the jackknife's over tenths of
+    them (where the laws are equal, too large rather than too small); more are dealt into blocks of 1,000, whose mean is
+    taken with its standard error.
 
     Args:
         data: [N d], in any order.
-        samples: [M d]; N and M ≥ 2.
+        samples: [M d]; N and M ≥ 2. Of the larger set, as many are used as the smaller one has.
         seed: Deals the points into blocks.
     """
     n = min(len(data), len(samples))
-    size = min(_BLOCK, max(2, n // _BLOCKS))
     own = seeds.generator(seed, "kernel distance")
-    x, y = (points[torch.randperm(len(points), generator=own).to(points.device)] for points in (data, samples))
-    blocks = [_one_block(x[i : i + size], y[i : i + size]) for i in range(0, n - size + 1, size)]
-    return Estimate.of(torch.tensor(blocks, dtype=torch.float64))
+    x, y = (points[torch.randperm(len(points), generator=own).to(points.device)[:n]] for points in (data, samples))
+    if n > _WHOLE:
+        count = -(-n // _BLOCK)
+        blocks = [_one_block(a, b) for a, b in zip(x.tensor_split(count), y.tensor_split(count), strict=True)]
+        return Estimate.of(torch.tensor(blocks, dtype=torch.float64))
+    groups = torch.arange(n, device=x.device) * _GROUPS // n
+    left = [groups != group for group in range(_GROUPS)] if n >= 2 * _GROUPS else []
+    without = torch.tensor([_one_block(x[kept], y[kept]) for kept in left], dtype=torch.float64)
+    error = without.std(correction=0).item() * (len(left) - 1) ** 0.5 if left else nan
+    return Estimate(_one_block(x, y), error, n)
 
 
 def _one_block(data: Tensor, samples: Tensor) -> float:
+    """All of these with each other."""
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):  # it shuffles by torch's default generator
         warnings.filterwarnings("ignore", "Metric `Kernel Inception Distance` will save", UserWarning)
         metric = KernelInceptionDistance(

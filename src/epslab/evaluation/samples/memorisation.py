@@ -8,7 +8,7 @@ from torch import Tensor
 
 from epslab.classifiers.proportion import Proportion
 from epslab.data import Examples
-from epslab.evaluation.samples.nearest import Nearest, nearest
+from epslab.evaluation.samples.search import Nearest, nearest
 
 _RATIO = 3.0
 

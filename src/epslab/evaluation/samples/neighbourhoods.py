@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from epslab.evaluation.samples.nearest import nearest, squared_distances
+from epslab.evaluation.samples.search import nearest, squared_distances
 
 _ROWS = 1000
 _ROUNDING = 1e-9  # of a squared distance, relative: a point on the sphere lies in the ball
