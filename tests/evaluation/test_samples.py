@@ -11,6 +11,7 @@ from epslab.data import ImageSet, PointSet, load
 from epslab.errors import UserError
 from epslab.evaluation.samples import (
     ClassifierFeatures,
+    coordinates,
     evaluate_samples,
     gaussian_per_class,
     nearest,
@@ -272,7 +273,7 @@ def test_the_same_seed_gives_the_same_numbers_whatever_the_batches(digits: tuple
 
 def test_points_are_compared_by_their_coordinates() -> None:
     train, test = PointSet(normal(300, 2, 0)), PointSet(normal(100, 2, 1))
-    report = evaluate_samples(normal(100, 2, 2).float(), test, pixels, train=train)
+    report = evaluate_samples(normal(100, 2, 2).float(), test, coordinates, train=train)
     assert report.title == "100 samples beside 100 held-out points"
     assert abs(report["coverage"].mean - report.expected_coverage) < 0.15
 

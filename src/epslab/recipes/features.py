@@ -1,12 +1,14 @@
 """The features by which a run's samples are compared: those of a classifier of the same data."""
 
+from dataclasses import replace
 from pathlib import Path
 
+from rich.console import Console
 from torch import nn
 
 from epslab.data import ImageSet
 from epslab.errors import UserError
-from epslab.evaluation.samples import ClassifierFeatures, pixels
+from epslab.evaluation.samples import ClassifierFeatures, coordinates, pixels
 from epslab.evaluation.samples.features import Features
 from epslab.recipes.classifier.settings import SmallCNNRecipe
 from epslab.recipes.running import load, planned, recipe_of, stand_in, train
@@ -15,6 +17,8 @@ from epslab.runs import Run
 from epslab.training import Machine
 
 _SMALLEST = 4  # sides the small CNN takes
+_ENOUGH = 150_000
+"""Images after which its features serve: more would make them little better."""
 
 
 def features_for(
@@ -24,9 +28,9 @@ def features_for(
 
     Args:
         run: The run whose samples are compared.
-        features: Run folder of a classifier; None: a small CNN with default settings, trained once into
-            ``features-DATA`` beside the run and then taken from there. Points, images of one class and those of sides
-            below 4 are compared as they are.
+        features: Run folder of a classifier; None: a small CNN, trained once into ``features-DATA`` beside the run
+            and then taken from there, with default settings, but on large data for fewer epochs: 150,000 images, at
+            least 2 epochs. Points, images of one class and those of sides below 4 are compared as they are.
         data_root: Where data sets lie.
         progress: Show the progress of training.
 
@@ -37,17 +41,20 @@ def features_for(
     if features is not None:
         return _of_run(Run.open(Path(features)), run)
     if not isinstance(example, ImageSet) or len(example.classes) < 2 or min(example.shape[1:]) < _SMALLEST:
-        return pixels
+        return pixels if isinstance(example, ImageSet) else coordinates
     data, root = str(run.config["data"]), data_root or run.config.get("data_root")
     return _of_run(_trained(data, root, run.folder.parent / f"features-{Path(data).name}", progress), run)
 
 
 def _trained(data: str, root: str | Path | None, folder: Path, progress: bool) -> Run:
     """The small CNN in this folder, trained if it is not there or only half."""
-    settings, run = SmallCNNRecipe(), Run(folder)
+    run = Run(folder)
+    raw, plan = planned(SmallCNNRecipe(), data, root, seed=0)
+    settings = _settings(len(raw.train))
+    if progress and run.result().get("status") != "finished":
+        Console(stderr=True).print(f"A classifier whose features compare samples is trained once, into '{folder}'.")
     if not run.exists():
         return train(settings, data=data, data_root=root, out=folder, progress=progress)
-    raw, plan = planned(settings, data, root, seed=0)
     then = (run.config["provenance"].get("data") or {}).get("train")
     if then != plan.prepare(raw.train, False).checksum() or recipe_of(run) != settings:
         raise UserError(
@@ -58,6 +65,12 @@ def _trained(data: str, root: str | Path | None, folder: Path, progress: bool) -
         return run
     begun = run.last_checkpoint.exists()
     return train(settings, data=data, data_root=root, out=folder, resume=begun, overwrite=not begun, progress=progress)
+
+
+def _settings(images: int) -> SmallCNNRecipe:
+    """The small CNN's settings for this number of training images."""
+    usual = SmallCNNRecipe()
+    return replace(usual, epochs=min(usual.epochs, max(2, _ENOUGH // images)))
 
 
 def _of_run(classifier: Run, run: Run) -> Features:

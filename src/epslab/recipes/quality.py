@@ -42,7 +42,8 @@ class Samples:
 def measure_samples(sample: "Sampler | None", run: "Run", images: Any, asked: "Asked") -> "Measured":
     """Draw samples and measure them as the options say; pictures go to the run.
 
-    Samples of points whose modes are known are counted by mode, and not compared with the held-out points.
+    Points whose modes are known are counted by mode (``epslab.evaluation.evaluate_modes``). Images, and other points,
+    are compared with held-out ones (``epslab.evaluation.samples``), and so are three yardsticks.
 
     A recipe calls it at the end of its ``measure`` and joins what it returns to its own numbers (``joined``).
 

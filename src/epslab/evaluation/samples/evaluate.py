@@ -45,8 +45,8 @@ def evaluate_samples(
     Args:
         samples: Images [n c h w] in [0, 1], or points [n d], on the CPU.
         reference: Examples that the model was not trained on, as they are (augmented ones follow another law).
-        features: Images or points to [n d], e.g. ``ClassifierFeatures``, or ``pixels``; a module is used in eval mode
-            and comes back as it was.
+        features: Images or points to [n d], e.g. ``ClassifierFeatures``, ``pixels`` or ``coordinates``; a module is
+            used in eval mode and comes back as it was.
         train: What the model was trained on, as it is; None: no yardsticks, no search for copies.
         neighbours: k: a neighbourhood reaches to the k-th nearest neighbour.
         batch_size: Examples at a time through ``features``.

@@ -65,9 +65,14 @@ class ClassifierFeatures(nn.Module):
         return found.flatten(1)
 
 
-def pixels(images: Float[Tensor, "n *shape"]) -> Float[Tensor, "n d"]:
-    """The pixel values themselves, or the coordinates of points: [n d]."""
+def pixels(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    """The pixel values themselves."""
     return images.flatten(1)
+
+
+def coordinates(points: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """The points themselves."""
+    return points
 
 
 def name_of(features: Features) -> str:
