@@ -9,6 +9,7 @@ Ho et al. (2020), eq. 4, with t = 0, …, T − 1: x_t at t = 0 already carries 
 with x_t given, each of the three determines the other two.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
@@ -17,14 +18,17 @@ from jaxtyping import Float, Int, Shaped
 from torch import Generator, Tensor, nn
 
 from epslab.errors import UserError, unknown
+from epslab.generative.diffusion.bound import BoundTerms, Decoder, bound_terms
 from epslab.generative.diffusion.sampling import draw_from
 from epslab.generative.samplers import image_and_noise, noise_of
+from epslab.generative.samplers.ancestral import VARIANCES
 from epslab.generative.samplers.predictions import roots
 from epslab.nets.modes import evaluating
-from epslab.probability.densities import wide
+from epslab.probability.densities import log_normal, wide
+from epslab.probability.discretised import log_discretised_normal
 from epslab.probability.schedules import Schedule
 from epslab.seeds import draw
-from epslab.types import Seeds
+from epslab.types import PerExample, Seeds, quantise
 
 Predicts = Literal["noise", "v", "image", "flow"]
 """What the net's output means; "flow" is the velocity of flow matching."""
@@ -50,9 +54,11 @@ class Diffusion(nn.Module):
         predicts: What the net's output means: "noise", "v", "image" (x_0; of points, too), or "flow"
             (``epslab.generative.diffusion.flow_matching``), which takes its own straight path in place of the schedule.
         levels: Grey levels K of the images, in the bound on their probability; 8-bit images have 256.
+        variance: σ_t² of the steps from x_t to the next, in the bound: "posterior" or "beta"
+            (``epslab.generative.diffusion.bound``).
 
     Raises:
-        UserError: An unknown prediction, a shape of neither images nor points, or fewer than 2 levels.
+        UserError: An unknown prediction or variance, a shape of neither images nor points, or fewer than 2 levels.
     """
 
     centre: Tensor
@@ -65,10 +71,13 @@ class Diffusion(nn.Module):
         shape: Sequence[int],
         predicts: Predicts = "noise",
         levels: int = 256,
+        variance: str = "posterior",
     ) -> None:
         super().__init__()
         if predicts not in get_args(Predicts):
             raise unknown("prediction", predicts, get_args(Predicts))
+        if variance not in VARIANCES:
+            raise unknown("variance", variance, VARIANCES)
         if len(shape) not in (1, 3) or min(shape) < 1:
             raise UserError(
                 f"The shape is {tuple(shape)}, but must be (channels, height, width) of images, or (d,) of points."
@@ -80,6 +89,7 @@ class Diffusion(nn.Module):
         self.shape = tuple(shape)
         self.predicts: Predicts = predicts
         self.levels = levels
+        self.variance = variance
         self.register_buffer("centre", torch.tensor(0.5 if self.of_images else 0.0))
         self.register_buffer("scale", torch.tensor(0.5 if self.of_images else 1.0))
 
@@ -143,6 +153,65 @@ class Diffusion(nn.Module):
             raise UserError("A flow has no steps of a schedule; use the samplers and the likelihood of flow matching.")
         x_0, _ = image_and_noise(self.predict(x_t, t), x_t, self.alpha_bar(t, x_t), self.predicts)
         return x_0.clamp(-1, 1) if self.of_images else x_0
+
+    def terms(
+        self,
+        examples: Float[Tensor, "n ..."],
+        draws: int | None = None,
+        generator: Generator | None = None,
+        seeds: Seeds | None = None,
+    ) -> BoundTerms:
+        """The parts of the variational bound on −log p(x), in nats (``epslab.generative.diffusion.bound``).
+
+        Of images it bounds the probability of their grey levels, of points their density.
+
+        Args:
+            examples: Images [n c h w] in [0, 1], or points [n d].
+            draws: Times per example at which the sum over all times is estimated; None: all of them, each once.
+            generator: Draws the examples' seeds if ``seeds`` is None.
+            seeds: One seed per example.
+
+        Raises:
+            UserError: Examples of another shape, draws below 1, or a flow, whose likelihood is exact.
+        """
+        if seeds is None:
+            seeds = draw(len(examples), generator, examples.device)
+        x_0 = self.inwards(examples)
+        if self.of_images:
+            # The value of the level; a pixel that is NaN stays one.
+            k = quantise(examples, self.levels)
+            x_0 = torch.where(x_0.isnan(), x_0, 2 * k.to(x_0.dtype) / (self.levels - 1) - 1)
+            decoder = self._mass(k)
+        else:
+            decoder = self._density(x_0)
+        return bound_terms(self.clean, self.schedule, x_0, decoder, seeds=seeds, draws=draws, variance=self.variance)
+
+    def bound(
+        self,
+        examples: Float[Tensor, "n ..."],
+        draws: int | None = None,
+        generator: Generator | None = None,
+        seeds: Seeds | None = None,
+    ) -> PerExample:
+        """The bound itself, [n] nats: in expectation no less than −log p(x). Arguments and errors as for ``terms``."""
+        return self.terms(examples, draws, generator, seeds).negative_elbo
+
+    def _mass(self, k: Int[Tensor, "n ..."]) -> Decoder:
+        """−log P of the levels, given the estimate of x_0 at the last step."""
+
+        def cost(mean: Tensor, std: float) -> PerExample:
+            return -log_discretised_normal(k, mean, std, self.levels).flatten(1).sum(1)
+
+        return cost
+
+    def _density(self, x_0: Float[Tensor, "n d"]) -> Decoder:
+        """−log p of the points, in their own units."""
+
+        def cost(mean: Tensor, std: float) -> PerExample:
+            log_std = torch.full((1,), math.log(std), dtype=x_0.dtype, device=x_0.device)
+            return x_0.shape[1] * wide(self.scale).log() - log_normal(x_0, mean, log_std)
+
+        return cost
 
     def sample(
         self,

@@ -9,6 +9,7 @@ from epslab.data import ImageSet, PointSet
 from epslab.generative.diffusion import Diffusion, DiffusionObjective, FlowMatchingObjective
 from epslab.nets import TimePerceptron, UNet
 from epslab.probability import schedules
+from epslab.recipes.diffusion.measure import measure
 from epslab.recipes.diffusion.settings import DiffusionRecipe
 from epslab.recipes.plan import Plan, draw_samples
 from epslab.runs import Run
@@ -26,7 +27,7 @@ def plan(settings: DiffusionRecipe, images: ImageSet | PointSet, seed: int) -> P
             draw_samples(sample, run, epoch, seed)
 
     objective = FlowMatchingObjective(model) if settings.predicts == "flow" else DiffusionObjective(model)
-    return Plan(model, objective, look=look, sample=sample)
+    return Plan(model, objective, look=look, measure=partial(measure, settings), sample=sample)
 
 
 def build(settings: DiffusionRecipe, shape: tuple[int, ...], seed: int) -> Diffusion:
@@ -38,4 +39,4 @@ def build(settings: DiffusionRecipe, shape: tuple[int, ...], seed: int) -> Diffu
         else:
             net = TimePerceptron(shape[0], settings.hidden, settings.layers)
     schedule = {"cosine": schedules.cosine, "linear": schedules.linear}[settings.noise_schedule](settings.timesteps)
-    return Diffusion(net, schedule, shape, settings.predicts, settings.levels)
+    return Diffusion(net, schedule, shape, settings.predicts, settings.levels, settings.variance)

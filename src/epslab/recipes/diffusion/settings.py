@@ -1,11 +1,32 @@
 """The settings that train one diffusion model; its fields are the command's flags."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from epslab.errors import UserError
 from epslab.recipes.checks import require
 from epslab.recipes.common import TrainingSettings
+from epslab.recipes.quality import Samples
+
+
+@dataclass(frozen=True)
+class Measures(Samples):
+    """How a diffusion model is measured.
+
+    Args:
+        draws: Times per example at which the bound on its likelihood, a sum over all times, is estimated without bias;
+            null: all of them, each once.
+
+    Raises:
+        UserError: A count that cannot work.
+    """
+
+    draws: int | None = 20
+
+    def __post_init__(self) -> None:
+        """Check the counts."""
+        super().__post_init__()
+        require(self, "1 or more", lambda n: n >= 1, "draws")
 
 
 @dataclass(frozen=True)
@@ -23,11 +44,15 @@ class DiffusionRecipe(TrainingSettings):
         blocks: Residual blocks per level and direction of the U-Net.
         hidden: Units of each hidden layer of the perceptron, for points; an even number.
         layers: Hidden layers of the perceptron.
+        variance: Of the model's steps, in the bound on the likelihood: "posterior", β̃_t, or "beta", β_t (Ho et al.,
+            2020, section 3.2).
         levels: Grey levels of the images, in the bound on their likelihood, 2 to 256.
         sampler: How samples are drawn: "ancestral", "ddim", "euler", "euler-ancestral", "heun" or "dpm-solver-2m".
         sampling_steps: Steps of the sampler, at most T; null: all T of "ancestral", 50 of the others.
         sample_epochs: Epochs after which samples are drawn; 0 means before training. The last epoch always counts.
     """
+
+    options: ClassVar[type | None] = Measures
 
     epochs: int = 100
     batch_size: int = 64
@@ -41,6 +66,7 @@ class DiffusionRecipe(TrainingSettings):
     blocks: int = 1
     hidden: int = 128
     layers: int = 3
+    variance: Literal["posterior", "beta"] = "posterior"
     levels: int = 256
     sampler: Literal["ancestral", "ddim", "euler", "euler-ancestral", "heun", "dpm-solver-2m"] = "ddim"
     sampling_steps: int | None = None
