@@ -61,14 +61,24 @@ def ancestral(
     with tracking(start):
         walk = Walk(predict, schedule, shape, generator, noise=noise, start=start, predicts=predicts, clip=clip)
         for t, alpha_bar_t, alpha_bar_s in walk.steps(range(len(schedule) - 1, -1, -1) if times is None else times):
-            x_0, _, _ = walk.estimate(t)
-            alpha = alpha_bar_t / alpha_bar_s
-            beta = 1 - alpha
-            # The posterior's mean, eq. 7, equals the step above, and holds for a clamped x_0 as well.
-            of_x_0 = alpha_bar_s.sqrt() * beta / (1 - alpha_bar_t)
-            of_x_t = alpha.sqrt() * (1 - alpha_bar_s) / (1 - alpha_bar_t)
-            walk.x = of_x_0 * x_0 + of_x_t * walk.x
-            if alpha_bar_s < 1:
-                sigma_squared = beta if variance == "beta" else (1 - alpha_bar_s) / (1 - alpha_bar_t) * beta
-                walk.x = walk.x + sigma_squared.sqrt() * next(walk.draws)
+            walk.x = reverse_step(walk, t, alpha_bar_t, alpha_bar_s, variance)
         return walk.x.to(walk.dtype)
+
+
+def reverse_step(
+    walk: Walk, t: int, alpha_bar_t: Float[Tensor, ""], alpha_bar_s: Float[Tensor, ""], variance: str
+) -> Float[Tensor, "n ..."]:
+    """x_s given the walk's x_t: the posterior's mean at the estimate of x_0, eq. 7, and noise unless s is the image.
+
+    The mean equals that of ``ancestral``, and holds for a clamped x_0 as well.
+    """
+    x_0, _, _ = walk.estimate(t)
+    alpha = alpha_bar_t / alpha_bar_s
+    beta = 1 - alpha
+    of_x_0 = alpha_bar_s.sqrt() * beta / (1 - alpha_bar_t)
+    of_x_t = alpha.sqrt() * (1 - alpha_bar_s) / (1 - alpha_bar_t)
+    x_s = of_x_0 * x_0 + of_x_t * walk.x
+    if alpha_bar_s < 1:
+        sigma_squared = beta if variance == "beta" else (1 - alpha_bar_s) / (1 - alpha_bar_t) * beta
+        x_s = x_s + sigma_squared.sqrt() * next(walk.draws)
+    return x_s

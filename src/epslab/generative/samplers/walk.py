@@ -39,6 +39,7 @@ class Walk:
         start: x_T instead of the first draw.
         predicts: "noise", "v" or "image".
         clip: Whether the estimate of x_0 is clamped.
+        like: A tensor whose device and type the samples have; None: those of the start, or of the draws.
 
     Raises:
         UserError: The start has another shape, or there are no samples.
@@ -55,6 +56,7 @@ class Walk:
         start: Tensor | None,
         predicts: str,
         clip: Clip,
+        like: Tensor | None = None,
     ) -> None:
         if start is not None and tuple(start.shape) != tuple(shape):
             raise UserError(
@@ -63,9 +65,10 @@ class Walk:
         if len(shape) < 2:
             raise UserError(f"The shape of samples is (n, …), such as (16, 1, 28, 28), not {tuple(shape)}.")
         self.predict, self.schedule, self.predicts, self.clip = predict, schedule, predicts, clip
-        self.draws = source(shape, generator, noise, None if start is None else wide(start))
+        like = start if like is None else like
+        self.draws = source(shape, generator, noise, None if like is None else wide(like))
         self.x = next(self.draws) if start is None else wide(start)
-        self.dtype = self.x.dtype if start is None else start.dtype
+        self.dtype = self.x.dtype if like is None else like.dtype
 
     def steps(self, times: Tensor | Sequence[int]) -> Iterator[tuple[int, Tensor, Tensor]]:
         """(t, ᾱ_t, ᾱ_s) for every step from t down to s, the next time; after the last comes the image, ᾱ_s = 1."""
