@@ -202,6 +202,12 @@ CASES = [
         densities=(("bound", _dequantised), ("density", _exact)),
     ),
     _case("coupling-flow-points", {"steps": 2, "width": 8}, shapes=POINTS, densities=(("density", _exact),)),
+    _case(
+        "denoising-autoencoder",
+        {"width": 2, "hidden": 4, "levels": 4, "steps": 1},
+        shapes=(*IMAGES, *POINTS),
+        atol=1e-4,
+    ),
     _case("autoencoder", {"latent_dim": 2, "hidden": (8,)}, shapes=(*IMAGES, *POINTS), draws=False),
     _case("autoencoder-conv", {"latent_dim": 2, "net": "conv", "width": 2}, draws=False),
     _case("gan", {"latent_dim": 3, "hidden": (8,)}, shapes=IMAGES + POINTS),

@@ -15,6 +15,7 @@ from epslab.figures.adversarial import (
 from epslab.figures.charts import bars, errors, lines, rate_distortion
 from epslab.figures.classification import confusion, mistakes, reliability
 from epslab.figures.curves import curves, overlaid, shown
+from epslab.figures.fields import vector_fields
 from epslab.figures.images import image_grid, manifold, reconstructions, strips
 from epslab.figures.laws import contours, densities, latent_scatter
 from epslab.figures.planes import planes
@@ -47,4 +48,5 @@ __all__ = [
     "shown",
     "strips",
     "transfer_matrix",
+    "vector_fields",
 ]

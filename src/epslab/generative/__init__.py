@@ -1,6 +1,8 @@
 """Generative models, one idea per file."""
 
 from epslab.generative.autoencoder import Autoencoder, AutoencoderObjective
+from epslab.generative.denoising import DenoisingAutoencoder
+from epslab.generative.denoising_objective import DenoisingObjective
 from epslab.generative.diffusion import Diffusion, DiffusionObjective
 from epslab.generative.elbo import ElboTerms
 from epslab.generative.flows.coupling_flow import CouplingFlow
@@ -20,6 +22,8 @@ __all__ = [
     "Autoencoder",
     "AutoencoderObjective",
     "CouplingFlow",
+    "DenoisingAutoencoder",
+    "DenoisingObjective",
     "Diffusion",
     "DiffusionObjective",
     "ElboTerms",

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 _PLANS = {
     "vae": ("epslab.recipes.vae.settings:VAERecipe", "epslab.recipes.vae.plan:plan"),
     "autoencoder": ("epslab.recipes.autoencoder.settings:AutoencoderRecipe", "epslab.recipes.autoencoder.plan:plan"),
+    "denoising-autoencoder": (
+        "epslab.recipes.denoising_autoencoder.settings:DenoisingRecipe",
+        "epslab.recipes.denoising_autoencoder.plan:plan",
+    ),
     "gan": ("epslab.recipes.gan.settings:GANRecipe", "epslab.recipes.gan.plan:plan"),
     "wgan": ("epslab.recipes.gan.settings:WassersteinRecipe", "epslab.recipes.gan.plan:plan"),
     "wgan-gp": ("epslab.recipes.gan.settings:GradientPenaltyRecipe", "epslab.recipes.gan.plan:plan"),
