@@ -9,19 +9,58 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from epslab.errors import UserError
-from epslab.types import Images, ImageShape, Latents, PerExample
+from epslab.types import Images, Latents, PerExample
 
 _SLOPE = 0.2  # of LeakyReLU below 0, as in Radford et al. (2016)
 _COARSEST = 7  # sides up to this are not halved again: 28 → 14 → 7, 32 → 16 → 8 → 4
 
 
+class Scaling(nn.Module):
+    """The linear map between examples and what the inside of a net sees: images in [−1, 1], points standardised.
+
+    >>> import torch
+    >>> scaling = Scaling((2,))
+    >>> scaling.standardise(torch.tensor([[0.0, 4.0], [4.0, 0.0]]))
+    >>> scaling.inwards(torch.tensor([[0.0, 4.0]]))
+    tensor([[-1.,  1.]])
+
+    Args:
+        shape: (channels, height, width) of images in [0, 1], or (d,) of points, which stay as they are until
+            ``standardise``.
+    """
+
+    centre: Tensor
+    scale: Tensor
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        images = len(shape) == 3
+        self.register_buffer("centre", torch.tensor(0.5 if images else 0.0))
+        self.register_buffer("scale", torch.tensor(0.5 if images else 1.0))
+
+    def standardise(self, points: Float[Tensor, "n d"]) -> None:
+        """Take the mean and the standard deviation over all coordinates together, which keeps distances' ratios."""
+        self.centre.copy_(points.mean())
+        if len(points) > 1:
+            self.scale.copy_(points.std(correction=0).clamp(min=1e-6))
+
+    def inwards(self, x: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+        """Examples as the net sees them."""
+        return (x - self.centre) / self.scale
+
+    def outwards(self, x: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+        """The way back."""
+        return x * self.scale + self.centre
+
+
 class PerceptronGenerator(nn.Module):
-    """Fully connected layers with LeakyReLU from z to images (tanh at the end, moved to [0, 1]) or to points.
+    """Fully connected layers with LeakyReLU from z to images (tanh at the end) or to points.
 
     >>> import torch
     >>> PerceptronGenerator((1, 8, 8), latent_dim=16)(torch.randn(5, 16)).shape
@@ -41,16 +80,14 @@ class PerceptronGenerator(nn.Module):
     ) -> None:
         super().__init__()
         self.shape = tuple(shape)
+        self.scaling = Scaling(self.shape)
         self.latent_dim = latent_dim
         self.body = _leaky([latent_dim, *hidden, prod(shape)], batch_norm)
 
     def forward(self, z: Latents) -> Float[Tensor, "n *shape"]:
         """Images in [0, 1] or points, [n *shape]."""
         x = self.body(z)
-        if len(self.shape) == 3:
-            x = (x.tanh() + 1) / 2
-        points: Tensor = x.view(-1, *self.shape)
-        return points
+        return self.scaling.outwards(x.tanh() if len(self.shape) == 3 else x).view(-1, *self.shape)
 
 
 class PerceptronCritic(nn.Module):
@@ -61,7 +98,7 @@ class PerceptronCritic(nn.Module):
     torch.Size([5])
 
     Args:
-        shape: (channels, height, width) of images, which are moved to [−1, 1] first, or (d,) of points.
+        shape: (channels, height, width) of images, or (d,) of points.
         hidden: Units of each hidden layer.
         bias: Add a constant at the end. It cancels in the difference f(x) − f(G(z)) that trains a Wasserstein critic.
 
@@ -72,15 +109,13 @@ class PerceptronCritic(nn.Module):
     def __init__(self, shape: tuple[int, ...], hidden: Sequence[int] = (256, 256), bias: bool = True) -> None:
         super().__init__()
         self.shape = tuple(shape)
+        self.scaling = Scaling(self.shape)
         self.body = _leaky([prod(shape), *hidden, 1], batch_norm=False, bias=bias)
 
     def forward(self, x: Float[Tensor, "n *shape"]) -> PerExample:
         """One number per example, [n]."""
         _require_shape(x, self.shape)
-        x = x.flatten(1)
-        if len(self.shape) == 3:
-            x = 2 * x - 1
-        judged: Tensor = self.body(x).squeeze(1)
+        judged: Tensor = self.body(self.scaling.inwards(x).flatten(1)).squeeze(1)
         return judged
 
 
@@ -100,9 +135,10 @@ class ConvGenerator(nn.Module):
         width: Channels of the finest layer; each coarser one has twice as many.
     """
 
-    def __init__(self, image_shape: ImageShape, latent_dim: int, width: int = 64) -> None:
+    def __init__(self, image_shape: tuple[int, ...], latent_dim: int, width: int = 64) -> None:
         super().__init__()
         self.shape = tuple(image_shape)
+        self.scaling = Scaling(self.shape)
         self.latent_dim = latent_dim
         sides = _sides(image_shape)[::-1]
         channels = [width * 2**i for i in range(len(sides) - 1, -1, -1)]
@@ -116,8 +152,7 @@ class ConvGenerator(nn.Module):
 
     def forward(self, z: Latents) -> Images:
         """Images in [0, 1], [n c h w]."""
-        images: Tensor = (self.body(self.linear(z).view(-1, *self.start)) + 1) / 2
-        return images
+        return self.scaling.outwards(self.body(self.linear(z).view(-1, *self.start)))
 
 
 class ConvCritic(nn.Module):
@@ -136,9 +171,10 @@ class ConvCritic(nn.Module):
         UserError: Images of another shape are given.
     """
 
-    def __init__(self, image_shape: ImageShape, width: int = 64, bias: bool = True) -> None:
+    def __init__(self, image_shape: tuple[int, ...], width: int = 64, bias: bool = True) -> None:
         super().__init__()
         self.shape = tuple(image_shape)
+        self.scaling = Scaling(self.shape)
         sides = _sides(image_shape)
         channels = [width * 2**i for i in range(len(sides))]
         layers: list[nn.Module] = [nn.Conv2d(image_shape[0], width, 3, padding=1), nn.LeakyReLU(_SLOPE)]
@@ -149,7 +185,7 @@ class ConvCritic(nn.Module):
     def forward(self, images: Images) -> PerExample:
         """One number per image, [n]."""
         _require_shape(images, self.shape)
-        judged: Tensor = self.body(2 * images - 1).squeeze(1)
+        judged: Tensor = self.body(self.scaling.inwards(images)).squeeze(1)
         return judged
 
 
@@ -172,7 +208,7 @@ def _leaky(sizes: Sequence[int], batch_norm: bool, bias: bool = True) -> nn.Sequ
     return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1], bias))
 
 
-def _sides(image_shape: ImageShape) -> list[tuple[int, int]]:
+def _sides(image_shape: tuple[int, ...]) -> list[tuple[int, int]]:
     """Height and width at every scale, the finest first: 28 → 14 → 7."""
     _, h, w = image_shape
     sides = [(h, w)]

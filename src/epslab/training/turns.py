@@ -126,13 +126,13 @@ def in_turn(objective: Objective | Mapping[str, Turn], model: nn.Module, optimis
     return turns
 
 
-def adam(learning_rate: float, fused: bool = True) -> OptimiserFactory:
-    """Adam (Kingma & Ba, 2015) with torch's defaults, as one fused kernel where there is one."""
+def adam(learning_rate: float, fused: bool = True, betas: tuple[float, float] = (0.9, 0.999)) -> OptimiserFactory:
+    """Adam (Kingma & Ba, 2015), by default with torch's decay rates, as one fused kernel where there is one."""
 
     def make(parameters: Iterable[nn.Parameter]) -> Optimizer:
         parameters = list(parameters)
         fusable = fused and all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)
-        return Adam(parameters, lr=learning_rate, fused=fusable or None)
+        return Adam(parameters, lr=learning_rate, betas=betas, fused=fusable or None)
 
     return make
 
