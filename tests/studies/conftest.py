@@ -7,7 +7,7 @@ import pytest
 
 from epslab import studies
 from epslab.report import StudyResult
-from epslab.studies import classifiers, context, estimators, fgsm_or_pgd, trained
+from epslab.studies import classifiers, context, diffusion, estimators, fgsm_or_pgd, generative, trained
 
 TINY = replace(context.QUICK, hidden=(128,), epochs=10, sample_epochs=(0, 3, 10))
 TINY_NETS = {
@@ -15,6 +15,7 @@ TINY_NETS = {
     # Another net that learns faster than a ResNet, under its name.
     "resnet18": replace(classifiers.QUICK["small-cnn"], width=4, epochs=3),
 }
+TINY_DIFFUSION = {"width": 8, "epochs": 2, "timesteps": 100, "sample_epochs": ()}
 IMAGES = 60
 
 
@@ -22,6 +23,9 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     """Let every study train nets that learn within a second, attack few images, and take few steps."""
     patch.setattr(fgsm_or_pgd, "STEPS", (1, 2, 5, 10))
     patch.setattr(estimators, "DIMENSIONS", (1, 5, 20))
+    patch.setattr(diffusion, "EVALUATIONS", (3, 9))
+    patch.setattr(diffusion, "PATH", (79, 159))
+    patch.setitem(generative.QUICK, "diffusion", TINY_DIFFUSION)
     patch.setattr(context, "QUICK", TINY)
     patch.setattr(classifiers, "QUICK", TINY_NETS)
     patch.setattr(classifiers, "FULL", {name: replace(net, epochs=1) for name, net in TINY_NETS.items()})

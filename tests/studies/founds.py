@@ -11,6 +11,7 @@ from epslab.runs import Column
 from epslab.studies import (
     beta,
     defence,
+    diffusion,
     divergences,
     estimators,
     fgsm,
@@ -89,6 +90,24 @@ def of_estimators() -> estimators.Found:
     above = {name: estimate(value.mean + 90) for name, value in nats.items()}
     bits = {name: estimate(-value.mean / 44) for name, value in nats.items()}
     return estimators.Found(budget, 200, missed, estimators.Trained(20, 100, nats, above, bits))
+
+
+def of_diffusion() -> diffusion.Found:
+    """Six samplers at two costs, DDIM the best at both; errors that fall with the order of each method."""
+    distance = {name: (estimate(0.9 - 0.1 * i), estimate(0.3)) for i, name in enumerate(diffusion.SAMPLERS)}
+    return diffusion.Found(
+        errors={
+            name: tuple(diffusion.steps_for(name, count) ** -float(order) for count in diffusion.PATH)
+            for name, (_, order) in diffusion.SOLVERS.items()
+        },
+        distance=distance | {"ddim": (estimate(0.2), estimate(0.1))},
+        evaluations=(5, 49),
+        every=estimate(0.15),
+        steps=1000,
+        real=estimate(0.0),
+        images=200,
+        shown=torch.rand(len(diffusion.SAMPLERS) * 2 * diffusion.SHOWN, 1, 8, 8, generator=torch.Generator()),
+    )
 
 
 def of_reparameterisation() -> reparameterisation.Found:
@@ -175,6 +194,7 @@ ALL = {
     "estimators": of_estimators,
     "reparameterisation": of_reparameterisation,
     "divergences": of_divergences,
+    "diffusion": of_diffusion,
     "fgsm": of_fgsm,
     "fgsm-or-pgd": of_fgsm_or_pgd,
     "defence": of_defence,

@@ -100,6 +100,25 @@ def test_beta_whose_rate_rises() -> None:
     assert "(it does not fall at every step)" in told("beta", replace(found, models=found.models[::-1])).answer
 
 
+def test_diffusion() -> None:
+    result = told("diffusion")
+    assert (
+        "At 5 evaluations of the net DDIM is nearest to held-out images (kernel distance 0.200 ± 0.010)"
+        in result.answer
+    )
+    assert "at 49 DDIM (0.100 ± 0.010); training images reach 0.000 ± 0.010." in result.answer
+    assert "Even the last of them still improve the best sampler." in result.answer
+    assert "measured orders are: Euler 1, Heun 2, DPM-Solver++ (2M) 2." in result.answer
+    assert "at all 1,000 steps: 0.150 ± 0.010" in result.tables[0].note
+
+
+def test_diffusion_that_gains_nothing_from_more_evaluations() -> None:
+    found = founds.of_diffusion()
+    same = {name: (estimate(0.2), estimate(0.19)) for name in found.distance}
+    answer = told("diffusion", replace(found, distance=same)).answer
+    assert "more than 5 evaluations gain nothing that 200 samples can show" in answer
+
+
 def test_estimators() -> None:
     answer = told("estimators").answer
     assert "At D=50" in answer

@@ -8,7 +8,7 @@ from epslab.studies.context import Context
 if TYPE_CHECKING:
     from epslab.runs import Run
 
-QUICK: dict[str, dict[str, Any]] = {}
+QUICK: dict[str, dict[str, Any]] = {"diffusion": {"width": 16, "epochs": 20}}
 """By recipe, the settings in which quick scale differs from the recipe's defaults: seconds each on digits."""
 FULL: dict[str, dict[str, Any]] = {}
 """By recipe, the settings in which full scale differs from them."""

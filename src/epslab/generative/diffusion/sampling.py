@@ -66,12 +66,10 @@ def draw_from(
     if steps is None:
         steps = len(schedule) if sampler == "ancestral" else min(_STEPS, len(schedule))
     times, shape = linear_times(schedule, steps), tuple(start.shape)
-    flow = predicts == "flow"
-    if flow and sampler in METHODS:
+    if predicts == "flow" and sampler in METHODS:
         return follow(predict, start, steps, method=sampler, clip=clip)
-    denoise = flow_denoiser(predict) if flow else denoiser(predict, schedule, predicts=predicts, continuous=True)
-    if flow:
-        predict, predicts = _on(schedule, denoise), "image"
+    denoise = denoiser_of(predict, schedule, predicts)
+    predict, predicts = in_time(predict, schedule, predicts)
     if sampler == "ancestral":
         return ancestral(predict, schedule, shape, predicts=predicts, start=start, clip=clip, times=times, noise=noise)
     if sampler == "ddim":
@@ -86,11 +84,21 @@ def draw_from(
     return {"euler": euler, "heun": heun, "dpm-solver-2m": dpm_solver_2m}[sampler](denoise, noisiest, sigmas, clip=clip)
 
 
-def _on(schedule: Schedule, denoise: Denoise) -> Predict:
-    """The estimate of x_0 at the times of a schedule."""
+def denoiser_of(predict: Predict, schedule: Schedule, predicts: str) -> Denoise:
+    """The denoiser of any noise level that a predictor is, also one of a flow."""
+    if predicts == "flow":
+        return flow_denoiser(predict)
+    return denoiser(predict, schedule, predicts=predicts, continuous=True)
 
-    def predict(x_t: Tensor, t: Tensor) -> Tensor:
+
+def in_time(predict: Predict, schedule: Schedule, predicts: str) -> tuple[Predict, str]:
+    """A predictor at the times of a schedule, and what it predicts; of a flow, the image it expects there."""
+    if predicts != "flow":
+        return predict, predicts
+    denoise = flow_denoiser(predict)
+
+    def image(x_t: Tensor, t: Tensor) -> Tensor:
         signal = schedule.alpha_bar[t.cpu()].sqrt().to(x_t).view(-1, *[1] * (x_t.ndim - 1))
         return denoise(x_t / signal, schedule.sigma[t.cpu()].to(x_t))
 
-    return predict
+    return image, "image"
