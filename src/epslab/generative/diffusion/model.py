@@ -11,7 +11,6 @@ with x_t given, each of the three determines the other two.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -30,8 +29,8 @@ from epslab.probability.schedules import Schedule
 from epslab.seeds import draw
 from epslab.types import PerExample, Seeds, quantise
 
-Predicts = Literal["noise", "v", "image", "flow"]
-"""What the net's output means; "flow" is the velocity of flow matching."""
+PREDICTS = ("noise", "v", "image", "flow")
+"""What a net's output may mean; "flow" is the velocity of flow matching."""
 _AT_ONCE = 512  # samples in one pass of the net
 _FLOW_TIME = 1000.0  # a flow's time in [0, 1] in units that time embeddings resolve
 
@@ -69,13 +68,13 @@ class Diffusion(nn.Module):
         net: Callable[[Tensor, Tensor], Tensor],
         schedule: Schedule,
         shape: Sequence[int],
-        predicts: Predicts = "noise",
+        predicts: str = "noise",
         levels: int = 256,
         variance: str = "posterior",
     ) -> None:
         super().__init__()
-        if predicts not in get_args(Predicts):
-            raise unknown("prediction", predicts, get_args(Predicts))
+        if predicts not in PREDICTS:
+            raise unknown("prediction", predicts, PREDICTS)
         if variance not in VARIANCES:
             raise unknown("variance", variance, VARIANCES)
         if len(shape) not in (1, 3) or min(shape) < 1:
@@ -87,7 +86,7 @@ class Diffusion(nn.Module):
         self.net = net
         self.schedule = schedule
         self.shape = tuple(shape)
-        self.predicts: Predicts = predicts
+        self.predicts = predicts
         self.levels = levels
         self.variance = variance
         self.register_buffer("centre", torch.tensor(0.5 if self.of_images else 0.0))

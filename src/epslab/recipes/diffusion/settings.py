@@ -34,8 +34,8 @@ class DiffusionRecipe(TrainingSettings):
     """A diffusion model (Ho et al., 2020): a U-Net that takes noise away, step by step; a perceptron for points.
 
     Args:
-        predicts: What the net predicts: "noise"; "v" (Salimans & Ho, 2022); "image", the clean one; or "flow", the
-            velocity of flow matching (Lipman et al., 2023).
+        predicts: What the net predicts: "v" (Salimans & Ho, 2022); "noise", as Ho et al. (2020); "image", the clean one;
+            or "flow", the velocity of flow matching (Lipman et al., 2023).
         noise_schedule: How the noise grows over time: "cosine" (Nichol & Dhariwal, 2021) or "linear" (Ho et al., 2020).
         timesteps: Steps T from image to noise.
         width: Channels of the U-Net's finest level, an even number.
@@ -56,9 +56,10 @@ class DiffusionRecipe(TrainingSettings):
 
     epochs: int = 100
     batch_size: int = 64
+    learning_rate: float | None = 2e-3
     schedule: Literal["constant", "cosine", "one-cycle", "step"] = "cosine"
     ema_decay: float | None = 0.999
-    predicts: Literal["noise", "v", "image", "flow"] = "noise"
+    predicts: Literal["noise", "v", "image", "flow"] = "v"
     noise_schedule: Literal["cosine", "linear"] = "cosine"
     timesteps: int = 1000
     width: int = 32
