@@ -34,7 +34,7 @@ class DiffusionRecipe(TrainingSettings):
     """A diffusion model (Ho et al., 2020): a U-Net that takes noise away, step by step; a perceptron for points.
 
     Args:
-        predicts: What the net predicts: "v" (Salimans & Ho, 2022); "noise", as Ho et al. (2020); "image", the clean one;
+        predicts: What the net predicts: "v" (Salimans & Ho, 2022); "noise" (Ho et al., 2020); "image", the clean one;
             or "flow", the velocity of flow matching (Lipman et al., 2023).
         noise_schedule: How the noise grows over time: "cosine" (Nichol & Dhariwal, 2021) or "linear" (Ho et al., 2020).
         timesteps: Steps T from image to noise.
@@ -54,15 +54,15 @@ class DiffusionRecipe(TrainingSettings):
 
     options: ClassVar[type | None] = Measures
 
-    epochs: int = 100
-    batch_size: int = 64
+    epochs: int = 120
+    batch_size: int = 32
     learning_rate: float | None = 2e-3
     schedule: Literal["constant", "cosine", "one-cycle", "step"] = "cosine"
     ema_decay: float | None = 0.999
     predicts: Literal["noise", "v", "image", "flow"] = "v"
     noise_schedule: Literal["cosine", "linear"] = "cosine"
     timesteps: int = 1000
-    width: int = 32
+    width: int = 24
     multipliers: tuple[int, ...] | None = None
     blocks: int = 1
     hidden: int = 128
