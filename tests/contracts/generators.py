@@ -178,6 +178,11 @@ CASES = [
     ),
     _case("vae-conv", {"latent_dim": 2, "net": "conv", "width": 2}, densities=(("elbo", _elbo),)),
     _case(
+        "vae-flows",
+        {"latent_dim": 2, "hidden": (8,), "posterior": "planar", "posterior_steps": 2, "prior": "flow"},
+        densities=(("elbo", _elbo),),
+    ),
+    _case(
         "diffusion",
         {"width": 4, "hidden": 8, "timesteps": 20, "sampling_steps": 5, "predicts": "v"},
         shapes=(*IMAGES, *POINTS),

@@ -11,6 +11,8 @@ import torch
 
 from epslab import recipes
 from epslab.errors import UserError
+from epslab.generative.flows.posterior import FlowPosterior
+from epslab.generative.flows.prior import FlowPrior
 from epslab.generative.priors import MixturePrior, StandardNormal, VampPrior
 from epslab.nets import ConvEncoder, PerceptronEncoder
 from epslab.recipes import RECIPES, VAERecipe
@@ -47,6 +49,9 @@ def test_settings_load_without_torch() -> None:
         ({"likelihood": "bernoulli"}, "choose `binarise='threshold'`, static or dynamic."),
         ({"binarise": "static"}, "which only `likelihood='bernoulli'` describes."),
         ({"free_bits": 0.5, "prior": "mixture"}, "use `prior='normal'`."),
+        ({"free_bits": 0.5, "posterior": "planar"}, "use `posterior='normal'`."),
+        ({"prior": "flow", "latent_dim": 1}, "it needs `latent_dim=` of 2 or more, not 1."),
+        ({"posterior_steps": 0}, "`posterior_steps=` is 0, but must be 1 or more."),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings: dict[str, object], sentence: str) -> None:
@@ -62,9 +67,14 @@ def test_every_choice_builds_the_model_it_names() -> None:
     assert isinstance(build(VAERecipe(), (1, 16, 16), 0).encoder, ConvEncoder)
     with pytest.raises(UserError, match="at least 4×4 pixels"):
         build(VAERecipe(), (1, 3, 8), 0)
-    kinds = {"normal": StandardNormal, "mixture": MixturePrior, "vamp": VampPrior}
+    kinds = {"normal": StandardNormal, "mixture": MixturePrior, "vamp": VampPrior, "flow": FlowPrior}
     for name, kind in kinds.items():
         assert isinstance(build(VAERecipe(prior=name, components=3), (1, 8, 8), 0).prior, kind)  # type: ignore[arg-type]
+    assert build(VAERecipe(), (1, 8, 8), 0).posterior.normal
+    for posterior in ("planar", "radial"):
+        made = build(VAERecipe(posterior=posterior, posterior_steps=3), (1, 8, 8), 0).posterior  # type: ignore[arg-type]
+        assert isinstance(made, FlowPosterior)
+        assert (made.kind, made.steps, made.latent_dim) == (posterior, 3, 20)
     for likelihood, channels in {"categorical": 16 * 3, "bernoulli": 3, "normal": 3, "logistic-mixture": 90}.items():
         binarise = "static" if likelihood == "bernoulli" else "none"
         vae = build(VAERecipe(likelihood=likelihood, binarise=binarise), (3, 8, 8), 0)  # type: ignore[arg-type]

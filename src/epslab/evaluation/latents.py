@@ -202,12 +202,14 @@ def evaluate_latents(
         prepare: Applied to each batch first.
 
     Raises:
-        UserError: Fewer than two images, or batch_size < 1.
+        UserError: Fewer than two images, batch_size < 1, or a posterior that is a flow.
     """
     if len(images) < 2:
         raise UserError(f"Latents vary from image to image: give at least 2 images, not {len(images)}.")
     if batch_size < 1:
         raise UserError(f"batch_size is {batch_size}, but must be at least 1.")
+    if not getattr(getattr(model, "posterior", None), "normal", True):
+        raise UserError("Latents are measured of a diagonal normal posterior, but this model's is a flow.")
     means, log_stds, kl, per_dimension, variances, own = [], [], [], [], [], []
     with borrowed(model):
         for x, indices in batches(model, images, batch_size, seed, prepare):

@@ -7,6 +7,8 @@ from epslab.generative.diffusion import Diffusion, DiffusionObjective
 from epslab.generative.elbo import ElboTerms
 from epslab.generative.flows.coupling_flow import CouplingFlow
 from epslab.generative.flows.objective import FlowObjective
+from epslab.generative.flows.posterior import FlowPosterior
+from epslab.generative.flows.prior import FlowPrior
 from epslab.generative.gan import GAN, WassersteinGAN
 from epslab.generative.langevin import annealed_langevin, langevin
 from epslab.generative.linear_gaussian import LinearGaussian
@@ -29,6 +31,8 @@ __all__ = [
     "ElboTerms",
     "FactorAnalysis",
     "FlowObjective",
+    "FlowPosterior",
+    "FlowPrior",
     "LinearGaussian",
     "MixturePrior",
     "ProbabilisticPCA",

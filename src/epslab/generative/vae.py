@@ -13,9 +13,10 @@ from torch import Generator, Tensor, nn
 
 from epslab.errors import UserError
 from epslab.generative.elbo import ElboTerms
+from epslab.generative.posteriors import NormalPosterior, Posterior
 from epslab.generative.priors import Mixture, Prior, StandardNormal
 from epslab.nets.modes import evaluating
-from epslab.probability.densities import log_normal, wide
+from epslab.probability.densities import wide
 from epslab.probability.divergences import kl_monte_carlo
 from epslab.seeds import draw, fork, noise, uniform
 from epslab.types import Images, Latents, Likelihood, Observations, Seeds
@@ -43,6 +44,7 @@ class VAE(nn.Module):
         prior: p(z); N(0, I) if None.
         beta: Weight of the KL term in the training objective (Higgins et al., 2017); reported bounds have beta = 1.
         latent_dim: D. If None, it is known once images have been encoded; to sample before that, give it.
+        posterior: The family of q(z given x); a diagonal normal if None (``epslab.generative.flows.posterior``).
 
     Raises:
         UserError: beta is negative, or latent_dim is below 1; when encoding, the encoder gives another number of latent
@@ -64,6 +66,7 @@ class VAE(nn.Module):
         prior: Prior | None = None,
         beta: float = 1.0,
         latent_dim: int | None = None,
+        posterior: Posterior | None = None,
     ) -> None:
         super().__init__()
         if not beta >= 0:
@@ -76,6 +79,7 @@ class VAE(nn.Module):
         self.prior: Prior = StandardNormal() if prior is None else prior
         self.beta = beta
         self._latent_dim = latent_dim
+        self.posterior: Posterior = NormalPosterior() if posterior is None else posterior
 
     @property
     def latent_dim(self) -> int:
@@ -92,7 +96,7 @@ class VAE(nn.Module):
         return self._latent_dim
 
     def encode(self, images: Observations) -> tuple[Latents, Latents]:
-        """Mean and log standard deviation of q(z given x), [n D] each."""
+        """Mean and log standard deviation of q(z given x), [n D] each; of a flow's, before the flow."""
         mean, log_std = self.encoder(images)
         if self._latent_dim is None:
             self._latent_dim = mean.shape[1]
@@ -108,8 +112,8 @@ class VAE(nn.Module):
         return self.decoder(z)
 
     def reconstruct(self, images: Observations) -> Observations:
-        """E[x given z] at the posterior's mean."""
-        return self.likelihood.mean(self.decode(self.encode(images)[0]))
+        """E[x given z] at the posterior's mean (of a flow's, at what the flow makes of the mean before it)."""
+        return self.likelihood.mean(self.decode(self.posterior.centre(*self.encode(images))))
 
     def sample(self, n: int, generator: Generator | None = None) -> Observations:
         """Images drawn from the model in three steps: z, parameters, **pixels** (a mean is not a sample)."""
@@ -150,12 +154,12 @@ class VAE(nn.Module):
 
     def terms_at(self, mean: Latents, log_std: Latents, images: Observations, samples: int, seeds: Seeds) -> ElboTerms:
         """The two terms for a posterior that is already encoded."""
-        z = _from_posterior(mean, log_std, samples, seeds, 0)
+        z, log_q = self.posterior.draw(mean, log_std, samples, seeds)
         reconstruction = -self._log_likelihood(z, images).mean(0)
         prior = _fixed(self.prior)
-        kl = prior.kl_per_dimension(mean, log_std)
+        kl = prior.kl_per_dimension(mean, log_std) if self.posterior.normal else None
         if kl is None:
-            return ElboTerms(reconstruction, kl_monte_carlo(log_normal(z, mean, log_std), prior.log_prob(z)))
+            return ElboTerms(reconstruction, kl_monte_carlo(log_q, prior.log_prob(z)))
         return ElboTerms(reconstruction, kl.sum(1))
 
     def kl_per_dimension(self, images: Observations) -> Float[Tensor, "n d"]:
@@ -168,9 +172,10 @@ class VAE(nn.Module):
 
     def kl_per_dimension_at(self, mean: Latents, log_std: Latents) -> Float[Tensor, "n d"]:
         """The same for a posterior already encoded."""
-        kl = self.prior.kl_per_dimension(mean, log_std)
+        kl = self.prior.kl_per_dimension(mean, log_std) if self.posterior.normal else None
         if kl is None:
-            raise UserError(f"The KL divergence to a {type(self.prior).__name__} does not split into dimensions.")
+            law = f"to a {type(self.prior).__name__}" if self.posterior.normal else "of a posterior flow"
+            raise UserError(f"The KL divergence {law} does not split into dimensions.")
         return kl
 
     def at(self, images: Observations) -> "VAEDraws":
@@ -232,9 +237,8 @@ class VAEDraws:
 
     def log_weights(self, samples: int, *, seeds: Seeds, first: int = 0) -> Float[Tensor, "samples n"]:
         """Log p(x, z_k) − log q(z_k given x), z_k from q, for draws first..first+samples−1."""
-        mean, log_std = self.posterior
-        z = _from_posterior(mean, log_std, samples, seeds, first)
-        return self.vae._log_likelihood(z, self.images) + self.prior.log_prob(z) - log_normal(z, mean, log_std)
+        z, log_q = self.vae.posterior.draw(*self.posterior, samples, seeds, first)
+        return self.vae._log_likelihood(z, self.images) + self.prior.log_prob(z) - log_q
 
     def log_likelihoods(self, samples: int, *, seeds: Seeds, first: int = 0) -> Float[Tensor, "samples n"]:
         """Log p(x given z_l), z_l from the prior, for draws first..first+samples−1."""
@@ -247,15 +251,6 @@ class VAEDraws:
 
 def _fixed(prior: Prior) -> Prior:
     return prior.fixed() if isinstance(prior, Mixture) else prior
-
-
-def _from_posterior(
-    mean: Latents, log_std: Latents, samples: int, seeds: Seeds, first: int
-) -> Float[Tensor, "samples n d"]:
-    """Draws first..first+samples−1 of z = mu + sigma·eps, in float32 or wider."""
-    mean, log_std = wide(mean), wide(log_std)
-    eps = [noise(seeds, first + sample, (mean.shape[1],), mean.dtype) for sample in range(samples)]
-    return mean + log_std.exp() * torch.stack(eps)
 
 
 def manifold(vae: VAE, grid_size: int = 20) -> Images:

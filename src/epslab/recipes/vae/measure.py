@@ -29,12 +29,17 @@ def measure(vae: VAE, run: Run, images: Examples, asked: Asked) -> Measured:
         seed=asked.seed,
         progress=asked.progress,
     )
-    latents = evaluate_latents(vae, images, batch_size=asked.batch_size, seed=asked.seed)
+    # What latents carry is measured of normal posteriors alone: a flow's density is known at its own draws only.
+    latents = None
+    if vae.posterior.normal:
+        latents = evaluate_latents(vae, images, batch_size=asked.batch_size, seed=asked.seed)
     draw_all(vae, run, images, latents)
+    said = [] if latents is None else [latents.statement]
+    collapsed = latents is not None and latents.collapsed
     measured = Measured(
-        [*likelihood.measurements(), *latents.measurements()],
-        statements=[] if latents.collapsed else [latents.statement],
-        warnings=[latents.statement] if latents.collapsed else [],
+        [*likelihood.measurements(), *([] if latents is None else latents.measurements())],
+        statements=[] if collapsed else said,
+        warnings=said if collapsed else [],
         conditions=_images_are(run.config) if "likelihood" in run.config else _sees(vae.likelihood),
         per_example=likelihood.by_measurement,
     )

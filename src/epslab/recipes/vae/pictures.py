@@ -19,11 +19,14 @@ _WALK = 9  # images along an interpolation or traversal
 _CODES = 5000  # images in the scatter of codes
 
 
-def draw_all(vae: VAE, run: Run, images: Examples, latents: LatentReport) -> None:
-    """Reconstructions, the latent plane where there is one, interpolations, traversals; KL per dimension, always."""
+def draw_all(vae: VAE, run: Run, images: Examples, latents: LatentReport | None) -> None:
+    """Reconstructions, the latent plane where there is one, interpolations, traversals; KL per dimension, always.
+
+    A posterior that is a flow (no ``latents``) has reconstructions alone.
+    """
     if isinstance(images, ImageSet):
         _draw_images(vae, run, images, latents)
-    if latents.kl_per_dimension is not None:
+    if latents is not None and latents.kl_per_dimension is not None:
         ordered = latents.kl_per_dimension.sort(descending=True).values.cpu()
         run.show(
             "kl-per-dimension",
@@ -32,7 +35,7 @@ def draw_all(vae: VAE, run: Run, images: Examples, latents: LatentReport) -> Non
         )
 
 
-def _draw_images(vae: VAE, run: Run, images: ImageSet, latents: LatentReport) -> None:
+def _draw_images(vae: VAE, run: Run, images: ImageSet, latents: LatentReport | None) -> None:
     device = next(vae.parameters()).device
     with torch.no_grad(), evaluating(vae):
         shown = images[:32].images.to(device)
@@ -41,6 +44,8 @@ def _draw_images(vae: VAE, run: Run, images: ImageSet, latents: LatentReport) ->
             figures.reconstructions(shown.cpu(), vae.reconstruct(shown).cpu()),
             "Test images above, what the model makes of their codes below.",
         )
+        if latents is None:
+            return
         if vae.latent_dim == 2:
             _draw_plane(vae, run, images[:_CODES], device)
         for name, figure, caption in _walks(vae, shown, latents):

@@ -8,6 +8,9 @@ from torch import nn
 from epslab import seeds
 from epslab.data import Examples, bernoulli_draw
 from epslab.data import binarise as binarise_set
+from epslab.generative.flows.posterior import FlowPosterior
+from epslab.generative.flows.prior import FlowPrior
+from epslab.generative.posteriors import Posterior
 from epslab.generative.priors import MixturePrior, Prior, VampPrior
 from epslab.generative.vae import VAE
 from epslab.generative.vae_objective import VAEObjective
@@ -68,7 +71,12 @@ def build(settings: VAERecipe, shape: tuple[int, ...], seed: int) -> VAE:
             prior = MixturePrior(settings.components, settings.latent_dim)
         elif settings.prior == "vamp":
             prior = VampPrior(encoder, settings.components, image_shape)
-    return VAE(encoder, decoder, likelihood, prior, settings.beta, settings.latent_dim)
+        elif settings.prior == "flow":
+            prior = FlowPrior(settings.latent_dim)
+        posterior: Posterior | None = None
+        if settings.posterior != "normal":
+            posterior = FlowPosterior(settings.latent_dim, settings.posterior, settings.posterior_steps)
+    return VAE(encoder, decoder, likelihood, prior, settings.beta, settings.latent_dim, posterior)
 
 
 def binary(settings: VAERecipe, seed: int, images: Any, measuring: bool) -> Any:

@@ -4,9 +4,9 @@ from epslab.recipes.published import Fact
 
 _COURSE = {
     "recipe": "vae", "data": "mnist", "net": ("auto", "conv"), "width": 32, "likelihood": "categorical", "levels": 16,
-    "prior": "normal", "beta": 1.0, "free_bits": 0.0, "binarise": "none", "init": (None, "torch"), "epochs": 80,
-    "learning_rate": (None, 1e-3), "batch_size": (None, 128), "schedule": (None, "constant"), "half": (None, "all"),
-    "ema_decay": None,
+    "prior": "normal", "posterior": (None, "normal"), "beta": 1.0, "free_bits": 0.0, "binarise": "none",
+    "init": (None, "torch"), "epochs": 80, "learning_rate": (None, 1e-3), "batch_size": (None, 128),
+    "schedule": (None, "constant"), "half": (None, "all"), "ema_decay": None,
 }  # fmt: skip
 
 FACTS = (

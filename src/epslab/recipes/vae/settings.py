@@ -53,7 +53,10 @@ class VAERecipe(TrainingSettings):
         mixtures: Components per pixel of the logistic mixture.
         binarise: How images become binary, for the Bernoulli likelihood: "threshold" at one half; "static", one seeded
             draw for the whole training; "dynamic", a fresh draw every epoch; "none" leaves them grey.
-        prior: "normal": N(0, I); "mixture" of learnt normals; "vamp": the VampPrior (Tomczak & Welling, 2018).
+        prior: "normal": N(0, I); "mixture" of learnt normals; "vamp": the VampPrior (Tomczak & Welling, 2018);
+            "flow": a coupling flow, for two latent dimensions and more.
+        posterior: "normal": diagonal; "planar" or "radial": made more flexible by flows (Rezende & Mohamed, 2015).
+        posterior_steps: Planar or radial flows of the posterior, one after the other.
         components: Components of the mixture prior, pseudo-inputs of the VampPrior.
         beta: Weight of the KL term in the loss; reported bounds always have weight 1.
         free_bits: Nats of KL per latent dimension that cost nothing: the loss does not push the KL below them.
@@ -77,7 +80,9 @@ class VAERecipe(TrainingSettings):
     std: float = 0.1
     mixtures: int = 10
     binarise: Literal["none", "threshold", "static", "dynamic"] = "none"
-    prior: Literal["normal", "mixture", "vamp"] = "normal"
+    prior: Literal["normal", "mixture", "vamp", "flow"] = "normal"
+    posterior: Literal["normal", "planar", "radial"] = "normal"
+    posterior_steps: int = 8
     components: int = 50
     beta: float = 1.0
     free_bits: float = 0.0
@@ -94,6 +99,7 @@ class VAERecipe(TrainingSettings):
         """
         super().__post_init__()
         require(self, "1 or more", lambda n: n >= 1, "latent_dim", "width", "mixtures", "components", "samples")
+        require(self, "1 or more", lambda n: n >= 1, "posterior_steps")
         require(self, "0 or more", lambda x: x >= 0, "beta", "free_bits", "warmup_epochs")
         require(self, "more than 0", lambda x: x > 0, "std")
         require(self, "between 2 and 256", lambda n: 2 <= n <= 256, "levels")
@@ -107,10 +113,15 @@ class VAERecipe(TrainingSettings):
                 if binary
                 else f"`binarise='{self.binarise}'` makes images binary, which only `likelihood='bernoulli'` describes."
             )
-        if self.free_bits > 0 and self.prior != "normal":
+        for name, law in (("prior", self.prior), ("posterior", self.posterior)):
+            if self.free_bits > 0 and law != "normal":
+                raise UserError(
+                    f"`free_bits=` floors the KL of each dimension, which the {law} {name} does not split into;"
+                    f" use `{name}='normal'`."
+                )
+        if self.prior == "flow" and self.latent_dim < 2:
             raise UserError(
-                f"`free_bits=` floors the KL of each dimension, which the {self.prior} prior does not split into;"
-                " use `prior='normal'`."
+                f"`prior='flow'` couples latent dimensions: it needs `latent_dim=` of 2 or more, not {self.latent_dim}."
             )
 
     def net_for(self, shape: tuple[int, ...]) -> Literal["conv", "perceptron"]:
