@@ -36,6 +36,7 @@ ALL = {
     "curves": lambda: figures.curves(METRICS, columns=COLUMNS, best_epoch=2),
     "lines": lambda: figures.lines(x, {"a": x, "b": (x, 0.1 * x)}, x_label="x", y_label="y", title="title"),
     "log lines": lambda: figures.lines(x + 1, {"a": x + 1}, x_label="x", y_label="y", log_x=True, log_y=True),
+    "side by side": lambda: figures.side_by_side(["VAE", "real"], {"a": [0.5, 1.0], "b": [2, 3], "c": [-1, 0]}),
     "errors": lambda: figures.errors(x, {"ELBO": -x}, x_label="D"),
     "long names": lambda: figures.errors(
         x,

@@ -44,6 +44,10 @@ DRAWN = {
         lambda: figures.curves({"epoch": [0.0, 1.0], "train/loss": [np.nan, 2.0], "val/loss": [9.0, 3.0]}),
         ["training from 2 at 1 to 2 at 1; validation from 9 at 0 to 3 at 1"],
     ),
+    "side_by_side": (
+        lambda: figures.side_by_side(["VAE", "real data"], {"recall": [0.5, 0.97]}, yardsticks=1),
+        ["recall: VAE: 0.5; real data: 0.97"],
+    ),
     "overlaid": (
         lambda: figures.overlaid({"one": {"epoch": [0.0, 1.0], "val/loss": [9.0, 8.0]}}, {}, ["loss"]),
         ["one from 9 at 0 to 8 at 1"],

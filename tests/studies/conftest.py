@@ -16,6 +16,15 @@ TINY_NETS = {
     "resnet18": replace(classifiers.QUICK["small-cnn"], width=4, epochs=3),
 }
 TINY_DIFFUSION = {"width": 8, "epochs": 2, "timesteps": 100, "sample_epochs": ()}
+TINY_MODELS = {
+    "gan": {"epochs": 1, "hidden": (16,)},
+    "wgan": {"epochs": 1, "hidden": (16,)},
+    "wgan-gp": {"epochs": 1, "hidden": (16,)},
+    "adversarial-autoencoder": {"epochs": 1},
+    "coupling-flow": {"epochs": 1},
+    "denoising-autoencoder": {"epochs": 1, "width": 4, "levels": 2, "steps": 1},
+    "diffusion": TINY_DIFFUSION,
+}
 IMAGES = 60
 
 
@@ -25,8 +34,9 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(estimators, "DIMENSIONS", (1, 5, 20))
     patch.setattr(diffusion, "EVALUATIONS", (3, 9))
     patch.setattr(diffusion, "PATH", (79, 159))
-    patch.setitem(generative.QUICK, "diffusion", TINY_DIFFUSION)
     patch.setattr(context, "QUICK", TINY)
+    for recipe, settings in TINY_MODELS.items():
+        patch.setitem(generative.QUICK, recipe, settings)
     patch.setattr(classifiers, "QUICK", TINY_NETS)
     patch.setattr(classifiers, "FULL", {name: replace(net, epochs=1) for name, net in TINY_NETS.items()})
     patch.setattr(classifiers, "SURROGATES", {"quick": TINY_NETS, "full": classifiers.FULL})

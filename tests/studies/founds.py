@@ -7,9 +7,11 @@ import torch
 
 from epslab import figures
 from epslab.evaluation.estimate import Estimate
+from epslab.evaluation.samples import SampleEntry
 from epslab.runs import Column
 from epslab.studies import (
     beta,
+    compare,
     defence,
     diffusion,
     divergences,
@@ -187,6 +189,25 @@ def of_findings() -> findings.Found:
     )
 
 
+def sampled(kernel: float, coverage: float) -> SampleEntry:
+    return SampleEntry(10 * kernel, estimate(kernel), *map(estimate, (0.8, 0.9, 0.7, coverage)))
+
+
+def of_compare() -> compare.Found:
+    """The VAE has the better bound, the GAN the better samples."""
+    images = torch.rand(10, 1, 8, 8)
+    sees = "256 grey levels"
+    models = (
+        compare.Model("vae", estimate(2.0), "upper bound", sees, sampled(0.5, 0.4), 0.0, 3.0, 0.5, 500, images),
+        compare.Model("gan", None, "", "", sampled(0.1, 0.9), 0.0, 5.0, 0.2, 700, images),
+        compare.Model(
+            "coupling-flow", estimate(1.5), "upper bound", sees, sampled(0.11, 0.8), 0.01, 9.0, 1.0, 90, images
+        ),
+    )
+    yardsticks = {"real data": sampled(0.0, 0.97), "a Gaussian per class": sampled(0.2, 0.7)}
+    return compare.Found(models, compare.Yardsticks(yardsticks, "All compare features of a net.", 200, images))
+
+
 ALL = {
     "vae": of_vae,
     "manifold": of_manifold,
@@ -195,6 +216,7 @@ ALL = {
     "reparameterisation": of_reparameterisation,
     "divergences": of_divergences,
     "diffusion": of_diffusion,
+    "compare": of_compare,
     "fgsm": of_fgsm,
     "fgsm-or-pgd": of_fgsm_or_pgd,
     "defence": of_defence,

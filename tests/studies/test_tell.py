@@ -272,3 +272,27 @@ def test_an_honest_net_that_fails_is_told() -> None:
     failed = replace(found.judged["honest"], checks=found.judged["scaled"].checks)
     answer = told("findings", replace(found, judged=found.judged | {"honest": failed})).answer
     assert answer.endswith("and the honest net 1.")
+
+
+def test_compare() -> None:
+    found = founds.of_compare()
+    answer = told("compare", found).answer
+    assert (
+        "nearest to held-out images are those of the GAN (kernel distance 0.100 ± 0.010; not told apart: coupling"
+        in answer
+    )
+    assert "the GAN covers most of them (90.0 %); the GAN draws fastest." in answer
+    assert "Better than a Gaussian per class by kernel distance and coverage: GAN, coupling flow." in answer
+    assert "Of those with a likelihood, the coupling flow has the best: 1.500 ± 0.010 (upper bound) bits/dim." in answer
+    table, costs = told("compare", found).tables
+    rows = {row[0]: row for row in table.rows}
+    assert list(rows) == ["VAE", "GAN", "coupling flow", "real data", "a Gaussian per class"]
+    assert (rows["GAN"][1], rows["VAE"][1]) == ("", "2.000 ± 0.010 (upper bound)")
+    assert "(256 grey levels)" in table.note
+    assert costs.rows[0] == ("VAE", 3.0, 0.5, 500)
+    # Bounds on other values are not ranked.
+    vae, gan, flow = found.models
+    other = replace(found, models=(replace(vae, sees="16 grey levels"), gan, flow))
+    assert "Of those with a likelihood" not in told("compare", other).answer
+    poor = replace(found, models=(vae,))
+    assert "None is better than a Gaussian per class" in told("compare", poor).answer

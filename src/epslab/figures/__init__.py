@@ -19,6 +19,7 @@ from epslab.figures.fields import vector_fields
 from epslab.figures.images import image_grid, manifold, reconstructions, strips
 from epslab.figures.laws import contours, densities, latent_scatter
 from epslab.figures.planes import planes
+from epslab.figures.samples import side_by_side
 from epslab.runs import png, radius_text
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "reconstructions",
     "reliability",
     "shown",
+    "side_by_side",
     "strips",
     "transfer_matrix",
     "vector_fields",

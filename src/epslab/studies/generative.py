@@ -8,7 +8,15 @@ from epslab.studies.context import Context
 if TYPE_CHECKING:
     from epslab.runs import Run
 
-QUICK: dict[str, dict[str, Any]] = {"diffusion": {"width": 16, "epochs": 20}}
+QUICK: dict[str, dict[str, Any]] = {
+    "gan": {"epochs": 40},
+    "wgan": {"epochs": 20},
+    "wgan-gp": {"epochs": 20},
+    "adversarial-autoencoder": {"epochs": 20},
+    "coupling-flow": {"epochs": 10},
+    "denoising-autoencoder": {"epochs": 10, "levels": 10, "steps": 3},
+    "diffusion": {"width": 16, "epochs": 20},
+}
 """By recipe, the settings in which quick scale differs from the recipe's defaults: seconds each on digits."""
 FULL: dict[str, dict[str, Any]] = {}
 """By recipe, the settings in which full scale differs from them."""

@@ -156,7 +156,7 @@ class SampleReport:
         rows: list[tuple[Cell, ...]] = []
         for name, entry in self.entries.items():
             shown = "the model" if name == SAMPLES and len(self.entries) > 1 else name
-            rows.append((shown, *(_cell(key, entry[key]) for key in MEASURES)))
+            rows.append((shown, *(cell(key, entry[key]) for key in MEASURES)))
         return Table(self.title, ("samples of", *(name for name, _ in MEASURES.values())), rows, self.note)
 
     @property
@@ -233,7 +233,7 @@ def beaten(samples: SampleEntry, yardstick: SampleEntry) -> str:
     return f"The samples are better than those of a Gaussian per class by {by}."
 
 
-def _cell(key: str, value: Estimate) -> str:
+def cell(key: str, value: Estimate) -> str:
     """A measure with its error: "93.1 ± 1.3 %", "0.0036 ± 0.0012"."""
     if key in _SHARES:
         return f"{with_error(100 * value.mean, 100 * value.standard_error)} %"
