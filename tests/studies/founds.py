@@ -19,11 +19,13 @@ from epslab.studies import (
     fgsm,
     fgsm_or_pgd,
     findings,
+    gan,
     manifold,
     reparameterisation,
     transfer,
     vae,
 )
+from epslab.studies.discriminators import Optimum, Saturation
 from epslab.studies.outcomes import Outcomes
 from epslab.studies.pictures import Changed
 from epslab.studies.same_defence import Gap, Sameness
@@ -208,6 +210,29 @@ def of_compare() -> compare.Found:
     return compare.Found(models, compare.Yardsticks(yardsticks, "All compare features of a net.", 200, images))
 
 
+def of_gan() -> gan.Found:
+    names = [f"{stage}/{name}" for stage in ("train", "val") for name in gan.CURVES]
+    return gan.Found(
+        epochs=2,
+        spread=0.98,
+        statement="No sign of mode collapse: two samples lie 0.98 times as far apart.",
+        curves={"epoch": [0.0, 1.0, 2.0], **{name: [1.4, 1.2, 1.0] for name in names}},
+        columns={name: Column(name, "nats") for name in gan.CURVES},
+        samples=dict.fromkeys((0, 2), figures.png(figures.bars([1.0]))),
+        paths=torch.rand(18, 1, 4, 4, generator=torch.Generator().manual_seed(0)),
+        optimum=Optimum(
+            x=torch.linspace(-1, 1, 5),
+            best=torch.linspace(0.2, 0.8, 5),
+            learnt=torch.linspace(0.25, 0.75, 5),
+            value=estimate(-1.25, 0.003),
+            limit=-1.253,
+            error=0.02,
+            steps=500,
+        ),
+        saturation=Saturation((0, 10, 100), (0.5, 0.2, 0.01), (1.0, 0.4, 0.02), (1.0, 1.6, 2.0)),
+    )
+
+
 ALL = {
     "vae": of_vae,
     "manifold": of_manifold,
@@ -215,6 +240,7 @@ ALL = {
     "estimators": of_estimators,
     "reparameterisation": of_reparameterisation,
     "divergences": of_divergences,
+    "gan": of_gan,
     "diffusion": of_diffusion,
     "compare": of_compare,
     "fgsm": of_fgsm,

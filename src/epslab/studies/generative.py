@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from epslab.runs import Run
 
 QUICK: dict[str, dict[str, Any]] = {
-    "gan": {"epochs": 40},
+    "gan": {"epochs": 40, "sample_epochs": (0, 1, 5, 40)},
     "wgan": {"epochs": 20},
     "wgan-gp": {"epochs": 20},
     "adversarial-autoencoder": {"epochs": 20},

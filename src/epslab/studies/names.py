@@ -8,8 +8,7 @@ from epslab.names import Names
 
 NAMES = (
     *("vae", "manifold", "beta", "estimators", "reparameterisation", "divergences"),
-    "diffusion",
-    "compare",
+    *("gan", "diffusion", "compare"),
     *("fgsm", "fgsm-or-pgd", "defence", "transfer", "findings"),
 )
 """The studies of the tour, in reading order."""

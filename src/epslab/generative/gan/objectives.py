@@ -11,7 +11,7 @@ from epslab.probability.densities import wide
 from epslab.runs import Column
 from epslab.types import Batch, PerExample, Progress
 
-DIVERSITY = Column("Spread of samples over that of the data (1: equal; near 0: collapsed)")
+DIVERSITY = Column("Spread of samples / of the data")
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ def _collapse(model: Implicit, run: Run, images: ImageSet | PointSet, asked: Ask
     wanted = asked.options.generated if isinstance(asked.options, Samples) else None
     if wanted == 0 or len(images) < _FEWEST:
         return Measured([])
-    report = collapse_of(model, images, asked, min(_MOST, wanted or len(images)))
+    train = None if asked.beside is None else asked.beside.train()
+    report = collapse_of(model, images, train, min(_MOST, wanted or len(images)), asked.seed)
     draw_classes(report, run)
     told = [report.statement]
     return Measured(
@@ -37,13 +38,21 @@ def _collapse(model: Implicit, run: Run, images: ImageSet | PointSet, asked: Ask
     )
 
 
-def collapse_of(model: Implicit, images: ImageSet | PointSet, asked: Asked, n: int) -> CollapseReport:
-    """The report of n samples, classified by their nearest training examples where those have classes."""
-    own = seeds.generator(asked.seed, "collapse")
-    n = max(_FEWEST, n)
-    samples = torch.cat([model.sample(min(asked.batch_size, n - i), own).cpu() for i in range(0, n, asked.batch_size)])
-    real = images.take(min(_MOST, len(images)), asked.seed).batch(torch.arange(min(_MOST, len(images))))[0]
-    train = None if asked.beside is None else asked.beside.train()
+def collapse_of(
+    model: Implicit, images: ImageSet | PointSet, train: ImageSet | PointSet | None, n: int, seed: int
+) -> CollapseReport:
+    """The report of n samples beside held-out examples, with the classes of their nearest training examples if any.
+
+    Args:
+        model: Draws the samples.
+        images: Held-out examples, at least 4.
+        train: Training examples; None: classes are not looked at.
+        n: Number of samples; 4 are drawn at least.
+        seed: Of the samples.
+    """
+    samples = model.sample(max(_FEWEST, n), seeds.generator(seed, "collapse")).cpu()
+    most = min(_MOST, len(images))
+    real = images.take(most, seed).batch(torch.arange(most))[0]
     if train is None or train.labels is None or len(names := _names(train)) < 2:
         return evaluate_collapse(samples, real)
     like = nearest(samples, train).index[:, 0]

@@ -119,7 +119,7 @@ class GradientPenaltyRecipe(AdversarialRecipe):
 
     rates: ClassVar[tuple[float, float, float]] = (2e-4, 5e-4, 1e-3)
 
-    epochs: int = 200
+    epochs: int = 300
     critic_steps: int = 2
     penalty: float | None = None
 
