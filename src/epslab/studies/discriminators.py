@@ -78,7 +78,7 @@ def optimum(steps: int, seed: int) -> Optimum:
     schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, max(1, steps))
     for step in range(steps):
         optimiser.zero_grad()
-        objective(_real(_BATCH, source), _at(step))["loss"].mean().backward()
+        torch.autograd.backward(objective(_real(_BATCH, source), _at(step))["loss"].mean())
         optimiser.step()
         schedule.step()
     x = torch.linspace(-EDGE, EDGE, POINTS)
@@ -126,7 +126,7 @@ def saturation(
         if step in shown:
             rows.append((step, *_gradients(gan, batch)))
         optimiser.zero_grad()
-        objective(batch, _at(step))["loss"].mean().backward()
+        torch.autograd.backward(objective(batch, _at(step))["loss"].mean())
         optimiser.step()
     steps, fooled, saturating, saved = zip(*rows, strict=True)
     return Saturation(steps, fooled, saturating, saved)
