@@ -7,15 +7,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from epslab.errors import UserError
-from epslab.generative.samplers import Predict, ddim, image_and_noise, linear_times
-from epslab.generative.samplers.predictions import asked
-from epslab.generative.samplers.walk import level, tracking
-from epslab.probability.densities import wide
+from epslab.generative.samplers import Predict, ddim, linear_times
+from epslab.generative.samplers.predictions import Clip
+from epslab.generative.samplers.walk import Walk, tracking
 from epslab.probability.schedules import Schedule
 
 
 def encode(
-    predict: Predict, schedule: Schedule, x_0: Float[Tensor, "n ..."], *, steps: int, predicts: str = "noise"
+    predict: Predict,
+    schedule: Schedule,
+    x_0: Float[Tensor, "n ..."],
+    *,
+    steps: int,
+    predicts: str = "noise",
+    clip: Clip = False,
 ) -> Float[Tensor, "n ..."]:
     """The noise x_T from which DDIM with eta = 0 and as many steps gives x_0 back, up to an error of order 1/steps.
 
@@ -27,6 +32,7 @@ def encode(
         x_0: Examples as the model sees them.
         steps: Number of steps, at equally spaced times.
         predicts: What the predictor gives: "noise", "v" or "image".
+        clip: Clamp the estimate of x_0 at each step: True for [−1, 1], or (low, high).
 
     >>> from epslab.probability.schedules import cosine
     >>> encode(lambda x_t, t: 0.9 * x_t, cosine(100), torch.randn(4, 2), steps=10).shape
@@ -37,13 +43,12 @@ def encode(
     """
     times = linear_times(schedule, steps).flip(0).tolist()
     with tracking(x_0):
-        x = wide(x_0)
+        walk = Walk(predict, schedule, x_0.shape, None, noise=None, start=x_0, predicts=predicts, clip=clip)
         for s, t in zip([0, *times[:-1]], times, strict=True):
-            output = asked(predict, x, level(s, x, torch.int64), x_0.dtype)
-            clean, eps = image_and_noise(output, x, schedule.alpha_bar[s], predicts)
+            clean, eps, _ = walk.estimate(s)
             alpha_bar = schedule.alpha_bar[t]
-            x = alpha_bar.sqrt() * clean + (1 - alpha_bar).sqrt() * eps
-        return x.to(x_0.dtype)
+            walk.x = alpha_bar.sqrt() * clean + (1 - alpha_bar).sqrt() * eps
+        return walk.x.to(x_0.dtype)
 
 
 def slerp(a: Float[Tensor, "n ..."], b: Float[Tensor, "n ..."], share: float) -> Float[Tensor, "n ..."]:
@@ -75,6 +80,7 @@ def interpolate(
     *,
     steps: int,
     predicts: str = "noise",
+    clip: Clip = False,
 ) -> Float[Tensor, "k n ..."]:
     """Examples between a and b: both are encoded, and points between their codes are decoded.
 
@@ -86,6 +92,8 @@ def interpolate(
         shares: How far from a to b, 0 to 1, one for each result.
         steps: Steps up and steps down.
         predicts: What the predictor gives: "noise", "v" or "image".
+        clip: Clamp the estimate of x_0 at each step: True for [−1, 1], or (low, high). A trained net needs it where
+            little is left of the image: there x_0 is the net's error, magnified by 1/√ᾱ.
 
     Returns:
         [k n …] for k shares; at 0 and 1 the examples themselves, up to the error of encoding.
@@ -102,7 +110,7 @@ def interpolate(
         raise UserError(
             f"Examples are interpolated with as many of the same shape, not {list(a.shape)} with {list(b.shape)}."
         )
-    start, end = encode(predict, schedule, torch.cat([a, b]), steps=steps, predicts=predicts).chunk(2)
+    start, end = encode(predict, schedule, torch.cat([a, b]), steps=steps, predicts=predicts, clip=clip).chunk(2)
     codes = torch.cat([slerp(start, end, share) for share in shares])
-    between = ddim(predict, schedule, tuple(codes.shape), start=codes, steps=steps, predicts=predicts)
+    between = ddim(predict, schedule, tuple(codes.shape), start=codes, steps=steps, predicts=predicts, clip=clip)
     return between.view(len(shares), *a.shape)

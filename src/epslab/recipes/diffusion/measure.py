@@ -14,6 +14,7 @@ from epslab.evaluation.estimators import Estimated, Kind
 from epslab.evaluation.likelihood import evaluate_likelihood
 from epslab.generative.diffusion import Diffusion
 from epslab.probability.bounds import OnDraws
+from epslab.recipes.diffusion.exact import exact_measured
 from epslab.recipes.diffusion.pictures import draw_all
 from epslab.recipes.diffusion.settings import DiffusionRecipe, Measures
 from epslab.recipes.plan import Asked
@@ -28,7 +29,12 @@ def measure(
     """The bound in nats and bits/dim with its standard error, pictures, and the samples beside held-out examples."""
     draw_all(model, run, examples, asked.seed)
     sample = partial(model.sample, sampler=settings.sampler, steps=settings.sampling_steps)
-    return joined(_likelihood(model, examples, asked), measure_samples(sample, run, examples, asked))
+    exact = asked.options.exact if isinstance(asked.options, Measures) else 0
+    return joined(
+        _likelihood(model, examples, asked),
+        exact_measured(model, examples, exact, asked) if exact else Measured([]),
+        measure_samples(sample, run, examples, asked),
+    )
 
 
 def _likelihood(model: Diffusion, examples: ImageSet | PointSet, asked: Asked) -> Measured:

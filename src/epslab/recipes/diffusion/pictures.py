@@ -9,6 +9,7 @@ from epslab.data import ImageSet, PointSet
 from epslab.generative.diffusion import Diffusion
 from epslab.generative.samplers import ddim, linear_times, noise_of
 from epslab.nets.modes import evaluating
+from epslab.recipes.diffusion.repairs import draw_repairs
 from epslab.runs import Run
 from epslab.types import Images, Seeds
 
@@ -19,10 +20,13 @@ _STEPS = 49  # of the sampler: every sixth is shown
 
 
 def draw_all(model: Diffusion, run: Run, examples: ImageSet | PointSet, seed: int) -> None:
-    """How noise grows on test images, and how samples come out of it."""
-    if not isinstance(examples, ImageSet) or model.predicts == "flow":
+    """How noise grows on test images, how samples come out of it, and what the model makes of images."""
+    if not isinstance(examples, ImageSet):
         return
     device, g = model.centre.device, seeds.generator(seed, "chains")
+    draw_repairs(model, run, examples[:_ROWS].images.to(device), seed)
+    if model.predicts == "flow":
+        return
     images = examples[:_ROWS].images.to(device)
     with torch.no_grad(), evaluating(model):
         run.show(
