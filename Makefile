@@ -1,12 +1,13 @@
 # make tour   sets up, trains and measures on scikit-learn's digits, writes runs/tour/report.html
 # make test   sets up, checks everything
 # make mutants  puts small errors into the code one at a time and names those that no test notices
+# make gpu    trains and measures at full scale on a GPU, for MINUTES=60 at most; go on by the same command
 # make bench  sets up beside other libraries' attacks, times epslab's against them
 PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test test-full mutants bench lint clean
+.PHONY: help tour test test-full mutants gpu bench lint clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -37,6 +38,10 @@ test-full: lint
 # Ten minutes on two cores. MUTANTS="attacks --number 200 --seed 1", or "--all": an hour or two
 mutants: .venv/.ready
 	PYTHONPATH=tests $(BIN)/python -m mutants $(MUTANTS)
+
+MINUTES ?= 60
+gpu: .venv/.ready
+	$(BIN)/python benchmarks/full_scale.py --minutes $(MINUTES)
 
 # The other libraries have an environment of their own: nothing of theirs is needed here.
 .venv-bench/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt

@@ -7,7 +7,17 @@ import pytest
 
 from epslab import studies
 from epslab.report import StudyResult
-from epslab.studies import classifiers, context, diffusion, estimators, fgsm_or_pgd, gan, generative, trained
+from epslab.studies import (
+    classifiers,
+    context,
+    diffusion,
+    disentanglement,
+    estimators,
+    fgsm_or_pgd,
+    gan,
+    generative,
+    trained,
+)
 
 TINY = replace(context.QUICK, hidden=(128,), epochs=10, sample_epochs=(0, 3, 10))
 TINY_NETS = {
@@ -39,6 +49,7 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
         patch.setitem(generative.QUICK, recipe, settings)
     patch.setattr(gan, "STEPS", (50, 50))
     patch.setattr(gan, "SHOWN", (0, 1, 5, 20))
+    patch.setattr(disentanglement, "QUICK", replace(disentanglement.QUICK, hidden=(16,), epochs=1))
     patch.setattr(classifiers, "QUICK", TINY_NETS)
     patch.setattr(classifiers, "FULL", {name: replace(net, epochs=1) for name, net in TINY_NETS.items()})
     patch.setattr(classifiers, "SURROGATES", {"quick": TINY_NETS, "full": classifiers.FULL})

@@ -14,6 +14,7 @@ from epslab.studies import (
     compare,
     defence,
     diffusion,
+    disentanglement,
     divergences,
     estimators,
     fgsm,
@@ -233,6 +234,21 @@ def of_gan() -> gan.Found:
     )
 
 
+def of_disentanglement() -> disentanglement.Found:
+    """At β=4 the first two dimensions know one factor each; at β=16 none knows any."""
+    models = tuple(
+        disentanglement.Model(
+            weight, estimate(mig), *(estimate(mig + 0.3),) * 2, estimate(right), estimate(right), estimate(rate),
+            estimate(rate - 90),
+        )
+        for weight, mig, right, rate in ((1.0, 0.1, 0.6, 6.0), (4.0, 0.35, 0.5, 4.0), (16.0, 0.0, 0.25, 1.0))
+    )  # fmt: skip
+    information = torch.zeros(3, 5, dtype=torch.float64)
+    information[0, 2], information[1, 3] = 0.9, 0.8
+    best = disentanglement.Best(4.0, information, (0, 1), torch.zeros(18, 1, 16, 16))
+    return disentanglement.Found(models, best, seeds=1, images=1024)
+
+
 ALL = {
     "vae": of_vae,
     "manifold": of_manifold,
@@ -242,6 +258,7 @@ ALL = {
     "divergences": of_divergences,
     "gan": of_gan,
     "diffusion": of_diffusion,
+    "disentanglement": of_disentanglement,
     "compare": of_compare,
     "fgsm": of_fgsm,
     "fgsm-or-pgd": of_fgsm_or_pgd,
