@@ -168,6 +168,8 @@ def _bound(model: Any, examples: Tensor, own: Tensor) -> Tensor:
     return bound
 
 
+_ADVERSARIAL: dict[str, object] = {"latent_dim": 2, "hidden": (8,), "judge": (8,)}
+
 CASES = [
     _case("vae", {"latent_dim": 2, "hidden": (8,)}, densities=(("elbo", _elbo),)),
     _case(
@@ -176,6 +178,12 @@ CASES = [
         shapes=POINTS,
         densities=(("elbo", _elbo),),
     ),
+    _case("adversarial-autoencoder", _ADVERSARIAL, shapes=(*IMAGES, *POINTS)),
+    _case(
+        "adversarial-autoencoder-conv",
+        _ADVERSARIAL | {"matching": "wasserstein", "judge_steps": 2, "net": "conv", "width": 2},
+    ),
+    _case("adversarial-autoencoder-mmd", {"latent_dim": 2, "hidden": (8,), "matching": "mmd"}),
     _case("vae-conv", {"latent_dim": 2, "net": "conv", "width": 2}, densities=(("elbo", _elbo),)),
     _case(
         "vae-flows",

@@ -16,6 +16,7 @@ from epslab.studies import (
     fgsm_or_pgd,
     gan,
     generative,
+    mode_collapse,
     trained,
 )
 
@@ -44,6 +45,11 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(estimators, "DIMENSIONS", (1, 5, 20))
     patch.setattr(diffusion, "EVALUATIONS", (3, 9))
     patch.setattr(diffusion, "PATH", (79, 159))
+    few = {name: {**own, "epochs": 1, "batch_size": 1000} for name, own in mode_collapse.QUICK.items()}
+    patch.setattr(mode_collapse, "QUICK", few)
+    patch.setattr(mode_collapse, "FULL", few)
+    patch.setattr(mode_collapse, "SEEDS", {"quick": 1, "full": 2})
+    patch.setattr(mode_collapse, "SAMPLES", 200)
     patch.setattr(context, "QUICK", TINY)
     for recipe, settings in TINY_MODELS.items():
         patch.setitem(generative.QUICK, recipe, settings)

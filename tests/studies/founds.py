@@ -21,7 +21,9 @@ from epslab.studies import (
     fgsm_or_pgd,
     findings,
     gan,
+    latent_matching,
     manifold,
+    mode_collapse,
     reparameterisation,
     transfer,
     vae,
@@ -95,6 +97,34 @@ def of_estimators() -> estimators.Found:
     above = {name: estimate(value.mean + 90) for name, value in nats.items()}
     bits = {name: estimate(-value.mean / 44) for name, value in nats.items()}
     return estimators.Found(budget, 200, missed, estimators.Trained(20, 100, nats, above, bits))
+
+
+def of_mode_collapse() -> mode_collapse.Found:
+    """Two seeds on a ring of two modes: diffusion finds both with each, the GAN with one of them, the VAE none."""
+    plane = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+
+    def outcome(found: tuple[int, ...], good: float) -> mode_collapse.Outcome:
+        known = [0.1 if modes else None for modes in found]
+        return mode_collapse.Outcome(found, (good, good), tuple(known), tuple(known), plane)
+
+    models = dict.fromkeys(mode_collapse.MODELS, outcome((0, 1), 0.1))
+    models |= {"gan": outcome((1, 2), 0.5), "vae": outcome((0, 0), 0.0), "diffusion": outcome((2, 2), 0.9)}
+    own = {"ring": outcome((2,), 0.99)}
+    return mode_collapse.Found(
+        2, 200, {"ring": 2}, {"ring": plane}, {"ring": 0.1}, {"ring": 0.9889}, own, {"ring": models}
+    )
+
+
+def of_latent_matching() -> latent_matching.Found:
+    """WAE-MMD follows the prior, the plain autoencoder does not."""
+    codes = torch.randn(30, 2, generator=torch.Generator().manual_seed(0))
+    models = {
+        name: latent_matching.Model(estimate(error), mmd, estimate(0.5), codes)
+        for name, error, mmd in zip(
+            latent_matching.MODELS, (3.0, 2.8, 2.9, 2.7, 2.0), (0.02, 0.01, 0.03, 0.001, 0.4), strict=True
+        )
+    }
+    return latent_matching.Found(360, 30, models, 0.001, torch.arange(30) % 3, ("a", "b", "c"))
 
 
 def of_diffusion() -> diffusion.Found:
@@ -257,6 +287,8 @@ ALL = {
     "reparameterisation": of_reparameterisation,
     "divergences": of_divergences,
     "gan": of_gan,
+    "mode-collapse": of_mode_collapse,
+    "latent-matching": of_latent_matching,
     "diffusion": of_diffusion,
     "disentanglement": of_disentanglement,
     "compare": of_compare,

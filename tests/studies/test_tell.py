@@ -308,3 +308,22 @@ def test_the_best_beta_is_that_of_the_widest_gap() -> None:
     assert (
         "no larger β than 4 widens the mutual information gap, 0.350 ± 0.010;" in told("disentanglement", worse).answer
     )
+
+
+def test_mode_collapse_says_who_finds_all_modes_with_every_seed() -> None:
+    result = told("mode-collapse")
+    assert result.answer.startswith("On the ring of 2 modes, diffusion finds all with each of 2 training seeds;")
+    assert "GAN 1.5" in result.answer
+    assert "Diffusion puts most samples into modes: 90.0 % lie within 3 standard deviations" in result.answer
+    rows = {row[0]: row[1:] for row in result.tables[0].rows}
+    assert rows["VAE"][1:5] == (0, "0 ± 0", "—", "—")
+    assert rows["GAN"][:2] == ("1.5 ± 0.707", 1)
+
+
+def test_latent_matching_says_whose_codes_follow_the_prior() -> None:
+    answer = told("latent-matching").answer
+    assert answer.startswith(
+        "The codes of WAE-MMD cannot be told from draws of the prior, whose squared MMD is 0 ± 0.001"
+    )
+    assert "Without any matching it is 0.4, and 50 % of test images" in answer
+    assert "with matching is that of WAE-MMD, a squared error of 2.700 ± 0.010 beside 2.000 ± 0.010 without." in answer

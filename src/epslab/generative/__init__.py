@@ -1,5 +1,6 @@
 """Generative models, one idea per file."""
 
+from epslab.generative.adversarial_autoencoder import AdversarialAutoencoder, DeceivingObjective, JudgeObjective
 from epslab.generative.autoencoder import Autoencoder, AutoencoderObjective
 from epslab.generative.denoising import DenoisingAutoencoder
 from epslab.generative.denoising_objective import DenoisingObjective
@@ -16,14 +17,17 @@ from epslab.generative.pca import PCA, FactorAnalysis, ProbabilisticPCA
 from epslab.generative.priors import MixturePrior, StandardNormal, VampPrior
 from epslab.generative.vae import VAE, manifold, reparameterise
 from epslab.generative.vae_objective import VAEObjective
+from epslab.generative.wasserstein_autoencoder import MMDObjective, WassersteinAutoencoder
 
 __all__ = [
     "GAN",
     "PCA",
     "VAE",
+    "AdversarialAutoencoder",
     "Autoencoder",
     "AutoencoderObjective",
     "CouplingFlow",
+    "DeceivingObjective",
     "DenoisingAutoencoder",
     "DenoisingObjective",
     "Diffusion",
@@ -33,12 +37,15 @@ __all__ = [
     "FlowObjective",
     "FlowPosterior",
     "FlowPrior",
+    "JudgeObjective",
     "LinearGaussian",
+    "MMDObjective",
     "MixturePrior",
     "ProbabilisticPCA",
     "StandardNormal",
     "VAEObjective",
     "VampPrior",
+    "WassersteinAutoencoder",
     "WassersteinGAN",
     "annealed_langevin",
     "langevin",

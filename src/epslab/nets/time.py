@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from epslab.errors import UserError
 
+_OCTAVES = 6  # of the waves that a perceptron sees its points by
 _PERIOD = 10_000.0  # longest wavelength over 2π, in steps
 
 
@@ -54,7 +55,9 @@ class TimePerceptron(nn.Module):
     >>> net(torch.randn(5, 2), torch.arange(5)).shape
     torch.Size([5, 2])
 
-    Each hidden layer is h ← h + W·SiLU(V·h + U·e(t)), with e(t) the time embedding; the output layer starts at 0.
+    Each hidden layer is h ← h + W·SiLU(V·h + U·e(t)), with e(t) the time embedding; the output layer starts at 0. The
+    first layer sees x with sines and cosines of its coordinates, of wavelengths 4, 2, …, ⅛ (Tancik et al., 2020):
+    without them a net of this size blurs modes that are narrow beside the distance between them.
 
     Args:
         dimensions: d.
@@ -72,7 +75,7 @@ class TimePerceptron(nn.Module):
                 raise UserError(f"{name}={value}: a perceptron over points and time needs at least 1.")
         self.dimensions = dimensions
         self.time = TimeEmbedding(hidden, hidden)
-        self.start = nn.Linear(dimensions, hidden)
+        self.start = nn.Linear(dimensions * (1 + 2 * _OCTAVES), hidden)
         self.layers = nn.ModuleList(_TimedLayer(hidden) for _ in range(layers))
         self.end = nn.Linear(hidden, dimensions)
         nn.init.zeros_(self.end.weight)
@@ -85,11 +88,17 @@ class TimePerceptron(nn.Module):
                 f"The perceptron was built for points [n {self.dimensions}], but was given {list(x.shape)}."
             )
         e = nn.functional.silu(self.time(t))
-        h = self.start(x)
+        h = self.start(torch.cat([x, *_waves(x)], dim=1))
         for layer in self.layers:
             h = layer(h, e)
         result: Tensor = self.end(nn.functional.silu(h))
         return result
+
+
+def _waves(x: Float[Tensor, "n d"]) -> list[Float[Tensor, "n d"]]:
+    """sin(π·2^k·x/2) and cos(π·2^k·x/2) for k = 0, …, 5."""
+    angles = [math.pi * 2**k / 2 * x for k in range(_OCTAVES)]
+    return [wave(angle) for angle in angles for wave in (torch.sin, torch.cos)]
 
 
 class _TimedLayer(nn.Module):

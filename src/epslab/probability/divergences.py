@@ -11,7 +11,7 @@ from torch import Tensor
 
 from epslab.errors import UserError
 from epslab.probability.densities import wide
-from epslab.probability.distances import frechet, mmd, sliced_wasserstein, wasserstein_1d
+from epslab.probability.distances import frechet, mmd, mmd_inverse_multiquadratic, sliced_wasserstein, wasserstein_1d
 
 __all__ = [
     "cross_entropy",
@@ -24,6 +24,7 @@ __all__ = [
     "kl_normal",
     "kl_standard_normal",
     "mmd",
+    "mmd_inverse_multiquadratic",
     "sliced_wasserstein",
     "wasserstein_1d",
 ]

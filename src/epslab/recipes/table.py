@@ -25,6 +25,10 @@ _PLANS = {
     "gan": ("epslab.recipes.gan.settings:GANRecipe", "epslab.recipes.gan.plan:plan"),
     "wgan": ("epslab.recipes.gan.settings:WassersteinRecipe", "epslab.recipes.gan.plan:plan"),
     "wgan-gp": ("epslab.recipes.gan.settings:GradientPenaltyRecipe", "epslab.recipes.gan.plan:plan"),
+    "adversarial-autoencoder": (
+        "epslab.recipes.adversarial_autoencoder.settings:AdversarialAutoencoderRecipe",
+        "epslab.recipes.adversarial_autoencoder.plan:plan",
+    ),
     "diffusion": ("epslab.recipes.diffusion.settings:DiffusionRecipe", "epslab.recipes.diffusion.plan:plan"),
     "coupling-flow": (
         "epslab.recipes.coupling_flow.settings:CouplingFlowRecipe",

@@ -28,7 +28,7 @@ def measure(
 ) -> Measured:
     """The bound in nats and bits/dim with its standard error, pictures, and the samples beside held-out examples."""
     draw_all(model, run, examples, asked.seed)
-    sample = partial(model.sample, sampler=settings.sampler, steps=settings.sampling_steps)
+    sample = partial(model.sample, sampler=settings.sampler_for(tuple(examples.shape)), steps=settings.sampling_steps)
     exact = asked.options.exact if isinstance(asked.options, Measures) else 0
     return joined(
         _likelihood(model, examples, asked),

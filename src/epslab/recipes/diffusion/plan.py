@@ -20,7 +20,7 @@ def plan(settings: DiffusionRecipe, images: ImageSet | PointSet, seed: int) -> P
     model = build(settings, tuple(images.shape), seed)
     if isinstance(images, PointSet):
         model.standardise(images.points)
-    sample = partial(model.sample, sampler=settings.sampler, steps=settings.sampling_steps)
+    sample = partial(model.sample, sampler=settings.sampler_for(tuple(images.shape)), steps=settings.sampling_steps)
 
     def look(model: Diffusion, epoch: int, run: Run) -> None:
         if epoch in settings.sample_epochs or epoch == settings.epochs:

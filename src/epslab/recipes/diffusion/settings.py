@@ -51,7 +51,8 @@ class DiffusionRecipe(TrainingSettings):
         variance: Of the model's steps, in the bound on the likelihood: "posterior", β̃_t, or "beta", β_t (Ho et al.,
             2020, section 3.2).
         levels: Grey levels of the images, in the bound on their likelihood, 2 to 256.
-        sampler: How samples are drawn: "ancestral", "ddim", "euler", "euler-ancestral", "heun" or "dpm-solver-2m".
+        sampler: How samples are drawn: "ancestral", "ddim", "euler", "euler-ancestral", "heun" or "dpm-solver-2m";
+            null: "ddim" for images, and "euler-ancestral" for points, whose estimates on the way cannot be clamped.
         sampling_steps: Steps of the sampler, at most T; null: all T of "ancestral", 50 of the others.
         sample_epochs: Epochs after which samples are drawn; 0 means before training. The last epoch always counts.
     """
@@ -73,7 +74,7 @@ class DiffusionRecipe(TrainingSettings):
     layers: int = 3
     variance: Literal["posterior", "beta"] = "posterior"
     levels: int = 256
-    sampler: Literal["ancestral", "ddim", "euler", "euler-ancestral", "heun", "dpm-solver-2m"] = "ddim"
+    sampler: Literal["ancestral", "ddim", "euler", "euler-ancestral", "heun", "dpm-solver-2m"] | None = None
     sampling_steps: int | None = None
     sample_epochs: tuple[int, ...] = (0, 1, 10)
 
@@ -94,3 +95,7 @@ class DiffusionRecipe(TrainingSettings):
                 f"`sampling_steps={self.sampling_steps}` is more than the {self.timesteps} steps of the schedule; give"
                 " fewer, or more `timesteps=`."
             )
+
+    def sampler_for(self, shape: tuple[int, ...]) -> str:
+        """The sampler for examples of this shape, with null resolved."""
+        return self.sampler or ("ddim" if len(shape) == 3 else "euler-ancestral")
