@@ -14,6 +14,7 @@ from epslab.studies import (
     disentanglement,
     estimators,
     fgsm_or_pgd,
+    flows,
     gan,
     generative,
     mode_collapse,
@@ -50,6 +51,9 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(mode_collapse, "FULL", few)
     patch.setattr(mode_collapse, "SEEDS", {"quick": 1, "full": 2})
     patch.setattr(mode_collapse, "SAMPLES", 200)
+    patch.setitem(generative.QUICK, "coupling-flow", {"levels": 16, "steps": 1, "width": 8, "epochs": 2})
+    patch.setattr(flows, "QUICK_EPOCHS", 3)
+    patch.setattr(flows, "BANANA", {"normal": (1, 20), "planar": (2, 20), "radial": (2, 20)})
     patch.setattr(context, "QUICK", TINY)
     for recipe, settings in TINY_MODELS.items():
         patch.setitem(generative.QUICK, recipe, settings)

@@ -2,7 +2,6 @@
 
 import math
 
-import banana
 import pytest
 import torch
 from torch import Tensor
@@ -17,6 +16,7 @@ from epslab.generative.flows.posterior import FlowPosterior
 from epslab.generative.flows.prior import FlowPrior
 from epslab.generative.flows.radial import radial
 from epslab.probability.bounds import importance_weighted
+from epslab.studies import banana
 
 G = 200  # parameter settings tried
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from epslab.recipes.classifier.settings import COURSE, ClassifierRecipe, ResNet18Recipe, SmallCNNRecipe
 from epslab.recipes.common import TrainingSettings
+from epslab.recipes.coupling_flow.settings import CouplingFlowRecipe
 from epslab.recipes.table import RECIPES, settings_class
 from epslab.recipes.vae.settings import VAERecipe
 
@@ -43,6 +44,7 @@ __all__ = [
     "COURSE",
     "RECIPES",
     "ClassifierRecipe",
+    "CouplingFlowRecipe",
     "ResNet18Recipe",
     "SmallCNNRecipe",
     "TrainingSettings",

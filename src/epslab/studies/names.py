@@ -8,7 +8,7 @@ from epslab.names import Names
 
 NAMES = (
     *("vae", "manifold", "beta", "estimators", "reparameterisation", "divergences"),
-    *("gan", "mode-collapse", "latent-matching", "diffusion", "disentanglement", "compare"),
+    *("gan", "mode-collapse", "latent-matching", "flows", "diffusion", "disentanglement", "compare"),
     *("fgsm", "fgsm-or-pgd", "defence", "transfer", "findings"),
 )
 """The studies of the tour, in reading order."""
