@@ -122,7 +122,7 @@ def _answer(found: Found) -> str:
     best = max(others, key=lambda label: found.elbo[label].mean)
     gain = found.elbo[best].mean - found.elbo[plain].mean
     error = math.hypot(found.elbo[best].standard_error, found.elbo[plain].standard_error)
-    sure = "" if abs(gain) > 2 * error else f", within the error of {number(error)}"
+    sure = "" if abs(gain) > 2 * error else f", within twice its standard error of {number(error)}"
     uniform, learnt = found.bits["uniform noise"], found.bits["learnt noise"]
     return (
         f"Where log p(x) is known, the best normal posterior misses {gaps['normal']} nats of it, planar flows miss"
