@@ -33,7 +33,7 @@ TINY_MODELS = {
     "wgan": {"epochs": 1, "hidden": (16,)},
     "wgan-gp": {"epochs": 1, "hidden": (16,)},
     "adversarial-autoencoder": {"epochs": 1},
-    "coupling-flow": {"epochs": 1},
+    "coupling-flow": {"epochs": 1, "steps": 1, "width": 8},
     "denoising-autoencoder": {"epochs": 1, "width": 4, "levels": 2, "steps": 1},
     "diffusion": TINY_DIFFUSION,
 }
@@ -51,7 +51,6 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(mode_collapse, "FULL", few)
     patch.setattr(mode_collapse, "SEEDS", {"quick": 1, "full": 2})
     patch.setattr(mode_collapse, "SAMPLES", 200)
-    patch.setitem(generative.QUICK, "coupling-flow", {"levels": 16, "steps": 1, "width": 8, "epochs": 2})
     patch.setattr(flows, "QUICK_EPOCHS", 3)
     patch.setattr(flows, "BANANA", {"normal": (1, 20), "planar": (2, 20), "radial": (2, 20)})
     patch.setattr(context, "QUICK", TINY)

@@ -14,7 +14,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "wgan-gp": {"epochs": 20},
     "adversarial-autoencoder": {"epochs": 20},
     "denoising-autoencoder": {"epochs": 10, "levels": 10, "steps": 3},
-    "coupling-flow": {"levels": 16, "steps": 2, "width": 24, "epochs": 15},
+    "coupling-flow": {"steps": 2, "width": 24, "epochs": 15},
     "diffusion": {"width": 16, "epochs": 20},
 }
 """By recipe, the settings in which quick scale differs from the recipe's defaults: seconds each on digits."""
