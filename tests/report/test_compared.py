@@ -1,6 +1,7 @@
 """Runs and attacks side by side: overlaid curves, and differences on the same examples, against scipy and by hand."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from epslab.evaluation.paired import difference
 from epslab.geometry import Linf
 from epslab.report import comparison, write_report
 from epslab.report.attacks_compared import attacks_compared, names_of
+from epslab.report.comparison import lead
 from epslab.report.robustness import AuditFolder
 from epslab.runs import Column, Measured, Measurement, with_interval
 
@@ -221,3 +223,49 @@ def test_a_page_of_several_begins_with_its_contents(attacked, measured_run, tmp_
     assert len(attacks) == len(set(attacks)) == 2
     assert all(f'id="{anchor}"' in html for anchor, _ in contents)
     assert str(tmp_path) not in html
+
+
+def generative(make_run, recipe, distance, bits=None, note="features of net abc, 360 samples"):
+    """A run of this recipe whose samples were measured, and perhaps its likelihood, which is then the headline."""
+    kernel = Measurement(
+        "kernel_distance", "kernel distance", "", distance, better="lower", note=note, headline=bits is None
+    )
+    own = [] if bits is None else [Measurement("bits_per_dim", "ELBO", "bits/dim", bits, better="lower", headline=True)]
+    conditions = "" if bits is None else "16 grey levels"
+    return make_run(recipe, recipe=recipe, measured=Measured([*own, kernel], conditions=conditions), extra=recipe)
+
+
+def test_models_with_different_headlines_are_ranked_by_what_all_have(make_run):
+    vae, gan = generative(make_run, "vae", 0.2, bits=0.5), generative(make_run, "gan", 0.1)
+    section = comparison([vae, gan])
+    assert [row[0] for row in section.tables[0].rows] == ["gan", "vae"]
+    assert "not ranked" not in section.tables[0].note
+    assert lead([vae, gan]) == "Best of 2: gan (gan on mnist): Kernel distance 0.1 on 10,000 test images."
+    # Of their settings only those that mean the same for any model are shown: not the batch size, nor "extra".
+    columns = section.tables[0].columns
+    assert columns[:2] == ["run", "recipe"]
+    assert "extra" not in columns
+
+
+def test_distances_between_other_features_rank_nothing(make_run):
+    vae, gan = generative(make_run, "vae", 0.2, bits=0.5), generative(make_run, "gan", 0.1, note="features of another")
+    assert [row[0] for row in comparison([vae, gan]).tables[0].rows] == ["vae", "gan"]
+    assert lead([vae, gan]) == ""
+
+
+def test_bounds_under_other_conditions_rank_nothing_even_if_all_have_distances(make_run):
+    """Two headlines of one key: their conditions decide."""
+    vae = generative(make_run, "vae", 0.2, bits=0.5)
+    found = Measured(vae.measured().measurements, conditions="256 grey levels")
+    flow = make_run("flow", recipe="coupling-flow", measured=found)
+    assert lead([vae, flow]) == ""
+    assert "not ranked" in comparison([vae, flow]).tables[0].note
+
+
+def test_shares_between_other_features_are_not_compared_by_example(measured_run):
+    (first, _), (second, _) = measured_run("first", 1), measured_run("second", 2)
+    found = second.measured()
+    noted = [replace(one, note="features of another net") for one in found.measurements]
+    with second.bound({"data": "sha256:same"}):
+        second.record(replace(found, measurements=noted, per_example=second.per_example()), split="test", images=N)
+    assert not paired(comparison([first, second]))

@@ -15,6 +15,8 @@ _PANELS = 6
 """Most quantities whose curves are shown together."""
 
 _NO_SETTINGS = ("provenance", CHANGES, TO_COME)
+_ANY_MODEL = ("recipe", "data", "seed", "epochs", "half")
+"""Settings that mean the same for any model."""
 
 
 def comparison(runs: Sequence[Run]) -> Section:
@@ -27,6 +29,9 @@ def comparison(runs: Sequence[Run]) -> Section:
     configs = [{key: value for key, value in run.config.items() if key not in _NO_SETTINGS} for run in ordered]
     # A setting that only some models have says nothing about the others.
     shared = [key for key in configs[0] if all(key in config for config in configs)]
+    # Between models of different kinds most settings differ, and few of them mean the same.
+    if len({repr(config.get("recipe")) for config in configs}) > 1:
+        shared = [key for key in shared if key in _ANY_MODEL]
     differing = [key for key in shared if len({repr(config[key]) for config in configs}) > 1]
     found = [run.measurements() for run in ordered]
     shown = _shown(found)
@@ -82,23 +87,45 @@ def lead(runs: Sequence[Run]) -> str:
     order = ranked(measured)
     if not order:
         return ""
-    kinds = [one.note for run in order if (one := _headline(run)) is not None]
-    kind = f" ({kinds[0]})" if len(set(kinds)) > 1 and kinds[0] else ""
-    return f"Best of {len(order)}: {run_name(order[0])}: {headline(order[0])}{kind}."
+    by = [one for run in order if (one := _ranking(run, measured)) is not None]
+    kind = f" ({by[0].note})" if len({one.note for one in by}) > 1 and by[0].note else ""
+    return f"Best of {len(order)}: {run_name(order[0])}: {headline(order[0], by[0].key)}{kind}."
 
 
 def ranked(runs: Sequence[Run]) -> list[Run]:
     """The runs by their shared headline measurement, the best first, those without one last; empty if they share none.
 
-    They share it if it has the same key, unit and direction, on the same data and under the same conditions.
+    They share it if it has the same key, unit and direction, on the same data and under the same conditions. Of runs
+    with different headlines, one run's headline is shared if all have it as a measurement of the same kind (``note``).
     """
-    values = [(run, one) for run in runs if (one := _headline(run)) is not None]
-    kinds = {(_data(run), run.measured().conditions, one.key, one.unit, one.better) for run, one in values}
+    values = [(run, one) for run in runs if (one := _ranking(run, runs)) is not None]
+    kinds = {(_data(run), _conditions(run, runs), one.key, one.unit, one.better) for run, one in values}
     if len(kinds) != 1 or values[0][1].better is None:
         return []
     values.sort(key=lambda pair: pair[1].value, reverse=values[0][1].better == "higher")
     best_first = [run for run, _ in values]
     return best_first + [run for run in runs if run not in best_first]
+
+
+def _ranking(run: Run, runs: Sequence[Run]) -> Measurement | None:
+    """What a run is ranked by among these: the measurement that all have, else its own headline."""
+    key = _common(runs)
+    return _headline(run) if key is None else run.measurements().get(key)
+
+
+def _common(runs: Sequence[Run]) -> str | None:
+    """Of runs with different headlines, the headline that all have as a measurement of one kind; None if none is."""
+    found = [measured for run in runs if (measured := run.measurements())]
+    heads = dict.fromkeys(one.key for measured in found for one in measured.values() if one.headline)
+    if len(heads) < 2:
+        return None
+    fits = (key for key in heads if all(key in one for one in found) and len(_values("note", key, found)) == 1)
+    return next(fits, None)
+
+
+def _conditions(run: Run, runs: Sequence[Run]) -> str:
+    """The conditions a ranking depends on: those of headlines; a common measurement of one kind has none."""
+    return run.measured().conditions if _common(runs) is None else ""
 
 
 def _headline(run: Run) -> Measurement | None:
@@ -141,7 +168,7 @@ def _note(runs: Sequence[Run], found: Sequence[dict[str, Measurement]]) -> str:
     conditions = dict.fromkeys(run.measured().conditions for run in runs if run.measurements())
     if len({_data(run) for run in runs}) > 1:
         notes.append("These runs were measured on different data: their numbers do not compare.")
-    elif len(conditions) > 1:
+    elif len(conditions) > 1 and not ranked(runs):
         listed = " or ".join(filter(None, conditions))
         notes.append(f"The runs are not ranked, because not all were measured under the same conditions ({listed}).")
     return " ".join(filter(None, notes))

@@ -11,9 +11,14 @@ def leading(measured: Measured) -> Measurement | None:
     return next((one for one in found if one.headline), found[0] if found else None)
 
 
-def headline(run: Run) -> str | None:
-    """The result in a few words: "Accuracy 98.9 % [98.6, 99.1] on 10,000 test images"; None if nothing was measured."""
-    chosen = leading(run.measured())
+def headline(run: Run, key: str | None = None) -> str | None:
+    """The result in a few words: "Accuracy 98.9 % [98.6, 99.1] on 10,000 test images"; None if nothing was measured.
+
+    Args:
+        run: A run.
+        key: Of the measurement that is told; None: the leading one.
+    """
+    chosen = leading(run.measured()) if key is None else run.measurements().get(key)
     if chosen is None:
         return None
     result = run.result()

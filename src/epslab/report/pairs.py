@@ -72,7 +72,7 @@ def _shared(earlier: Run, later: Run) -> list[tuple[Measurement, Tensor, Tensor]
         # A share compares under any conditions; a likelihood only where both see the image alike.
         if key in before
         and len(before[key]) == len(values) > 1
-        and own[key].unit == others[key].unit
+        and (own[key].unit, own[key].note) == (others[key].unit, others[key].note)
         and (alike or own[key].unit == "fraction")
     ]
 
