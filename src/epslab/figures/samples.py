@@ -1,6 +1,7 @@
 """Several samplers side by side, by several measures."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,6 +11,7 @@ from epslab.figures.words import named, sentence
 from epslab.runs import number
 
 _GREY = "#b6bdc6"
+_TITLE = 11  # letters a line of a panel's title has room for
 
 
 @styled
@@ -27,12 +29,15 @@ def side_by_side(names: Sequence[str], measures: Mapping[str, Vector], *, yardst
     places = np.arange(len(names))
     colours = [BLUE if place < len(names) - yardsticks else _GREY for place in places]
     for axes, (measure, values) in zip(panels.flat, measures.items(), strict=False):
-        drawn = axes.barh(places, array(values), color=colours, height=0.7)
-        axes.bar_label(drawn, [number(float(value)) for value in array(values)], padding=3, color=QUIET)
+        axes.barh(places, array(values), color=colours, height=0.7)
+        for place, value in zip(places, array(values).tolist(), strict=True):
+            # Right of a bar to the left, too: on its left are the names.
+            at = (max(value, 0.0), place)
+            axes.annotate(number(value), at, (4, 0), textcoords="offset points", va="center", color=QUIET)
         axes.set_yticks(places, names)
         axes.set_xticks([])
         axes.spines[:].set_visible(False)
-        axes.set(title=measure)
+        axes.set(title=fill(measure, _TITLE))
         axes.margins(x=0.45, y=0.02)
         axes.grid(visible=False)
         axes.tick_params(axis="y", length=0)
