@@ -25,6 +25,7 @@ QUESTION = "Which generative model is best, and best at what?"
 
 MODELS: Mapping[str, str] = {
     "vae": "VAE",
+    "adversarial-autoencoder": "adversarial AE",
     "gan": "GAN",
     "wgan": "WGAN",
     "wgan-gp": "WGAN-GP",
