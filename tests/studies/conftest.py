@@ -8,6 +8,7 @@ import pytest
 from epslab import studies
 from epslab.report import StudyResult
 from epslab.studies import (
+    autoencoders,
     classifiers,
     context,
     diffusion,
@@ -17,6 +18,7 @@ from epslab.studies import (
     flows,
     gan,
     generative,
+    langevin,
     mode_collapse,
     trained,
 )
@@ -34,6 +36,7 @@ TINY_MODELS = {
     "wgan-gp": {"epochs": 1, "hidden": (16,)},
     "adversarial-autoencoder": {"epochs": 1},
     "coupling-flow": {"epochs": 1, "steps": 1, "width": 8},
+    "autoencoder": {"epochs": 3, "hidden": (16,)},
     "denoising-autoencoder": {"epochs": 1, "width": 4, "levels": 2, "steps": 1},
     "diffusion": TINY_DIFFUSION,
 }
@@ -60,6 +63,9 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(gan, "SHOWN", (0, 1, 5, 20))
     patch.setattr(disentanglement, "QUICK", replace(disentanglement.QUICK, hidden=(16,), epochs=1))
     patch.setattr(classifiers, "QUICK", TINY_NETS)
+    patch.setattr(autoencoders, "COMPONENTS", {"quick": (2, 20), "full": (2, 20)})
+    patch.setattr(autoencoders, "LINEAR_EPOCHS", 3)
+    patch.setattr(langevin, "RING", dict.fromkeys(("quick", "full"), replace(langevin.RING["quick"], epochs=1)))
     patch.setattr(classifiers, "FULL", {name: replace(net, epochs=1) for name, net in TINY_NETS.items()})
     patch.setattr(classifiers, "SURROGATES", {"quick": TINY_NETS, "full": classifiers.FULL})
     whole = trained.images_to_attack

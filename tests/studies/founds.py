@@ -6,10 +6,12 @@ from collections.abc import Mapping
 import torch
 
 from epslab import figures
+from epslab.classifiers import Proportion
 from epslab.evaluation.estimate import Estimate
 from epslab.evaluation.samples import SampleEntry
 from epslab.runs import Column
 from epslab.studies import (
+    autoencoders,
     beta,
     compare,
     defence,
@@ -22,6 +24,7 @@ from epslab.studies import (
     findings,
     flows,
     gan,
+    langevin,
     latent_matching,
     manifold,
     mode_collapse,
@@ -297,6 +300,44 @@ def of_disentanglement() -> disentanglement.Found:
     return disentanglement.Found(models, best, seeds=1, images=1024)
 
 
+def of_autoencoders() -> autoencoders.Found:
+    errors = {"PCA": (3.0, 1.0), "linear autoencoder": (3.1, 1.01), "deep autoencoder": (2.0, 0.8)}
+    shares = ((0.3, 0.2), (0.9, 0.5), (0.95, 0.96))
+    return autoencoders.Found(
+        images=360,
+        variance=4.0,
+        components=(2, 10),
+        errors={kind: tuple(map(estimate, values)) for kind, values in errors.items()},
+        sines=(0.001, 0.02),
+        shown=10,
+        originals=torch.rand(3, 1, 8, 8),
+        reconstructed={kind: torch.rand(3, 1, 8, 8) for kind in errors},
+        drawn={
+            name: autoencoders.Drawn(estimate(precision), estimate(coverage))
+            for name, (precision, coverage) in zip(autoencoders.SOURCES, shares, strict=True)
+        },
+        samples={name: torch.rand(4, 1, 8, 8) for name in autoencoders.SOURCES},
+    )
+
+
+def of_langevin() -> langevin.Found:
+    places = torch.cartesian_prod(torch.arange(3.0), torch.arange(3.0))
+    fields = {"σ = 1": -places, "σ = 0.3": 0.1 * places}
+    return langevin.Found(
+        chains=100,
+        variance=tuple(Estimate(langevin.exact_variance(h) + 0.01, 0.01, 100) for h in langevin.STEPS),
+        drawn=200,
+        shares={"exact": Proportion(160, 200), "plain": Proportion(100, 200), "annealed": Proportion(158, 200)},
+        points={name: torch.rand(20, 2) for name in ("exact", "plain", "annealed")},
+        ring=langevin.Ring(
+            torch.rand(20, 2), places, fields, fields, {"σ = 1": 0.01, "σ = 0.3": 0.02}, torch.rand(20, 2), 8,
+            Proportion(90, 100),
+        ),
+        walk=torch.rand(6, 1, 8, 8),
+        stops=3,
+    )  # fmt: skip
+
+
 ALL = {
     "vae": of_vae,
     "manifold": of_manifold,
@@ -304,6 +345,8 @@ ALL = {
     "estimators": of_estimators,
     "reparameterisation": of_reparameterisation,
     "divergences": of_divergences,
+    "autoencoders": of_autoencoders,
+    "langevin": of_langevin,
     "gan": of_gan,
     "mode-collapse": of_mode_collapse,
     "latent-matching": of_latent_matching,

@@ -11,6 +11,7 @@ from epslab.report import StudyResult
 from epslab.runs import png
 from epslab.studies import STUDIES, flows, question
 from epslab.studies.defence import PUBLISHED, ROWS
+from epslab.studies.langevin import STEPS
 from epslab.studies.reparameterisation import Quality
 from epslab.studies.same_defence import Gap, Sameness
 
@@ -85,6 +86,23 @@ def test_manifold(agreement: float, verdict: str) -> None:
 def test_manifold_that_costs_less() -> None:
     found = founds.of_manifold()
     assert "0.2 less with two." in told("manifold", replace(found, narrow=found.wide, wide=found.narrow)).answer
+
+
+def test_autoencoders() -> None:
+    answer = told("autoencoders").answer
+    assert "With D=10 components PCA keeps 75.0 % of the test images' variance, the deep autoencoder 80.0 %." in answer
+    assert "it keeps 74.8 %, its error is 1.0 % above PCA's" in answer
+    assert "fitted to them have precision 30.0 % and coverage 20.0 %; a VAE's" in answer
+    assert answer.endswith("training images precision 95.0 % and coverage 96.0 %.")
+
+
+def test_langevin() -> None:
+    result = told("langevin")
+    assert "is 4 at h=1.5 (4.010 ± 0.010 measured); the measured variances agree with it" in result.answer
+    assert "puts 50.0 %" in result.answer
+    assert "as many steps put 79.0 %" in result.answer
+    off = replace(founds.of_langevin(), variance=tuple(estimate(1.0) for _ in STEPS))
+    assert "the measured variances do not all agree with it" in told("langevin", off).answer
 
 
 def test_beta() -> None:

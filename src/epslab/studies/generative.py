@@ -13,7 +13,8 @@ QUICK: dict[str, dict[str, Any]] = {
     "wgan": {"epochs": 20},
     "wgan-gp": {"epochs": 20},
     "adversarial-autoencoder": {"epochs": 20},
-    "denoising-autoencoder": {"epochs": 10, "levels": 10, "steps": 3},
+    "autoencoder": {"epochs": 40},
+    "denoising-autoencoder": {"epochs": 15, "learning_rate": 3e-3, "levels": 20, "steps": 4, "sample_epochs": ()},
     "coupling-flow": {"steps": 2, "width": 24, "epochs": 15},
     "diffusion": {"width": 16, "epochs": 20},
 }

@@ -8,6 +8,7 @@ from epslab.names import Names
 
 NAMES = (
     *("vae", "manifold", "beta", "estimators", "reparameterisation", "divergences"),
+    *("autoencoders", "langevin"),
     *("gan", "mode-collapse", "latent-matching", "flows", "diffusion", "disentanglement", "compare"),
     *("fgsm", "fgsm-or-pgd", "defence", "transfer", "findings"),
 )
