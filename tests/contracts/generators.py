@@ -183,7 +183,11 @@ CASES = [
         "adversarial-autoencoder-conv",
         _ADVERSARIAL | {"matching": "wasserstein", "judge_steps": 2, "net": "conv", "width": 2},
     ),
-    _case("adversarial-autoencoder-mmd", {"latent_dim": 2, "hidden": (8,), "matching": "mmd"}),
+    _case(
+        "adversarial-autoencoder-mmd",
+        {"latent_dim": 2, "hidden": (8,), "matching": "mmd"},
+        shapes=(*IMAGES, *POINTS),
+    ),
     _case("vae-conv", {"latent_dim": 2, "net": "conv", "width": 2}, densities=(("elbo", _elbo),)),
     _case(
         "vae-flows",

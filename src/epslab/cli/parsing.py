@@ -107,7 +107,7 @@ class Parser(ArgumentParser):
 
 def _data_sets() -> str:
     """The data sets of images by name, and those of installed packages; nothing is imported."""
-    return ", ".join(Names("epslab.data", dict.fromkeys(("digits", "mnist", "fashion-mnist", "cifar10"), "")))
+    return ", ".join(Names("epslab.data", dict.fromkeys(("digits", "mnist", "fashion-mnist", "cifar10", "shapes"), "")))
 
 
 class _Help(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):

@@ -53,7 +53,8 @@ def build(settings: AdversarialAutoencoderRecipe, shape: tuple[int, ...], seed: 
             pair = perceptron_pair(shape, settings.latent_dim, settings.hidden)
         if settings.matching == "mmd":
             return WassersteinAutoencoder(*pair, shape=shape, latent_dim=settings.latent_dim)
-        judge = PerceptronCritic((settings.latent_dim,), settings.judge)
+        # A critic's values are only compared: a last bias would cancel.
+        judge = PerceptronCritic((settings.latent_dim,), settings.judge, bias=settings.matching == "jensen-shannon")
         return AdversarialAutoencoder(*pair, judge, shape=shape, latent_dim=settings.latent_dim)
 
 
