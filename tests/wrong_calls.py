@@ -19,6 +19,7 @@ from epslab.data import load
 from epslab.defences import AdversarialBatch, AdversarialLoss
 from epslab.evaluation import RadiusSweep, evaluate_robustness
 from epslab.geometry import L2, Linf
+from epslab.recipes import RECIPES
 from epslab.runs import Run
 
 net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 5)).requires_grad_(False)
@@ -185,6 +186,14 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "a dict of outputs": (
         lambda: accuracy(lambda x: {"scores": net(x)}, x, y),
         "The model returns dict with 'scores'",
+    ),
+    "a schedule nobody knows": (
+        lambda: RECIPES["vae"](schedule="linear"),
+        "`schedule=` is 'linear', but must be one of 'constant', 'cosine', 'one-cycle', 'step'.",
+    ),
+    "a noise schedule nobody knows": (
+        lambda: RECIPES["diffusion"](noise_schedule="quadratic"),
+        "`noise_schedule=` is 'quadratic', but must be one of 'cosine', 'linear'.",
     ),
     "nothing": (lambda: FGSM(ball)(lambda x: None, x, y), "The model returns None, but must return its logits"),
 }

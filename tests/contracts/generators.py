@@ -232,3 +232,6 @@ CASES = [
     _case("wgan-points", {"latent_dim": 3, "hidden": (8,), "critic_steps": 2}, shapes=POINTS),
     _case("wgan-gp", {"latent_dim": 3, "net": "conv", "width": 2, "critic_steps": 2}),
 ]
+
+TRAINED = [*{case.recipe: case for case in reversed(CASES)}.values()]
+"""The first case of each recipe: variants are trained by the same code."""

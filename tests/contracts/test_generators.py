@@ -74,6 +74,14 @@ def test_sampling_leaves_the_model_and_the_generators_as_they_were(case: Case, s
 
 
 @pytest.mark.parametrize(("case", "shape"), DRAWN)
+def test_weights_are_all_that_a_sample_depends_on(case: Case, shape: Shape) -> None:
+    """Loaded into a model that was built by another seed, they draw the same bits."""
+    model, other = case.model(shape), case.plan(shape, seed=1).model
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(other.sample(3, generator()), model.sample(3, generator()))
+
+
+@pytest.mark.parametrize(("case", "shape"), DRAWN)
 def test_without_a_generator_torchs_own_is_used_and_moves_on(case: Case, shape: Shape) -> None:
     model = case.model(shape)
     with torch.random.fork_rng():

@@ -15,16 +15,16 @@ from epslab.recipes import running
 from epslab.recipes.plan import Plan
 from epslab.runs import Run
 
-from .generators import CASES, Case, interrupted_and_killed
+from .generators import TRAINED, Case, interrupted_and_killed
 
 
 def generator() -> torch.Generator:
     return seeds.generator(0, "contract")
 
 
-@pytest.fixture(scope="module", params=CASES, ids=[case.name for case in CASES])
+@pytest.fixture(scope="module", params=TRAINED, ids=[case.name for case in TRAINED])
 def case(request: pytest.FixtureRequest) -> Case:
-    """Every model in turn."""
+    """A model of every recipe in turn."""
     chosen: Case = request.param
     return chosen
 

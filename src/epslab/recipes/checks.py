@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import fields as fields_of
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from epslab.errors import UserError
 
@@ -25,6 +25,23 @@ def require(settings: Any, wanted: str, holds: Callable[[Any], bool], *fields: s
         value, nullable = getattr(settings, field), "None" in types[field]
         if not (nullable and value is None) and not holds(value):
             raise UserError(f"`{field}=` is {value}, but must be {wanted}{', or `None`' if nullable else ''}.")
+
+
+def require_choices(settings: Any) -> None:
+    """Refuse a value that is none of those a field's ``Literal`` names.
+
+    Raises:
+        UserError: One is not; the sentence names the setting, its value and what it may be.
+    """
+    try:
+        hints = get_type_hints(type(settings))
+    except (NameError, TypeError):  # annotations that nobody can read say nothing
+        return
+    for field in fields_of(settings):
+        hint, value = hints.get(field.name), getattr(settings, field.name)
+        if get_origin(hint) is Literal and value not in get_args(hint):
+            known = ", ".join(map(repr, get_args(hint)))
+            raise UserError(f"`{field.name}=` is {value!r}, but must be one of {known}.")
 
 
 def pixels(value: float | str, name: str) -> float:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from epslab.recipes.checks import require
+from epslab.recipes.checks import require, require_choices
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ patience=None, validation_fraction=0.1, half='all', width=64)
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work, before anything is loaded or written."""
+        require_choices(self)
         require(self, "1 or more", lambda n: n >= 1, "epochs", "batch_size", "patience")
         require(self, "more than 0", lambda x: x > 0, "learning_rate", "gradient_clip")
         require(self, "between 0 and 1", lambda x: 0 < x < 1, "ema_decay", "validation_fraction")
