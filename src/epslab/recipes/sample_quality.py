@@ -88,7 +88,7 @@ def _show(report: SampleReport, samples: Tensor, train: Any, run: Run) -> None:
     copied = train.batch(found.samples.index[order, 0].cpu())[0]
     run.show(
         "nearest-training-images",
-        figures.reconstructions(samples[order], copied, names=("sample", "nearest training image")),
+        figures.reconstructions(samples[order], copied, names=("sample", "training image")),
         f"Of {len(samples):,} samples, the {len(order)} that are most like a single training image, above that image: a"
         " model that repeats its training images shows pairs of equals here.",
     )
