@@ -18,7 +18,7 @@ def vector_fields(points: Points, places: Posteriors, fields: Mapping[str, Poste
     >>> import torch
     >>> from epslab.figures import vector_fields
     >>> drawing = vector_fields(torch.randn(50, 2), torch.eye(2), {"towards 0": -torch.eye(2)})
-    >>> [axes.get_title() for axes in drawing.axes]
+    >>> [axes.get_title("left") for axes in drawing.axes]
     ['towards 0']
 
     Args:

@@ -144,7 +144,6 @@ def tell(found: Found) -> StudyResult:
     law = [exact_variance(h) for h in STEPS]
     measured = ([one.mean for one in found.variance], [2 * one.standard_error for one in found.variance])
     ring = found.ring
-    centres = (TWO.centres, 3 * TWO.std)
     return StudyResult(
         name="langevin",
         question=QUESTION,
@@ -161,7 +160,7 @@ def tell(found: Found) -> StudyResult:
             f"Two modes that hold {SMALL} and {LARGE} of the points, drawn exactly and by Langevin dynamics"
             " with the exact score, from the same uniform start. Circles: three standard deviations.": figures.planes(
                 dict(found.points),
-                circles=centres,
+                circles=(TWO.centres, 3 * TWO.std),
             ),
             "The score of the ring of 8 smoothed by noise sigma, times sigma²: exact, and by a denoising autoencoder."
             " Arrows point to where denoising moves a point; long ones are shortened.": figures.vector_fields(
