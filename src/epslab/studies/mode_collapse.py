@@ -75,6 +75,8 @@ class Found:
 
     seeds: int
     samples: int  #: of each model
+    epochs: Mapping[str, int]  #: passes over the 9,000 training points, by recipe
+    quick: bool  #: trained for seconds
     modes: Mapping[str, int]  #: of the data
     centres: Mapping[str, Float[Tensor, "k 2"]]
     std: Mapping[str, float]  #: of a mode
@@ -90,6 +92,8 @@ def measure(context: Context) -> Found:
     return Found(
         seeds=SEEDS[context.scale],
         samples=SAMPLES,
+        epochs={name: own["epochs"] for name, own in context.pick(QUICK, FULL).items()},
+        quick=context.scale == "quick",
         modes={name: len(own) for name, own in modes.items()},
         centres={name: own.centres for name, own in modes.items()},
         std={name: own.std for name, own in modes.items()},
@@ -147,10 +151,11 @@ def _or_none(report: ModesReport, value: float) -> float | None:
 
 def tell(found: Found) -> StudyResult:
     """Modes found and good samples, with the samples themselves."""
+    short = " These models were trained for seconds each: at full scale they are sharper." if found.quick else ""
     return StudyResult(
         name="mode-collapse",
         question=QUESTION,
-        answer=" ".join(_answer(found, name) for name in found.models),
+        answer=" ".join(_answer(found, name) for name in found.models) + short,
         figures={
             f"{found.modes[name]} modes: held-out points, and samples of each model of the first seed. Circles:"
             f" {DEVIATIONS:g} standard deviations around each mode of the data.": figures.planes(
@@ -216,7 +221,8 @@ def _table(found: Found, name: str) -> Table:
         note=f"Good: within {DEVIATIONS:g} standard deviations of a mode's centre. Found: a mode with a good sample;"
         " fewest: with the worst training seed. Width: of the good samples, 1 is the data's, 0 a point. Imbalance: KL"
         " from the modes' shares of the good samples to equal shares. The VAE is told the modes' standard deviation."
-        f" A flow maps the plane one-to-one, so that samples lie between modes that it cannot tear apart.{several}",
+        " A flow maps the plane one-to-one, so that samples lie between modes that it cannot tear apart. Epochs:"
+        f" {', '.join(f'{MODELS[recipe]} {epochs}' for recipe, epochs in found.epochs.items())}.{several}",
     )
 
 
