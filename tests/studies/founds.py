@@ -114,9 +114,9 @@ def of_mode_collapse() -> mode_collapse.Found:
     models = dict.fromkeys(mode_collapse.MODELS, outcome((0, 1), 0.1))
     models |= {"gan": outcome((1, 2), 0.5), "vae": outcome((0, 0), 0.0), "diffusion": outcome((2, 2), 0.9)}
     own = {"ring": outcome((2,), 0.99)}
-    return mode_collapse.Found(
-        2, 200, {"ring": 2}, {"ring": plane}, {"ring": 0.1}, {"ring": 0.9889}, own, {"ring": models}
-    )
+    epochs = dict.fromkeys(mode_collapse.MODELS, 3)
+    ring = ({"ring": 2}, {"ring": plane}, {"ring": 0.1}, {"ring": 0.9889})
+    return mode_collapse.Found(2, 200, epochs, False, *ring, own, {"ring": models})
 
 
 def of_latent_matching() -> latent_matching.Found:

@@ -352,6 +352,9 @@ def test_mode_collapse_says_who_finds_all_modes_with_every_seed() -> None:
     rows = {row[0]: row[1:] for row in result.tables[0].rows}
     assert rows["VAE"][1:5] == (0, "0 ± 0", "—", "—")
     assert rows["GAN"][:2] == ("1.5 ± 0.707", 1)
+    assert "Epochs: GAN 3, WGAN 3," in result.tables[0].note
+    assert "trained for seconds" not in result.answer
+    assert "trained for seconds" in told("mode-collapse", replace(founds.of_mode_collapse(), quick=True)).answer
 
 
 def test_latent_matching_says_whose_codes_follow_the_prior() -> None:

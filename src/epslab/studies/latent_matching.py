@@ -28,10 +28,10 @@ QUESTION = "How do the codes of all images together come to follow the prior, an
 
 MODELS = {
     "vae": "VAE",
-    "jensen-shannon": "AAE, discriminator",
-    "wasserstein": "AAE, critic",
+    "jensen-shannon": "AAE, JS",
+    "wasserstein": "AAE, Wasserstein",
     "mmd": "WAE-MMD",
-    "none": "plain autoencoder",
+    "none": "no matching",
 }
 """The VAE, the ways of ``AdversarialAutoencoderRecipe.matching``, and none; and what a table calls them."""
 MOST = 2500
@@ -138,7 +138,7 @@ def _answer(found: Found) -> str:
     matched = {name: model for name, model in models.items() if name != "none"}
     sharpest = min(matched, key=lambda name: matched[name].error.mean)
     told = (
-        f"The codes of {' and of '.join(follow)} cannot be told from draws of the prior"
+        f"The codes of {_and(follow)} cannot be told from draws of the prior"
         if follow
         else "No model's codes follow the prior exactly"
     )
@@ -149,6 +149,10 @@ def _answer(found: Found) -> str:
         f" reconstruction with matching is that of {MODELS[sharpest]}, a squared error of"
         f" {text(matched[sharpest].error)} beside {text(plain.error)} without."
     )
+
+
+def _and(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{'; '.join(names[:-1])} and {names[-1]}"
 
 
 def _table(found: Found) -> Table:
@@ -165,7 +169,8 @@ def _table(found: Found) -> Table:
             )
             for name, model in found.models.items()
         ],
-        note="Squared error: of the reconstruction, summed over pixels; of a VAE, at the posterior's mean. MMD: by a"
+        note="AAE, JS: codes judged by a discriminator (Jensen–Shannon); AAE, Wasserstein: by a critic; WAE-MMD: by no"
+        " net; no matching: an autoencoder whose codes are free. Squared error: of the reconstruction, summed over pixels; of a VAE, at the posterior's mean. MMD: by a"
         f" normal kernel of width √2, unbiased, {found.compared:,} codes against N(0, I) itself; its standard deviation"
         f" for as many draws of the prior is {number(found.spread)}. Coverage: share of test images with a decoded draw"
         f" of the prior (of the VAE its mean) nearby, by the pixels' distances. ± is the standard error over test"
