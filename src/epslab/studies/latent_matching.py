@@ -170,9 +170,9 @@ def _table(found: Found) -> Table:
             for name, model in found.models.items()
         ],
         note="AAE, JS: codes judged by a discriminator (Jensen–Shannon); AAE, Wasserstein: by a critic; WAE-MMD: by no"
-        " net; no matching: an autoencoder whose codes are free. Squared error: of the reconstruction, summed over pixels; of a VAE, at the posterior's mean. MMD: by a"
-        f" normal kernel of width √2, unbiased, {found.compared:,} codes against N(0, I) itself; its standard deviation"
-        f" for as many draws of the prior is {number(found.spread)}. Coverage: share of test images with a decoded draw"
-        f" of the prior (of the VAE its mean) nearby, by the pixels' distances. ± is the standard error over test"
-        " images.",
+        " net; no matching: an autoencoder whose codes are free. Squared error: of the reconstruction, summed over"
+        " pixels; of a VAE, at the posterior's mean. MMD: by a normal kernel of width √2, unbiased,"
+        f" {found.compared:,} codes against N(0, I) itself; its standard deviation for as many draws of the prior is"
+        f" {number(found.spread)}. Coverage: share of test images with a decoded draw of the prior (of the VAE its"
+        " mean) nearby, by the pixels' distances. ± is the standard error over test images.",
     )
