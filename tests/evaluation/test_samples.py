@@ -168,6 +168,13 @@ def test_the_kernel_distance_of_two_normal_laws() -> None:
     assert 1 < sum(one.standard_error for one in null) / len(null) / spread < 2.5
 
 
+def test_the_kernel_distance_leaves_out_a_point_with_itself() -> None:
+    x, y = normal(30, 2, 0), 0.5 + normal(30, 2, 1)
+    kernel = [(a @ b.T / 2 + 1) ** 3 for a, b in ((x, x), (y, y), (x, y))]
+    within = sum((k.sum() - k.trace()).item() / (30 * 29) for k in kernel[:2])
+    assert kernel_distance(x, y).mean == pytest.approx(within - 2 * kernel[2].mean().item(), rel=1e-9)
+
+
 def test_many_samples_are_compared_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("epslab.evaluation.samples.distances._WHOLE", 50)
     monkeypatch.setattr("epslab.evaluation.samples.distances._BLOCK", 20)
