@@ -12,6 +12,7 @@ from epslab.errors import UserError
 from epslab.generative.flows.dequantisation import UniformDequantisation, VariationalDequantisation
 from epslab.generative.flows.equalise import Equalise
 from epslab.recipes import RECIPES
+from epslab.recipes.coupling_flow.pictures import interpolations
 from epslab.recipes.coupling_flow.plan import build, plan
 from epslab.recipes.coupling_flow.settings import CouplingFlowRecipe
 from epslab.runs import Run
@@ -68,6 +69,16 @@ def test_a_run_is_measured_in_bits_with_its_bound_named(trained: Run) -> None:
     assert "16 grey levels" in trained.result()["conditions"]
 
 
+def test_paths_between_codes_begin_and_end_at_the_images(trained: Run) -> None:
+    """Noise within a level does not change the level: the ends are the test images, in 16 grey levels."""
+    flow, test = recipes.load(trained), load("digits", "test")[:4]
+    paths = interpolations(flow, test, 0).view(2, 9, 1, 8, 8)
+    ends = torch.cat([paths[0, [0, -1]], paths[1, [0, -1]]])
+    wanted = (test.images * 16).long().clamp(max=15) / 15
+    assert ((ends - wanted).abs() < 0.01).float().mean() > 0.99  # rounding moves a pixel at a level's border
+    assert (paths[:, 4] - paths[:, 0]).abs().max() > 0.1
+
+
 def test_points_are_measured_in_nats(tmp_path: Path) -> None:
     run = train(tmp_path / "run", f"{__name__}:points", steps=2, width=8)
     found = recipes.evaluate(run, generated=0)
@@ -75,6 +86,7 @@ def test_points_are_measured_in_nats(tmp_path: Path) -> None:
     assert found["log_p"].headline
     assert run.metrics().keys() == {"epoch", "train/loss", "val/loss"}
     assert recipes.sample(run, 5).shape == (5, 2)
+    assert "codes" in {picture.name for picture in run.pictures()}
 
 
 def test_three_channels_and_odd_sides_are_planned() -> None:

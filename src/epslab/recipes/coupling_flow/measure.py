@@ -7,6 +7,7 @@ from epslab.evaluation.dequantised import Dequantised
 from epslab.evaluation.estimators import Exact
 from epslab.evaluation.likelihood import evaluate_likelihood
 from epslab.generative.flows.coupling_flow import CouplingFlow
+from epslab.recipes.coupling_flow.pictures import draw_all
 from epslab.recipes.plan import Asked
 from epslab.recipes.quality import joined, measure_samples
 from epslab.runs import Measured, Measurement, Run
@@ -18,6 +19,7 @@ def measure(flow: CouplingFlow, run: Run, examples: ImageSet | PointSet, asked: 
     report = evaluate_likelihood(
         flow, examples, estimators, batch_size=asked.batch_size, seed=asked.seed, progress=asked.progress
     )
+    draw_all(flow, run, examples, asked.seed)
     found = Measured(
         report.measurements() if flow.of_images else _in_nats(report.measurements()),
         conditions=f"{flow.levels} grey levels" if flow.of_images else "a density of points",
