@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
 from epslab import figures, recipes
-from epslab.evaluation.collapse import CollapseReport
 from epslab.generative.gan import GAN
 from epslab.recipes.gan.measure import collapse_of
 from epslab.recipes.gan.pictures import paths
@@ -34,7 +32,6 @@ class Found:
     """The trained model, and two experiments with its parts."""
 
     epochs: int  #: of training
-    spread: float  #: mean distance of two samples over that of two images
     statement: str  #: whether the model has collapsed, a sentence
     curves: Mapping[str, list[float]]  #: the columns of ``metrics.csv``
     columns: Mapping[str, Column]  #: what these columns are
@@ -50,14 +47,12 @@ def measure(context: Context) -> Found:
     assert isinstance(settings, GANRecipe)
     model: GAN = recipes.load(run)
     parts = recipes.splits(run, context.data_root)
-    report = _collapse(model, parts, context.seed)
     epochs = sorted({epoch for epoch in (*settings.sample_epochs, settings.epochs) if epoch <= settings.epochs})
     fresh = build(settings, parts.train.image_shape, context.seed)
     assert isinstance(fresh, GAN)
     return Found(
         epochs=settings.epochs,
-        spread=report.spread.mean,
-        statement=report.statement,
+        statement=collapse_of(model, parts.test, parts.train, min(1000, len(parts.test)), context.seed).statement,
         curves={name: list(values) for name, values in run.metrics().items()},
         columns=dict(run.columns()),
         samples={epoch: (run.figures / f"samples-epoch-{epoch:04d}.png").read_bytes() for epoch in epochs},
@@ -67,10 +62,6 @@ def measure(context: Context) -> Found:
             fresh, parts.train[:2000].images, SHOWN, settings.rate_for(parts.train.image_shape), context.seed
         ),
     )
-
-
-def _collapse(model: GAN, parts: Any, seed: int) -> CollapseReport:
-    return collapse_of(model, parts.test, parts.train, min(1000, len(parts.test)), seed)
 
 
 def tell(found: Found) -> StudyResult:

@@ -53,7 +53,8 @@ def collapse_of(
     samples = model.sample(max(_FEWEST, n), seeds.generator(seed, "collapse")).cpu()
     most = min(_MOST, len(images))
     real = images.take(most, seed).batch(torch.arange(most))[0]
-    if train is None or train.labels is None or len(names := _names(train)) < 2:
+    counted = isinstance(images, PointSet) and images.modes is not None  # by measure_samples, against their centres
+    if counted or train is None or train.labels is None or len(names := _names(train)) < 2:
         return evaluate_collapse(samples, real)
     like = nearest(samples, train).index[:, 0]
     return evaluate_collapse(samples, real, (train.labels[like], train.labels), names)
