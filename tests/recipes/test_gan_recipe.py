@@ -28,7 +28,7 @@ def test_the_names_are_the_recipes() -> None:
 @pytest.mark.parametrize(
     ("recipe", "settings", "sentence"),
     [
-        ("gan", {"latent_dim": 0}, "`latent_dim=` is 0, but must be 1 or more."),
+        ("gan", {"latent_dim": 0}, "`latent_dim=` is 0, but must be 1 or more, or `None`."),
         ("gan", {"critic_steps": 0}, "`critic_steps=` is 0, but must be 1 or more."),
         ("gan", {"width": 0}, "`width=` is 0, but must be 1 or more."),
         ("gan", {"hidden": ()}, "`hidden=` is (), but must be one layer or more"),
@@ -51,6 +51,15 @@ def test_the_net_follows_the_shape() -> None:
     assert isinstance(build(GANRecipe(net="perceptron"), MNIST, 0).generator, PerceptronGenerator)
     with pytest.raises(UserError, match="these examples are points of shape"):
         build(GANRecipe(net="conv"), POINTS, 0)
+
+
+def test_points_have_fewer_latents_and_deeper_nets() -> None:
+    for shape, latent_dim, layers in ((DIGITS, 64, 3), (POINTS, 8, 4)):
+        model = build(GANRecipe(), shape, 0)
+        assert model.latent_dim == latent_dim
+        for net in (model.generator, model.discriminator):
+            assert sum(isinstance(part, nn.Linear) for part in net.modules()) == layers  # type: ignore[union-attr]
+    assert build(GANRecipe(latent_dim=3, hidden=(9,)), POINTS, 0).generator.body[0].weight.shape == (9, 3)  # type: ignore[union-attr, index]
 
 
 def test_generators_of_images_are_normalised_over_the_batch_and_what_judges_never_is() -> None:

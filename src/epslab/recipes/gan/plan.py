@@ -51,24 +51,29 @@ def build(settings: AdversarialRecipe, shape: tuple[int, ...], seed: int) -> Imp
     """
     with seeds.seeded(seed, "weights"):
         generator, judge = _nets(settings, shape)
+    latent_dim = settings.latent_dim_for(shape)
     if isinstance(settings, GANRecipe):
-        return GAN(generator, judge, settings.latent_dim)
-    return WassersteinGAN(generator, judge, settings.latent_dim)
+        return GAN(generator, judge, latent_dim)
+    return WassersteinGAN(generator, judge, latent_dim)
 
 
 def _nets(settings: AdversarialRecipe, shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
-    bias = isinstance(settings, GANRecipe)
+    bias, latent_dim, hidden = (
+        isinstance(settings, GANRecipe),
+        settings.latent_dim_for(shape),
+        settings.hidden_for(shape),
+    )
     if settings.net_for(shape) == "conv":
         if len(shape) != 3:
             raise UserError(
                 f"`net='conv'` is for images, but these examples are points of shape {shape}: `net='auto'`."
             )
-        generator = ConvGenerator(shape, settings.latent_dim, settings.width)
+        generator = ConvGenerator(shape, latent_dim, settings.width)
         return generator, ConvCritic(shape, settings.width, bias)
     return (
         # No batch normalisation for points, as in the toy experiments of Gulrajani et al. (2017).
-        PerceptronGenerator(shape, settings.latent_dim, settings.hidden, batch_norm=len(shape) == 3),
-        PerceptronCritic(shape, settings.hidden[::-1], bias),
+        PerceptronGenerator(shape, latent_dim, hidden, batch_norm=len(shape) == 3),
+        PerceptronCritic(shape, hidden[::-1], bias),
     )
 
 

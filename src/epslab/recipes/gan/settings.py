@@ -15,12 +15,12 @@ class AdversarialRecipe(TrainingSettings):
     """A generator trained against a net that judges its samples; ``epochs`` count passes of that net over the data.
 
     Args:
-        latent_dim: Dimensions D of the noise z that the generator starts from.
+        latent_dim: Dimensions D of the noise z that the generator starts from; null: 64 for images, 8 for points.
         net: "conv": convolutions; "perceptron": fully connected layers, the only choice for points; "auto": perceptrons
             for points and for images with a side below 16.
         width: Channels of the finest layer of the convolutional nets; each coarser one has twice as many.
-        hidden: Units of each hidden layer of the generator's perceptron, e.g. "[256, 256]"; the net that judges mirrors
-            them.
+        hidden: Units of each hidden layer of the generator's perceptron; the net that judges mirrors them. Null:
+            "[256, 256]" for images, "[128, 128, 128]" for points.
         critic_steps: Steps of the net that judges for each step of the generator.
         sample_epochs: Epochs after which samples are drawn; 0 means before training. The last epoch always counts.
     """
@@ -34,10 +34,10 @@ class AdversarialRecipe(TrainingSettings):
     learning_rate: float | None = None
     schedule: Literal["constant", "cosine", "one-cycle", "step"] = "cosine"
     ema_decay: float | None = 0.999
-    latent_dim: int = 64
+    latent_dim: int | None = None
     net: Literal["auto", "conv", "perceptron"] = "auto"
     width: int = 32
-    hidden: tuple[int, ...] = (256, 256)
+    hidden: tuple[int, ...] | None = None
     critic_steps: int = 1
     sample_epochs: tuple[int, ...] = (0, 1, 3, 10, 30, 100)
 
@@ -57,6 +57,16 @@ class AdversarialRecipe(TrainingSettings):
         if self.net == "auto":
             return "perceptron" if len(shape) == 1 or min(shape[1:]) < _SMALL else "conv"
         return self.net
+
+    def latent_dim_for(self, shape: tuple[int, ...]) -> int:
+        """D for examples of this shape."""
+        default = 64 if len(shape) == 3 else 8
+        return default if self.latent_dim is None else self.latent_dim
+
+    def hidden_for(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The units of the generator's hidden layers for examples of this shape."""
+        default = (256, 256) if len(shape) == 3 else (128, 128, 128)
+        return default if self.hidden is None else self.hidden
 
     def rate_for(self, shape: tuple[int, ...]) -> float:
         """The learning rate for examples of this shape."""
