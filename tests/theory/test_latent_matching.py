@@ -183,5 +183,5 @@ def test_the_codes_of_a_trained_model_follow_the_prior(matching: Any) -> None:
         found[weight] = float(normal_mmd(z))
     # A judge and an encoder chase each other and are not at rest; the discrepancy itself can be brought to nothing.
     assert found[0.0] > 5 * found[None]
-    if matching == "mmd":
-        assert found[None] < 8 * normal_mmd_error(len(x), 2)
+    if matching == "mmd":  # what it is brought down by: batches, of which those of the prior itself show as much
+        assert found[None] < 2 * normal_mmd_error(n, 2), found
