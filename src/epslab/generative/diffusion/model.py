@@ -217,7 +217,7 @@ class Diffusion(nn.Module):
         n: int,
         generator: Generator | None = None,
         *,
-        sampler: str = "ddim",
+        sampler: str = "ancestral",
         steps: int | None = None,
         eta: float = 0.0,
     ) -> Float[Tensor, "n ..."]:
@@ -227,7 +227,7 @@ class Diffusion(nn.Module):
             n: How many.
             generator: Draws their seeds.
             sampler: See ``epslab.generative.diffusion.sampling.SAMPLERS``.
-            steps: Of the sampler; None: as many as the schedule has for "ancestral", 50 for the others.
+            steps: Of the sampler; None: 100 of those that add noise, 50 of the others, or T where that is less.
             eta: Noise of "ddim": 0 none, 1 as much as "ancestral".
 
         Raises:

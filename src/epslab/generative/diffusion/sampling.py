@@ -27,7 +27,7 @@ SAMPLERS = ("ancestral", "ddim", "euler", "euler-ancestral", "heun", "dpm-solver
 
 Of a flow, ``euler`` and ``heun`` take equal steps of its own time.
 """
-_STEPS = 50
+_STEPS, _NOISY_STEPS = 50, 100
 _LARGEST_SIGMA = 80.0  # Karras et al. (2022), table 1: beyond it next to nothing of the image is left
 
 
@@ -53,7 +53,7 @@ def draw_from(
         predicts: What the predictor gives: "noise", "v", "image", or "flow" (with times in [0, 1]).
         clip: Clamp the estimate of x_0 to [−1, 1] at each step.
         sampler: One of ``SAMPLERS``.
-        steps: 1..T; None: T of "ancestral", 50 of the others, or T where that is less.
+        steps: 1..T; None: 100 of the samplers that add noise, 50 of the others, or T where that is less.
         eta: Noise of "ddim".
 
     Raises:
@@ -64,7 +64,7 @@ def draw_from(
     if eta != 0 and sampler != "ddim":
         raise UserError(f"`eta={eta:g}` is the noise of the sampler 'ddim'; '{sampler}' has none to set.")
     if steps is None:
-        steps = len(schedule) if sampler == "ancestral" else min(_STEPS, len(schedule))
+        steps = min(_NOISY_STEPS if "ancestral" in sampler or eta > 0 else _STEPS, len(schedule))
     times, shape = linear_times(schedule, steps), tuple(start.shape)
     if predicts == "flow" and sampler in METHODS:
         return follow(predict, start, steps, method=sampler, clip=clip)

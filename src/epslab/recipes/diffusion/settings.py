@@ -52,8 +52,9 @@ class DiffusionRecipe(TrainingSettings):
             2020, section 3.2).
         levels: Grey levels of the images, in the bound on their likelihood, 2 to 256.
         sampler: How samples are drawn: "ancestral", "ddim", "euler", "euler-ancestral", "heun" or "dpm-solver-2m";
-            null: "ddim" for images, and "euler-ancestral" for points, whose estimates on the way cannot be clamped.
-        sampling_steps: Steps of the sampler, at most T; null: all T of "ancestral", 50 of the others.
+            null: "ancestral" for images, "euler-ancestral" for points, whose estimates on the way cannot be clamped.
+        sampling_steps: Steps of the sampler, at most T; null: 100 of the samplers that add noise, 50 of the others, or
+            T where that is less.
         sample_epochs: Epochs after which samples are drawn; 0 means before training. The last epoch always counts.
     """
 
@@ -98,4 +99,4 @@ class DiffusionRecipe(TrainingSettings):
 
     def sampler_for(self, shape: tuple[int, ...]) -> str:
         """The sampler for examples of this shape, with null resolved."""
-        return self.sampler or ("ddim" if len(shape) == 3 else "euler-ancestral")
+        return self.sampler or ("ancestral" if len(shape) == 3 else "euler-ancestral")
