@@ -222,7 +222,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "steps": (lambda: ddim(halved, SCHEDULE, (3, 2), steps=21), "in 1 to 20 steps, not in 21"),
     "none": (lambda: ddim(halved, SCHEDULE, (3, 2), steps=0), "in 1 to 20 steps, not in 0"),
     "neither": (lambda: ddim(halved, SCHEDULE, (3, 2)), "`steps=`, a number of steps, or `times=`"),
-    "two": (lambda: ddim(halved, SCHEDULE, (3, 2), steps=2, times=[3]), "and not both"),
+    "two": (lambda: ddim(halved, SCHEDULE, (3, 2), steps=2, times=[3]), "1 times but `steps=2`"),
     "eta": (lambda: ddim(halved, SCHEDULE, (3, 2), steps=2, eta=1.5), r"lies in \[0, 1\]; it is 1.5"),
     "clip": (lambda: ddim(halved, SCHEDULE, (3, 2), steps=2, clip=(1, 0)), r"`clip=\(1, 0\)` is no range"),
     "rising": (lambda: euler(halved, START, [0.1, 1.0]), "must fall from step to step and end at 0 or above"),

@@ -15,7 +15,10 @@ from epslab.cli import main
 from epslab.data import ImageSet, PointSet, load
 from epslab.errors import UserError
 from epslab.evaluation import Elbo, evaluate_likelihood
+from epslab.evaluation.dequantised import Dequantised
 from epslab.generative import VAE, VAEObjective
+from epslab.generative.flows.coupling_flow import CouplingFlow
+from epslab.generative.flows.objective import FlowObjective
 from epslab.nets import PerceptronDecoder, PerceptronEncoder
 from epslab.nets.small import small_cnn
 from epslab.probability.likelihoods import Categorical
@@ -30,6 +33,10 @@ def cnn() -> nn.Module:
 
 def vae() -> nn.Module:
     return VAE(PerceptronEncoder((1, 8, 8), 2), PerceptronDecoder((1, 8, 8), 2, channels=16), Categorical(16))
+
+
+def flow() -> nn.Module:
+    return CouplingFlow((1, 8, 8), levels=16, steps=1, width=4)
 
 
 class Gaussian(nn.Module):
@@ -50,7 +57,7 @@ MODULE = (
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Runs of fit, ``cnn``, ``vae`` and ``points``, and a module that builds their models."""
+    """Runs of fit, ``cnn``, ``vae``, ``flow`` and ``points``, and a module that builds their models."""
     folder = tmp_path_factory.mktemp("given")
     train, validation, _ = load("digits").split([200, 50, 0], seed=0)
     cpu = Machine("cpu")
@@ -58,6 +65,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fit(model, ClassifierObjective(model), train, validation, out=folder / "cnn", epochs=2, machine=cpu, progress=False)
     model = vae()
     fit(model, VAEObjective(model), train, validation, out=folder / "vae", epochs=1, machine=cpu, progress=False)
+    model = flow()
+    fit(model, FlowObjective(model), train, validation, out=folder / "flow", epochs=1, machine=cpu, progress=False)
     model, points = Gaussian(), PointSet(torch.randn(60, 2, generator=torch.Generator().manual_seed(0)) + 1)
 
     def likelihood(batch: Batch, progress: Progress) -> dict[str, Tensor]:
@@ -114,6 +123,14 @@ def test_a_density_of_points_is_measured_on_points_that_are_given(folder: Path) 
     found = recipes.evaluate(run, model=Gaussian, data=PointSet(points))
     mean = recipes.load(run, Gaussian).mean.detach()
     assert found["log_p"].value == pytest.approx(norm.logpdf((points - mean).numpy()).sum(1).mean(), rel=1e-6)
+
+
+def test_a_coupling_flow_of_images_is_measured_by_its_levels(folder: Path) -> None:
+    run, test = Run.open(folder / "flow"), load("digits", "test").take(40, seed=0)
+    found = recipes.evaluate(run, model=flow, data=test)
+    report = evaluate_likelihood(recipes.load(run, flow), test, {"log_p": Dequantised()})
+    assert found["bits_per_dim"].value == pytest.approx(report.bits_per_dim("log_p").mean)
+    assert found["bits_per_dim"].note == "upper bound"
 
 
 def test_a_classifier_is_attacked(folder: Path) -> None:

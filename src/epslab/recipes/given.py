@@ -16,8 +16,10 @@ from epslab import data as datasets
 from epslab.classifiers.accuracy import logits
 from epslab.data import Examples, ImageSet, PointSet
 from epslab.errors import UserError
-from epslab.evaluation.estimators import DensityModel, Exact
+from epslab.evaluation.dequantised import Dequantised
+from epslab.evaluation.estimators import DensityModel, Estimator, Exact
 from epslab.evaluation.likelihood import evaluate_likelihood
+from epslab.generative.flows.coupling_flow import CouplingFlow
 from epslab.generative.vae import VAE
 from epslab.names import cause, imported
 from epslab.recipes.classifier import measure as of_classifiers
@@ -132,9 +134,11 @@ def classifies(net: nn.Module, example: ImageSet | PointSet) -> bool:
 
 
 def _density(model: Any, run: Run, examples: Any, asked: Asked) -> Measured:
-    """The exact likelihood of a model that knows its log p(x)."""
+    """The exact likelihood of a model that knows its log p(x); a bound, of a coupling flow's grey levels."""
+    of_levels = isinstance(model, CouplingFlow) and model.of_images
+    estimators: dict[str, Estimator] = {"log_p": Dequantised() if of_levels else Exact()}
     report = evaluate_likelihood(
-        model, examples, {"log_p": Exact()}, batch_size=asked.batch_size, seed=asked.seed, progress=asked.progress
+        model, examples, estimators, batch_size=asked.batch_size, seed=asked.seed, progress=asked.progress
     )
     return Measured(report.measurements(), per_example=report.by_measurement)
 

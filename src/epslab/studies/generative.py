@@ -16,7 +16,13 @@ QUICK: dict[str, dict[str, Any]] = {
     "autoencoder": {"epochs": 40},
     "denoising-autoencoder": {"epochs": 15, "learning_rate": 3e-3, "levels": 20, "steps": 4, "sample_epochs": ()},
     "coupling-flow": {"steps": 2, "width": 24, "epochs": 15},
-    "diffusion": {"width": 16, "epochs": 20},
+    "diffusion": {
+        "width": 16,
+        "epochs": 15,
+        "sampler": "dpm-solver-2m",
+        "sampling_steps": 20,
+        "sample_epochs": (),
+    },
 }
 """By recipe, the settings in which quick scale differs from the recipe's defaults: seconds each on digits."""
 FULL: dict[str, dict[str, Any]] = {}

@@ -46,7 +46,7 @@ def ddim(
         predicts: What the predictor gives: "noise" (eps), "v" or "image" (x_0).
         start: x_T, instead of a draw; its device and type are the samples'.
         clip: Clamp the estimate of x_0 at each step: True for [−1, 1], or (low, high).
-        times: The times to visit, falling, instead of ``steps``.
+        times: The times to visit, falling, instead of ``steps`` (or as many as ``steps``).
         noise: Tensors in place of the generator: x_T unless ``start`` gives it, then, if eta > 0, one for each step
             but the last.
         keep_noise: After clamping x_0, step with eps as it was predicted (what diffusers does by default) instead of
@@ -57,13 +57,15 @@ def ddim(
     torch.Size([4, 2])
 
     Raises:
-        UserError: Neither or both of steps and times, steps outside 1..T, eta outside [0, 1], an unknown prediction, or
-            noise, a start or a prediction of another shape.
+        UserError: Neither steps nor times, or other numbers of them, steps outside 1..T, eta outside [0, 1], an unknown
+            prediction, or noise, a start or a prediction of another shape.
     """
-    if times is None and steps is not None:
+    if times is None:
+        if steps is None:
+            raise UserError("DDIM needs `steps=`, a number of steps, or `times=`, the times to visit.")
         times = linear_times(schedule, steps)
-    elif times is None or steps is not None:
-        raise UserError("DDIM needs `steps=`, a number of steps, or `times=`, the times to visit, and not both.")
+    elif steps not in (None, len(times)):
+        raise UserError(f"DDIM was given {len(times)} times but `steps={steps}`; leave `steps=` out.")
     if not 0 <= eta <= 1:
         raise UserError(f"eta is the share of DDPM's noise and lies in [0, 1]; it is {eta:g}.")
     with tracking(start):
