@@ -2,6 +2,7 @@
 
 import ast
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,20 @@ OPTION = re.compile(r"`[a-z]\w*=[^`]*`|`epslab [^`]*`")
 def flags(epslab):
     """Those of all verbs and recipes."""
     asked = [(verb, "--help") for verb in VERBS] + [("train", recipe, "--help") for recipe in RECIPES]
-    return {flag for words in asked for flag in re.findall(r"--[a-z][a-z0-9-]*", epslab(*words).out)} | {
-        "--debug",
-        "--version",
+    measured = {
+        f"--{field.name.replace(chr(95), chr(45))}"
+        for name in RECIPES
+        if (own := RECIPES[name].options)
+        for field in fields(own)
     }
+    return (
+        measured
+        | {flag for words in asked for flag in re.findall(r"--[a-z][a-z0-9-]*", epslab(*words).out)}
+        | {
+            "--debug",
+            "--version",
+        }
+    )
 
 
 def sentences(tree):

@@ -80,6 +80,14 @@ DRAWN = {
         ["confidence 90: accuracy 80"],
     ),
     "strips": (lambda: figures.strips(IMAGES, columns=2, row_labels=["z1", "z2"]), ["2 rows of 2", "z1; z2"]),
+    "planes": (
+        lambda: figures.planes({"data": torch.zeros(3, 2)}, alt="All points at 0."),
+        ["All points at 0."],
+    ),
+    "vector_fields": (
+        lambda: figures.vector_fields(torch.zeros(3, 2), torch.eye(2), {"home": -2 * torch.eye(2)}),
+        ["2 arrows over 3 points", "home: longest arrow 2"],
+    ),
     "transfer_matrix": (
         lambda: figures.transfer_matrix(np.array([[0.25]]), ["A"], ["B"]),
         ["A, B: 25 %"],

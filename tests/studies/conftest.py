@@ -48,7 +48,6 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(fgsm_or_pgd, "STEPS", (1, 2, 5, 10))
     patch.setattr(estimators, "DIMENSIONS", (1, 5, 20))
     patch.setattr(diffusion, "EVALUATIONS", dict.fromkeys(("quick", "full"), (3, 9)))
-    patch.setattr(diffusion, "PATH", (79, 159))
     few = {name: {**own, "epochs": 1, "batch_size": 1000} for name, own in mode_collapse.QUICK.items()}
     patch.setattr(mode_collapse, "QUICK", few)
     patch.setattr(mode_collapse, "FULL", few)

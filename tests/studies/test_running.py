@@ -52,7 +52,7 @@ def test_the_page_holds_every_study(toured: Path, results: dict[str, StudyResult
     assert "vae-0 (vae on digits)" in page
     assert "manifold-0 (vae on digits)" in page
     assert "epslab tour --data digits --seed 0" in page
-    assert "21 models were trained" in page
+    assert f"{len(list((toured / 'runs').iterdir()))} models were trained" in page
     assert page.index(results["vae"].answer) < page.index(results["fgsm"].answer) < page.index("<h2")
 
 

@@ -37,7 +37,7 @@ def vector_fields(points: Points, places: Posteriors, fields: Mapping[str, Poste
     rows = -(-len(fields) // columns)
     drawing = figure(0.3 + 2.15 * rows if columns == 2 else 4.0)
     panels = np.atleast_1d(drawing.subplots(rows, columns, sharex=True, sharey=True)).flatten()
-    cell = (at.max(0) - at.min(0)).max() / max(1.0, np.sqrt(len(at)) - 1)
+    cell = float((at.max(0) - at.min(0)).max() / max(1.0, np.sqrt(len(at)) - 1))
     for axes, (name, field) in zip(panels, fields.items(), strict=False):
         arrows = array(field)
         axes.scatter(cloud[:, 0], cloud[:, 1], s=3, color=VERMILION, alpha=0.5, linewidth=0, rasterized=True)

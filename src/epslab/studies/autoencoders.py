@@ -117,7 +117,7 @@ def sine_of_largest_angle(model: Autoencoder, pca: PCA) -> float:
 
 
 @torch.no_grad()
-def _samples(deep: Autoencoder, vae: VAE, train: Images, n: int, seed: int) -> dict[str, Images]:
+def _samples(deep: Autoencoder, vae: VAE, train: Images, n: int, seed: int) -> dict[str, Float[Tensor, "k c h w"]]:
     """N images: decoded from codes under a fitted normal law, a VAE's from its prior, and training images."""
     codes = torch.cat([deep.encode(train[i : i + 500]) for i in range(0, len(train), 500)]).double()
     centred = codes - codes.mean(0)
@@ -203,10 +203,10 @@ def _table(found: Found) -> Table:
 
 
 def _table_of_draws(found: Found) -> Table:
-    rows = [(name, *(f"{100 * one.mean:.1f}" for one in drawn)) for name, drawn in found.drawn.items()]
+    rows = [(name, *(percent(one.mean) for one in drawn)) for name, drawn in found.drawn.items()]
     return Table(
         f"Images drawn, beside {found.images:,} test images",
-        ("images", "precision, %", "coverage, %"),
+        ("images", "precision", "coverage"),
         rows,
         note=f"Pixel by pixel, k={NEIGHBOURS} neighbours. Precision: the share that lie no further from some test image"
         " than its k-th nearest neighbour does (Kynkäänniemi et al., 2019). Coverage: the share of test images with one"

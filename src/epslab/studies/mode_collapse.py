@@ -157,7 +157,7 @@ def tell(found: Found) -> StudyResult:
         question=QUESTION,
         answer=" ".join(_answer(found, name) for name in found.models) + short,
         figures={
-            f"{found.modes[name]} modes: held-out points, and samples of each model of the first seed. Circles:"
+            f"Held-out points of {NAMES[name]} and samples of each model of the first seed. Circles:"
             f" {DEVIATIONS:g} standard deviations around each mode of the data.": figures.planes(
                 {"data": found.data[name].samples, **{MODELS[r]: one.samples for r, one in models.items()}},
                 circles=(found.centres[name], DEVIATIONS * found.std[name]),

@@ -16,7 +16,7 @@ from epslab.evaluation.disentanglement.factor_vae import factor_vae_score
 from epslab.evaluation.disentanglement.information import entropies, factor_information, gaps
 from epslab.evaluation.estimate import Estimate
 from epslab.nets.modes import borrowed
-from epslab.runs import Measurement, Table, number
+from epslab.runs import Measurement, Table, number, whole_percent
 from epslab.seeds import noise, of_indices
 from epslab.types import Images, Latents
 
@@ -61,9 +61,9 @@ class DisentanglementReport:
             (
                 name,
                 f"z{int(best.indices[0, k]) + 1}",
-                f"{100 * best.values[0, k]:.0f} %",
-                f"{100 * best.values[-1, k]:.0f} %" if len(best.values) > 1 else "",
-                f"{100 * self.dci.accuracy[k]:.0f} %",
+                whole_percent(float(best.values[0, k])),
+                whole_percent(float(best.values[-1, k])) if len(best.values) > 1 else "",
+                whole_percent(float(self.dci.accuracy[k])),
             )
             for k, name in enumerate(self.factor_names)
         ]

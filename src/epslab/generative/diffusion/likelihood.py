@@ -125,9 +125,7 @@ def _log_density(
 ) -> OdeLikelihood:
     """Log density at ``start``, where the law at ``end`` is N(0, I)."""
     if probes is not None and probes < 1:
-        raise UserError(
-            f"Hutchinson's estimate needs at least 1 probe, not {probes}; `probes=None` is the exact trace."
-        )
+        raise UserError(f"Hutchinson's estimate needs at least 1 probe, not {probes}; `None` is the exact trace.")
     signs = None
     if probes is not None:
         seeds = draw(len(y), generator, y.device) if seeds is None else seeds

@@ -62,7 +62,7 @@ def draw_from(
     if sampler not in SAMPLERS:
         raise unknown("sampler", sampler, SAMPLERS)
     if eta != 0 and sampler != "ddim":
-        raise UserError(f"`eta={eta:g}` is the noise of the sampler 'ddim'; '{sampler}' has none to set.")
+        raise UserError(f"eta = {eta:g} is the noise of the sampler 'ddim'; '{sampler}' has none to set.")
     if steps is None:
         steps = min(_NOISY_STEPS if "ancestral" in sampler or eta > 0 else _STEPS, len(schedule))
     times, shape = linear_times(schedule, steps), tuple(start.shape)

@@ -62,10 +62,10 @@ def ddim(
     """
     if times is None:
         if steps is None:
-            raise UserError("DDIM needs `steps=`, a number of steps, or `times=`, the times to visit.")
+            raise UserError("DDIM needs `steps`, a number of them, or `times`, the times to visit.")
         times = linear_times(schedule, steps)
     elif steps not in (None, len(times)):
-        raise UserError(f"DDIM was given {len(times)} times but `steps={steps}`; leave `steps=` out.")
+        raise UserError(f"DDIM was given {len(times)} times but {steps} steps; leave `steps` out.")
     if not 0 <= eta <= 1:
         raise UserError(f"eta is the share of DDPM's noise and lies in [0, 1]; it is {eta:g}.")
     with tracking(start):

@@ -93,11 +93,11 @@ def checked_times(times: Shaped[Tensor, "..."] | Sequence[int], schedule: Schedu
     listed = torch.as_tensor(times)
     if listed.ndim != 1 or len(listed) < 1 or listed.dtype.is_floating_point:
         raise UserError(
-            f"`times=` lists whole numbers, at least one, not a {listed.dtype} of shape {list(listed.shape)}."
+            f"`times` lists whole numbers, at least one, not a {listed.dtype} of shape {list(listed.shape)}."
         )
     T = len(schedule)
     if not ((listed.diff() < 0).all() and listed[0] < T and listed[-1] >= 0):
-        raise UserError(f"`times=` must fall from step to step within {T - 1}..0, but they are {_few(listed)}.")
+        raise UserError(f"`times` must fall from step to step within {T - 1}..0, but they are {_few(listed)}.")
     return [int(t) for t in listed]
 
 

@@ -51,7 +51,7 @@ def source(
         UserError: Both are given; a tensor has another shape; or the tensors run out.
     """
     if noise is not None and generator is not None:
-        raise UserError("A sampler takes its noise from `generator=` or from `noise=`, not from both.")
+        raise UserError("A sampler takes its noise from `generator` or from `noise`, not from both.")
     if noise is not None:
         return _brought(noise, tuple(shape), like)
     return _drawn(tuple(shape), generator, like)
@@ -69,10 +69,10 @@ def _brought(noise: Iterable[Tensor], shape: tuple[int, ...], like: Tensor | Non
         taken += 1
         if eps.shape != shape:
             raise UserError(
-                f"Tensor {taken} of `noise=` has shape {list(eps.shape)}, but the samples have {list(shape)}."
+                f"Tensor {taken} of `noise` has shape {list(eps.shape)}, but the samples have {list(shape)}."
             )
         yield eps if like is None else eps.to(like)
     raise UserError(
-        f"`noise=` ended after {taken} tensors. It must bring one for the start, where `start=` does not give it, and"
+        f"`noise` ended after {taken} tensors. It must bring one for the start, where `start` does not give it, and"
         " one for every step that adds noise."
     )

@@ -59,9 +59,7 @@ class Walk:
         like: Tensor | None = None,
     ) -> None:
         if start is not None and tuple(start.shape) != tuple(shape):
-            raise UserError(
-                f"`start=` has shape {list(start.shape)}, but samples of shape {list(shape)} are asked for."
-            )
+            raise UserError(f"`start` has shape {list(start.shape)}, but samples of shape {list(shape)} are asked for.")
         if len(shape) < 2:
             raise UserError(f"The shape of samples is (n, …), such as (16, 1, 28, 28), not {tuple(shape)}.")
         self.predict, self.schedule, self.predicts, self.clip = predict, schedule, predicts, clip
