@@ -30,7 +30,7 @@ FLOWS: Mapping[str, dict[str, str]] = {
 BANANA: Mapping[str, tuple[int, int]] = {"normal": (1, 150), "planar": (8, 200), "radial": (12, 200)}
 """By posterior: flows one after the other, and updates of Adam, on the posterior that is known."""
 LATENT_DIM = 2
-QUICK_EPOCHS = 15
+QUICK_EPOCHS = 10
 """Of the VAEs at quick scale."""
 _DRAWS = 4000
 _SHOWN = 1000
