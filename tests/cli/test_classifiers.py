@@ -73,7 +73,7 @@ def test_estimates_of_generative_models_are_refused(refused, trained, words, sen
 
 
 def test_a_classifier_draws_no_samples(refused, trained):
-    assert "a 'small-cnn' run, whose model draws no samples" in refused("sample", trained)
+    assert "a run of 'small-cnn', whose model draws no samples" in refused("sample", trained)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def samples(run: Run, n: int, seed: int = 0, *, means: bool = False, model: Give
     if draw is None:
         name, folder = run.config.get("recipe", type(plan.model).__name__), run.folder
         raise UserError(
-            f"'{folder}' is a '{name}' run, whose model draws no {'means' if means else 'samples'}; try"
+            f"'{folder}' is a run of '{name}', whose model draws no {'means' if means else 'samples'}; try"
             f" `epslab {'sample' if means and plan.sample else 'evaluate'} {folder}`."
         )
     return _batches(draw, n, seeds.generator(seed, "samples"))
