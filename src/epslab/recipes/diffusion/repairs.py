@@ -1,4 +1,4 @@
-"""Pictures of a trained diffusion model at work on test images: missing halves drawn anew, and walks between images."""
+"""Pictures of a trained diffusion model at work on test images: missing halves filled in, and walks between images."""
 
 import torch
 from jaxtyping import Bool, Float, Int
