@@ -128,7 +128,11 @@ def stages() -> dict[str, Stage]:
 @contextmanager
 def ended_at(deadline: float) -> Iterator[None]:
     """Ctrl-C at the deadline: a training then writes its state."""
-    timer = threading.Timer(max(0.0, deadline - time.monotonic()), os.kill, (os.getpid(), signal.SIGINT))
+    left = deadline - time.monotonic()
+    if left <= 0:  # no stage begins, and there is nothing to stop
+        yield
+        return
+    timer = threading.Timer(left, os.kill, (os.getpid(), signal.SIGINT))
     timer.daemon = True
     timer.start()
     try:
